@@ -1,0 +1,1 @@
+"""Sources and sinks: one module or folder per system. Declarations are plain data; readers and writers do the I/O."""

@@ -1,0 +1,159 @@
+"""Every exception flowjob raises on purpose, in one tree.
+
+Why here: a caller catches by meaning, docs list every code, and a worker can name the class of a failure
+to the JobManager without pickling it. This module must not import anything of ours.
+
+    FlowjobError
+    ├── PlanError                 the program is wrong; nothing was started
+    │   ├── UnknownColumn         a column that is not there, with the nearest name
+    │   ├── TypeMismatch          an expression or function over the wrong type
+    │   ├── MissingEventTime      event-time work on a stream without event time
+    │   ├── UnsupportedChangelog  an operator that cannot take retractions
+    │   ├── AmbiguousState        two operators that state cannot tell apart: add `.named`
+    │   └── BadArguments          missing, unknown or ill-typed job arguments
+    ├── SchemaError               a Schema class or a schema change that cannot be
+    ├── MalformedInput            a row that a source cannot read, with file, line and text
+    ├── ProtocolError             bytes or messages from a peer that break the protocol
+    │   └── HandshakeRefused      a peer with the wrong version, token, job or attempt
+    └── JobFailed                 a job that ran and ended badly
+        ├── UserCodeFailed        a user function raised: traceback, operator, row
+        ├── WorkerLost            a slot or TaskManager went away
+        └── JobCancelled          somebody asked for it
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+
+class FlowjobError(Exception):
+    """Base of all of them. `code` is stable and documented in docs/errors.md."""
+
+    code = "FLOWJOB"
+
+
+class PlanError(FlowjobError):
+    """The program is wrong; nothing was started. `where` is `file:line` of the user's call."""
+
+    code = "PLAN"
+
+    def __init__(self, message: str, *, where: str | None = None) -> None:
+        super().__init__(f"{message}\n  at {where}" if where else message)
+        self.message = message
+        self.where = where
+
+
+class UnknownColumn(PlanError):
+    """A column that the stream does not have."""
+
+    code = "UNKNOWN_COLUMN"
+
+    def __init__(self, name: str, columns: Sequence[str], *, where: str | None = None) -> None:
+        near = difflib.get_close_matches(name, columns, n=1)
+        hint = f" Did you mean `{near[0]}`?" if near else ""
+        listed = ", ".join(columns) or "(none)"
+        super().__init__(f"no column `{name}`.{hint} The columns are: {listed}", where=where)
+        self.name = name
+        self.columns = tuple(columns)
+
+
+class TypeMismatch(PlanError):
+    """An expression or a function over a type it cannot take."""
+
+    code = "TYPE_MISMATCH"
+
+
+class MissingEventTime(PlanError):
+    """Event-time work was asked of a stream whose source declares no event time."""
+
+    code = "MISSING_EVENT_TIME"
+
+
+class UnsupportedChangelog(PlanError):
+    """An operator or sink that only takes inserts stands behind one that retracts."""
+
+    code = "UNSUPPORTED_CHANGELOG"
+
+
+class AmbiguousState(PlanError):
+    """Two stateful operators that state could not tell apart after a change of the program."""
+
+    code = "AMBIGUOUS_STATE"
+
+
+class BadArguments(PlanError):
+    """Missing, unknown or ill-typed job arguments; lists all of them."""
+
+    code = "BAD_ARGUMENTS"
+
+
+class SchemaError(FlowjobError):
+    """A Schema class that cannot be mapped to Arrow, or a change of one that cannot be followed."""
+
+    code = "SCHEMA"
+
+
+class MalformedInput(FlowjobError):
+    """Input that does not fit its declaration. `location` is e.g. `file.csv:17`."""
+
+    code = "MALFORMED_INPUT"
+
+    def __init__(self, reason: str, *, location: str, text: str) -> None:
+        shown = text if len(text) <= 500 else text[:500] + "…"
+        super().__init__(
+            f"{location}: {reason}\n  {shown}\n"
+            'Set on_bad_row="skip" to count and skip such rows, or "divert" to get them as a stream.'
+        )
+        self.reason = reason
+        self.location = location
+        self.text = text
+
+
+class ProtocolError(FlowjobError):
+    """Bytes or messages from a peer that break the protocol; ends the connection."""
+
+    code = "PROTOCOL"
+
+
+class HandshakeRefused(ProtocolError):
+    """A peer with the wrong protocol version, token, job or attempt."""
+
+    code = "HANDSHAKE_REFUSED"
+
+
+class JobFailed(FlowjobError):
+    """A job that ran and ended badly."""
+
+    code = "JOB_FAILED"
+
+
+class UserCodeFailed(JobFailed):
+    """A user function raised. Shown with the user's own traceback first.
+
+    `operator` is the operator's display name, `row` a printed form of the offending row, or None when
+    the function did not get a single row; `user_traceback` is already formatted text."""
+
+    code = "USER_CODE"
+
+    def __init__(self, *, user_traceback: str, operator: str, row: str | None, subtask: int) -> None:
+        lines = [user_traceback.rstrip(), f"in operator: {operator} (subtask {subtask})"]
+        if row is not None:
+            lines.append(f"row: {row}")
+        super().__init__("\n".join(lines))
+        self.user_traceback = user_traceback
+        self.operator = operator
+        self.row = row
+        self.subtask = subtask
+
+
+class WorkerLost(JobFailed):
+    """A slot or TaskManager process went away: killed, crashed or unreachable."""
+
+    code = "WORKER_LOST"
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled: Ctrl-C, SIGTERM or a request."""
+
+    code = "CANCELLED"

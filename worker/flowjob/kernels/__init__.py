@@ -1,0 +1,1 @@
+"""Compiled loops over Arrow buffers and numpy arrays. No engine types in this folder."""

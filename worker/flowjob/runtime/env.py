@@ -1,0 +1,131 @@
+"""The one door to the world: clock, network, disk, processes, chance.
+
+Runtime code takes an `Env` and imports no `time`, `socket`, `random`, `uuid` or `threading`, so that the same code
+runs for real (runtime/real/) and in a deterministic simulation with virtual time and injected faults.
+This module holds protocols only; it must not touch the world itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Wall time and monotonic time are different things and different types."""
+
+    def wall(self) -> int:
+        """Microseconds since the epoch, UTC. May jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start; never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns after `seconds` of this clock; 0 lets other tasks run once."""
+        ...
+
+
+class Listener(Protocol):
+    """An open listening port."""
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+    async def close(self) -> None: ...
+
+
+class Network(Protocol):
+    """Byte connections in asyncio's transport/protocol style (`asyncio.BufferedProtocol` is welcome)."""
+
+    async def listen(
+        self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]
+    ) -> Listener: ...
+
+    async def connect(
+        self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol], *, deadline: float
+    ) -> asyncio.BaseProtocol:
+        """Raises OSError or TimeoutError after `deadline` seconds."""
+        ...
+
+
+class ControlConnection(Protocol):
+    """One ordered, reliable stream of whole messages (a WebSocket, in reality)."""
+
+    async def send(self, message: bytes) -> None: ...
+
+    async def receive(self) -> bytes | None:
+        """The next message; None when the other side has closed or is lost."""
+        ...
+
+    async def close(self, reason: str = "") -> None: ...
+
+
+ControlHandler = Callable[[ControlConnection], Awaitable[None]]
+
+
+class ControlPlane(Protocol):
+    """Carries control messages between JobManager and TaskManagers; authenticated by a bearer token."""
+
+    async def serve(self, host: str, port: int, token: str, handler: ControlHandler) -> Listener:
+        """Calls `handler` for every connection that shows `token` (compared in constant time)."""
+        ...
+
+    async def connect(self, url: str, token: str, *, deadline: float) -> ControlConnection: ...
+
+
+class Process(Protocol):
+    """A child process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    async def wait(self) -> int:
+        """Its exit status; negative for a signal, as in subprocess."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL; no error when it has already gone."""
+        ...
+
+    def terminate(self) -> None:
+        """SIGTERM; no error when it has already gone."""
+        ...
+
+
+class ProcessLauncher(Protocol):
+    """Starts the processes of a cluster: on this machine, or as nothing at all where Kubernetes does it."""
+
+    async def launch(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> Process: ...
+
+
+class Random(Protocol):
+    """Chance, seeded in simulation."""
+
+    def random(self) -> float: ...
+
+    def token(self) -> str:
+        """An unguessable string for names and bearer tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Env:
+    """Everything a process of ours may reach. `directory` is this process's scratch space on local disk."""
+
+    clock: Clock
+    network: Network
+    control: ControlPlane
+    launcher: ProcessLauncher
+    random: Random
+    directory: Path
+
+    run_blocking: Callable[..., Awaitable[Any]]
+    """`await env.run_blocking(function, *args)`: runs blocking I/O in a small thread pool."""

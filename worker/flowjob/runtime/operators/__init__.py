@@ -1,0 +1,1 @@
+"""One operator per module: a synchronous transformation of batches that knows neither channels nor tasks."""

@@ -1,0 +1,119 @@
+"""What an operator is: a synchronous, resumable transformation of data and time.
+
+Operators are generators so that one input batch may give any number of output batches without buffering them:
+the task (runtime/task.py) pulls, and stops pulling while outputs have no credit. An operator must not know channels,
+other operators or the event loop. The base class does nothing, so each operator overrides only what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from flowjob.core.elements import Watermark
+from flowjob.runtime.batch import Data
+from flowjob.runtime.env import Env
+
+
+class Form(Enum):
+    """How an operator wants its input and gives its output; the task converts where forms differ."""
+
+    COLUMNS = "columns"
+    ROWS = "rows"
+
+
+class Pause(Enum):
+    """Yielded by an operator in the middle of a batch: other work may run now, resume me after."""
+
+    PAUSE = "pause"
+
+
+PAUSE = Pause.PAUSE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """Data for a side output, named by its tag ("late", "bad_rows", or the user's)."""
+
+    tag: str
+    data: Data
+
+
+Output = Data | Side | Watermark | Pause | Awaitable[None]
+"""What an operator may yield. A Watermark only from one that `makes_watermarks`. An awaitable (a sink's write) is
+awaited before the operator is resumed."""
+
+
+@dataclass(slots=True)
+class OperatorMetrics:
+    """Counters of one operator of one subtask. Plain ints: read by the reporter, written by the operator."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    late_rows: int = 0
+    bad_rows: int = 0
+    extra: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorContext:
+    """What an operator learns about its place. `key_groups` is the range this subtask owns."""
+
+    env: Env
+    name: str
+    uid: str | None
+    subtask: int
+    parallelism: int
+    max_parallelism: int
+    metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
+    batch_rows: int = 16_384
+    """The most rows an output batch should have."""
+
+    @property
+    def key_groups(self) -> range:
+        """Groups g with g * parallelism // max_parallelism == subtask."""
+        p, m, s = self.parallelism, self.max_parallelism, self.subtask
+        return range(-(-s * m // p), -(-(s + 1) * m // p))
+
+
+class Operator:
+    """One node of a chain. Life: open, then process / on_watermark / on_time in any order, on_end, close."""
+
+    takes: Form = Form.COLUMNS
+    gives: Form = Form.COLUMNS
+    makes_watermarks: bool = False
+    """True: incoming watermarks are not forwarded; the operator yields its own."""
+
+    def open(self, context: OperatorContext) -> None:
+        """Called once, before any data. Allocate here, not in the constructor."""
+
+    def process(self, data: Data, port: int) -> Iterable[Output]:
+        """Data from input `port` (0, or 1 for the second input of a connected operator)."""
+        raise NotImplementedError
+
+    def on_watermark(self, watermark: int) -> Iterable[Output]:
+        """Event time has reached `watermark` (µs UTC, monotone); what is yielded precedes it downstream."""
+        return ()
+
+    def next_timer(self) -> int | None:
+        """The wall time (µs UTC) at which `on_time` wants to be called, or None."""
+        return None
+
+    def on_time(self, now: int) -> Iterable[Output]:
+        """Wall time `now` (µs UTC) has reached `next_timer()`."""
+        return ()
+
+    def flush(self) -> Iterable[Output]:
+        """Give what is held back for batching; called before every watermark, barrier and end."""
+        return ()
+
+    def on_end(self) -> Iterable[Output]:
+        """All inputs have ended, after the last watermark."""
+        return ()
+
+    async def close(self) -> None:
+        """Release resources; called once, also after a failure."""
+
+
+Emitted = Iterator[Output]
+"""The usual return annotation of a generator method."""
