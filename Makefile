@@ -1,0 +1,57 @@
+# Every target is documented by the `##` behind it; `make help` prints them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+KERNELS := $(VENV)/.kernels
+FLIGHTS := data/flights/.complete
+PARALLELISM ?= 2
+ROWS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data run test lint format bench clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) $(KERNELS) ## Make .venv, install flowjob and its tools, compile the kernels
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "flowjob needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(KERNELS): $(INSTALLED) $(wildcard worker/flowjob/kernels/*.py)
+	$(BIN)/python -m flowjob.kernels.compile
+	@touch $@
+
+data: $(FLIGHTS) ## Fetch the flights of 2013 into data/flights (337,000 rows, once)
+
+$(FLIGHTS): examples/flights/prepare.py | $(INSTALLED)
+	$(BIN)/python examples/flights/prepare.py data/flights
+
+run: setup data ## Run the flights example in two worker processes
+	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
+
+test: setup ## Run the tests (not the minutes-long ones)
+	$(BIN)/python -m pytest -n 2 -m 'not soak'
+
+lint: setup ## Check style, types and the layers between packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Run all benchmarks, one JSON line each; ROWS=n makes them smaller
+	$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) --parallelism $(PARALLELISM)
+
+clean: ## Remove everything that was made here, data and environment too
+	rm -rf $(VENV) data out .flowjob build dist *.egg-info worker/*.egg-info \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
