@@ -13,6 +13,7 @@ to the JobManager without pickling it. This module must not import anything of o
     │   └── BadArguments          missing, unknown or ill-typed job arguments
     ├── SchemaError               a Schema class or a schema change that cannot be
     ├── MalformedInput            a row that a source cannot read, with file, line and text
+    ├── StateError                state used where there is none, or written where it is only read
     ├── ProtocolError             bytes or messages from a peer that break the protocol
     │   └── HandshakeRefused      a peer with the wrong version, token, job or attempt
     └── JobFailed                 a job that ran and ended badly
@@ -108,6 +109,12 @@ class MalformedInput(FlowjobError):
         self.reason = reason
         self.location = location
         self.text = text
+
+
+class StateError(FlowjobError):
+    """State was used where there is none (outside a callback, without a key), or written where it is read-only."""
+
+    code = "STATE"
 
 
 class ProtocolError(FlowjobError):
