@@ -1,0 +1,289 @@
+"""The words between the job machine and its shell: the job's shape, events in, instructions out.
+
+Frozen plain data, so that tests enumerate them and the shell matches on them. A `slot` is the
+slot's number in the job; `attempt` says which deployment of the job an event is about, and older
+ones are dropped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from flowjob.core.failures import ErrorInfo
+
+
+class TaskId(NamedTuple):
+    """One subtask of one vertex."""
+
+    vertex: int
+    subtask: int
+
+
+class Address(NamedTuple):
+    """Where a slot's data plane listens."""
+
+    host: str
+    port: int
+
+
+class TaskPlace(NamedTuple):
+    """Which slot runs a task, and where that slot listens."""
+
+    task: TaskId
+    slot: int
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class VertexShape:
+    id: int
+    name: str
+    parallelism: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobShape:
+    """What placement needs to know of a job graph."""
+
+    vertices: tuple[VertexShape, ...]
+
+    @property
+    def slots(self) -> int:
+        """Slots the job needs: one per subtask of its widest vertex."""
+        return max((v.parallelism for v in self.vertices), default=0)
+
+    def tasks_of(self, slot: int) -> tuple[TaskId, ...]:
+        """Slot sharing: slot i runs subtask i of every vertex that has one."""
+        return tuple(TaskId(v.id, slot) for v in self.vertices if v.parallelism > slot)
+
+    def tasks(self) -> frozenset[TaskId]:
+        return frozenset(t for slot in range(self.slots) for t in self.tasks_of(slot))
+
+    def describe(self, slot: int) -> str:
+        """The slot's tasks for a person: `read 2/4, window 2/2`."""
+        return ", ".join(
+            f"{v.name} {slot + 1}/{v.parallelism}" for v in self.vertices if v.parallelism > slot
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds each wait may take. Every one ends in a message that says who is missing."""
+
+    registration: float = 30.0
+    slot_ready: float = 60.0
+    deploy: float = 60.0
+    root_cause: float = 2.0  # after a lost connection, for the reason behind it to show
+    stop: float = 5.0  # for slots to close what they have open
+    kill: float = 5.0  # for killed processes to be reaped
+
+
+class Wait(Enum):
+    """What a deadline is about; there is at most one of each."""
+
+    REGISTRATION = "registration"
+    SLOT_READY = "slot ready"
+    DEPLOY = "deploy"
+    ROOT_CAUSE = "root cause"
+    STOP = "stop"
+    KILL = "kill"
+
+
+# Events -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TaskManagerRegistered:
+    taskmanager: str
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskManagerLost:
+    """Its process ended or its connection is gone; so are its slots. `reason` follows its name in a
+    sentence: `was killed by signal 9 (SIGKILL)`. `fatal`: it will not come back, even if it never
+    came."""
+
+    taskmanager: str
+    reason: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlotStarted:
+    slot: int
+    attempt: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotReady:
+    """The slot has rebuilt the job, found the same plan, and listens at `address`."""
+
+    slot: int
+    attempt: int
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class SlotFailed:
+    """The slot could not get ready or deploy, or one of its tasks failed."""
+
+    slot: int
+    attempt: int
+    error: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    slot: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    slot: int
+    attempt: int
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class SlotExited:
+    """The slot's process has ended and is reaped. `reason`: `was killed by signal 9 (SIGKILL)`."""
+
+    slot: int
+    attempt: int
+    reason: str
+    last_output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EnumeratorFailed:
+    vertex: int
+    error: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    wait: Wait
+
+
+Event = (
+    TaskManagerRegistered
+    | TaskManagerLost
+    | SlotStarted
+    | SlotReady
+    | SlotFailed
+    | Deployed
+    | TaskFinished
+    | SlotExited
+    | EnumeratorFailed
+    | CancelRequested
+    | DeadlinePassed
+)
+
+
+# Outcomes -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """All tasks have finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A slot or an enumerator reported an error."""
+
+    error: ErrorInfo
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A process went away, or did not do in time what it had to: `message` is the whole story."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    reason: str
+
+
+Outcome = Succeeded | Failed | Lost | Cancelled
+
+
+# Instructions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartSlot:
+    taskmanager: str
+    slot: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    taskmanager: str
+    slot: int
+    attempt: int
+    tasks: tuple[TaskId, ...]
+    places: tuple[TaskPlace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartEnumerators:
+    """Splits may be asked for from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    taskmanager: str
+    slot: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopSlot:
+    """Ask the slot to close and exit; with `kill` end it at once."""
+
+    taskmanager: str
+    slot: int
+    attempt: int
+    reason: str
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeadline:
+    """Replaces an earlier one of the same wait."""
+
+    wait: Wait
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDeadline:
+    wait: Wait
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The job has ended; comes exactly once and last. `unstopped` names slots that even SIGKILL did
+    not end."""
+
+    outcome: Outcome
+    unstopped: tuple[str, ...] = ()
+
+
+Instruction = (
+    StartSlot | Deploy | StartEnumerators | Run | StopSlot | SetDeadline | CancelDeadline | Finish
+)
