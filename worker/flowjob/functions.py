@@ -143,6 +143,18 @@ class KeyedCoProcess(_Timed, Generic[First, Second, Out]):
         raise NotImplementedError
 
 
+class CoProcess(RowFunction, Generic[First, Second, Out]):
+    """Two streams without keys in one function: `first.connect(second).process(…)`; no state and no timers."""
+
+    def on_first(self, row: First, ctx: Context) -> None:
+        """Called for each row of the first stream."""
+        raise NotImplementedError
+
+    def on_second(self, row: Second, ctx: Context) -> None:
+        """Called for each row of the second stream."""
+        raise NotImplementedError
+
+
 class BroadcastProcess(_Timed, Generic[In, Rule, Out]):
     """A stream, keyed or not, and a broadcast one: `stream.connect(rules.broadcast()).process(…)`.
 
@@ -162,12 +174,18 @@ _CALLBACKS: dict[type[Any], tuple[str, ...]] = {
     Process: ("on_row",),
     KeyedProcess: ("on_row",),
     KeyedCoProcess: ("on_first", "on_second"),
+    CoProcess: ("on_first", "on_second"),
     BroadcastProcess: ("on_row", "on_broadcast"),
 }
 
 
-def check_kind(function: object, kind: type[Any], *, where: str | None = None) -> None:
-    """PlanError unless `function` is an instance of `kind` with its callbacks, and declares only state it can have."""
+def check_kind(
+    function: object, kind: type[Any], *, keyed: bool | None = None, where: str | None = None
+) -> None:
+    """PlanError unless `function` is an instance of `kind` with its callbacks, and declares only state it can have.
+
+    `keyed`: whether there is a key; None: as the kind implies."""
+    keyed = kind in (KeyedProcess, KeyedCoProcess) if keyed is None else keyed
     if isinstance(function, type) and issubclass(function, RowFunction):
         raise TypeMismatch(f"process takes an instance: write `{function.__name__}()`", where=where)
     if not isinstance(function, kind):
@@ -179,25 +197,27 @@ def check_kind(function: object, kind: type[Any], *, where: str | None = None) -
     for callback in _CALLBACKS[kind]:
         if getattr(type(function), callback) is getattr(kind, callback):
             raise TypeMismatch(f"{name} must override `{callback}`", where=where)
-    if kind is Process and (states := declared_states(function)):
-        raise PlanError(
-            f"{name} declares state `{next(iter(states))}`, which needs a key: "
-            "use key_by(…) before process and make it an fj.KeyedProcess",
-            where=where,
-        )
-
-
-def check_states(function: object, *, keyed: bool, where: str | None = None) -> None:
-    """PlanError when a BroadcastProcess over a stream without key declares state that needs one."""
-    for name, state in declared_states(function).items():
-        if not keyed and not (
-            isinstance(function, BroadcastProcess) and isinstance(state, MapState)
-        ):
+    for state, declaration in declared_states(function).items():
+        shared = kind is BroadcastProcess and isinstance(declaration, MapState)
+        if not keyed and not shared:
             raise PlanError(
-                f"state `{name}` of {type(function).__name__} needs a key: use key_by(…) before connect "
-                "(map states are broadcast state and need none)",
-                where=where,
+                f"state `{state}` of {name} needs a key: {_KEY_ADVICE[kind]}", where=where
             )
+
+
+def check_connected(
+    function: object, *, keyed: bool, broadcast: bool, where: str | None = None
+) -> None:
+    """The same for a function over two streams: keyed (the first one), and the second broadcast or not."""
+    kind: type[Any] = BroadcastProcess if broadcast else KeyedCoProcess if keyed else CoProcess
+    check_kind(function, kind, keyed=keyed, where=where)
+
+
+_KEY_ADVICE: dict[type[Any], str] = {
+    Process: "use key_by(…) before process and make it an fj.KeyedProcess",
+    CoProcess: "use key_by(…) on both streams before connect and make it an fj.KeyedCoProcess",
+    BroadcastProcess: "use key_by(…) before connect (only map states are broadcast and need none)",
+}
 
 
 def _described(function: object) -> str:
@@ -210,8 +230,11 @@ def _advice(function: object) -> str:
         return "; call key_by(…) before process"
     if isinstance(function, Process):
         return "; on a keyed stream make it an fj.KeyedProcess"
-    if isinstance(function, KeyedCoProcess | BroadcastProcess):
-        return "; connect(…) the two streams before process"
+    if isinstance(function, KeyedCoProcess | CoProcess | BroadcastProcess):
+        return (
+            "; it sees two streams: `first.connect(second)`, both keyed for an fj.KeyedCoProcess, both not for an "
+            "fj.CoProcess, `second.broadcast()` for an fj.BroadcastProcess"
+        )
     if callable(function):
         return "; a plain function goes to map, flat_map or filter"
     return ""
