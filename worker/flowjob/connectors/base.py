@@ -155,7 +155,9 @@ class Source(ABC):
     def enumerator(self, env: Env) -> SplitEnumerator: ...
 
     @abstractmethod
-    def reader(self, env: Env, split: Split, position: Position | None, batch_rows: int) -> SplitReader:
+    def reader(
+        self, env: Env, split: Split, position: Position | None, batch_rows: int
+    ) -> SplitReader:
         """A reader for `split`, from `position` when given. Opens nothing yet: the first `read` does."""
 
 
@@ -169,7 +171,7 @@ class SinkContext:
     run_id: str
     subtask: int
     parallelism: int
-    report: Callable[[bytes], None] = field(default=lambda message: None)
+    report: Callable[[bytes], None] = field(default=lambda _: None)
 
 
 class SinkWriter(ABC):
@@ -212,7 +214,7 @@ class Sink(ABC):
         """Set when it only works with so many writers (a socket: 1)."""
         return None
 
-    def check(self, type: StreamType) -> None:  # noqa: B027 - an optional hook, not an abstract method
+    def check(self, type: StreamType) -> None:
         """Raise PlanError when rows of this type cannot be written."""
 
     @abstractmethod

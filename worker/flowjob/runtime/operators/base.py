@@ -6,7 +6,7 @@ other operators or the event loop. The base class does nothing, so each operator
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -68,6 +68,12 @@ class OperatorContext:
     metrics: OperatorMetrics = field(default_factory=OperatorMetrics)
     batch_rows: int = 16_384
     """The most rows an output batch should have."""
+
+    run_id: str = "run"
+    """New for each run of the job; sinks name their files by it."""
+
+    report: Callable[[bytes], None] = field(default=lambda _: None)
+    """Sends bytes to whoever watches the job: a preview, the CLI."""
 
     @property
     def key_groups(self) -> range:
