@@ -1,0 +1,249 @@
+"""map, flat_map and filter by the user's functions: tight loops over rows, paused every millisecond.
+
+Nothing is done per row but calling the function: the failing row is found after the failure, types are checked per
+piece. Timestamps and kinds follow the source row. Converting rows from and to columns is the task's."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import compress, islice
+from operator import truth
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from flowjob.plan.specs import FilterRowsSpec, FlatMapSpec, MapSpec
+from flowjob.runtime.batch import Data, Int8s, Int64s, Kind, Rows
+from flowjob.runtime.operators.base import PAUSE, Emitted, Form, Operator, OperatorContext
+from flowjob.runtime.operators.failures import (
+    RowFailed,
+    WrongResult,
+    first_of_other_type,
+    name_of,
+    row_reached,
+    shown,
+    wrong_type,
+)
+from flowjob.runtime.operators.pacing import Pacer
+
+
+class _RowOperator(Operator):
+    takes = Form.ROWS
+    gives = Form.ROWS
+
+    def __init__(self, spec: MapSpec | FlatMapSpec | FilterRowsSpec) -> None:
+        self._function = spec.function
+        self._name = name_of(spec.function)
+        self._wanted = spec.output.row_class
+        self._pacer: Pacer
+        self._context: OperatorContext
+
+    def open(self, context: OperatorContext) -> None:
+        self._pacer = Pacer(context.env.clock)
+        self._context = context
+
+    def _call(self, rows: list[Any]) -> list[Any]:
+        """The function's result for each row, as fast as Python can."""
+        iterator = iter(rows)
+        try:
+            results = list(map(self._function, iterator))
+        except Exception as cause:
+            raise RowFailed(self._name, row_reached(rows, iterator), cause) from cause
+        if len(results) != len(rows):  # list() takes a StopIteration from the function for the end
+            raise self._failed(
+                rows[len(results)], WrongResult(f"{self._name} raised StopIteration")
+            )
+        return results
+
+    def _failed(self, row: object, cause: BaseException) -> RowFailed:
+        return RowFailed(self._name, shown(row), cause)
+
+
+class Map(_RowOperator):
+    """One row for each."""
+
+    def process(self, data: Data, port: int) -> Emitted:
+        rows = cast(Rows, data)
+        made: list[Any] = []
+        pacer = self._pacer
+        pacer.restart()
+        while len(made) < len(rows):
+            piece = rows.values[len(made) : len(made) + pacer.rows]
+            results = self._call(piece)
+            if self._wanted is not None:
+                bad = first_of_other_type(results, self._wanted)
+                if bad is not None:
+                    complaint = wrong_type(self._name, "returned", results[bad], self._wanted)
+                    raise self._failed(piece[bad], complaint)
+            made += results
+            if pacer.due(len(piece)) and len(made) < len(rows):
+                yield PAUSE
+                pacer.restart()
+        self._context.metrics.rows_in += len(rows)
+        self._context.metrics.rows_out += len(made)
+        if made:
+            yield Rows(made, rows.timestamps, rows.kinds)
+
+
+class FilterRows(_RowOperator):
+    """Rows for which the function returns a true value."""
+
+    def process(self, data: Data, port: int) -> Emitted:
+        rows = cast(Rows, data)
+        verdicts: list[Any] = []
+        pacer = self._pacer
+        pacer.restart()
+        while len(verdicts) < len(rows):
+            piece = rows.values[len(verdicts) : len(verdicts) + pacer.rows]
+            verdicts += self._call(piece)
+            if pacer.due(len(piece)) and len(verdicts) < len(rows):
+                yield PAUSE
+                pacer.restart()
+        kept = self._kept(rows, verdicts)
+        self._context.metrics.rows_in += len(rows)
+        self._context.metrics.rows_out += len(kept)
+        if len(kept):
+            yield kept
+
+    def _kept(self, rows: Rows, verdicts: list[Any]) -> Rows:
+        try:
+            values = list(compress(rows.values, verdicts))
+            if rows.timestamps is None and rows.kinds is None:
+                return Rows(values)
+            mask = np.fromiter(map(truth, verdicts), np.bool_, len(verdicts))
+        except Exception as cause:
+            # Only a result whose truth is undefined (an array, say) comes here.
+            bad = next(i for i, v in enumerate(verdicts) if not _has_truth(v))
+            raise self._failed(rows.values[bad], cause) from cause
+        return Rows(
+            values,
+            None if rows.timestamps is None else rows.timestamps[mask],
+            None if rows.kinds is None else kept_kinds(rows.kinds, mask),
+        )
+
+
+def _has_truth(value: object) -> bool:
+    try:
+        truth(value)
+    except Exception:  # noqa: BLE001 - whatever it raises, it is the row being looked for
+        return False
+    return True
+
+
+def kept_kinds(kinds: Int8s, mask: npt.NDArray[np.bool_]) -> Int8s:
+    """The kinds of the rows kept by `mask`. Of an update only half of which is kept, -U becomes -D and +U becomes +I.
+
+    The halves stand side by side in one batch (design: -U directly precedes its +U)."""
+    fixed = kinds.copy()
+    pair = (kinds[:-1] == Kind.UPDATE_BEFORE) & (kinds[1:] == Kind.UPDATE_AFTER)
+    fixed[:-1][pair & mask[:-1] & ~mask[1:]] = Kind.DELETE
+    fixed[1:][pair & ~mask[:-1] & mask[1:]] = Kind.INSERT
+    return fixed[mask]
+
+
+class FlatMap(_RowOperator):
+    """Any number of rows for each, from any iterable; what is no list is drawn from bit by bit, so that a generator
+    may give more rows than fit into memory."""
+
+    def process(self, data: Data, port: int) -> Emitted:
+        rows = cast(Rows, data)
+        self._context.metrics.rows_in += len(rows)
+        made = _Expansion(rows)
+        extend, end = made.values.extend, made.ends.append
+        values, limit = made.values, self._context.batch_rows
+        function, pacer = self._function, self._pacer
+        done = 0
+        pacer.restart()
+        while done < len(rows):
+            piece = rows.values[done : done + pacer.rows]
+            for row in piece:
+                try:
+                    result = function(row)
+                except Exception as cause:
+                    raise self._failed(row, cause) from cause
+                if type(result) is list:
+                    extend(result)
+                else:
+                    yield from self._drain(result, row, made)
+                end(len(values))
+            done += len(piece)
+            if len(values) >= limit:
+                yield from self._give(made)
+            if pacer.due(len(piece)) and done < len(rows):
+                yield PAUSE
+                pacer.restart()
+        yield from self._give(made)
+
+    def _drain(self, result: Any, row: Any, made: _Expansion) -> Emitted:
+        """Takes all of one row's results; gives full batches on the way."""
+        try:
+            iterator = iter(result)
+        except TypeError:
+            raise self._failed(row, self._not_iterable(result)) from None
+        limit = self._context.batch_rows
+        while True:
+            try:
+                part = list(islice(iterator, limit))
+            except Exception as cause:
+                raise self._failed(row, cause) from cause
+            made.values.extend(part)
+            if len(part) < limit:
+                return
+            made.ends.append(len(made.values))
+            yield from self._give(made)
+            made.first -= 1  # the row goes on
+            yield PAUSE
+
+    def _not_iterable(self, result: object) -> WrongResult:
+        if result is None:
+            return WrongResult(
+                f"{self._name} returned None; a flat_map function returns the rows it makes: a list, empty for none, "
+                "or a generator"
+            )
+        kind = type(result).__qualname__
+        return WrongResult(
+            f"{self._name} returned {kind}, which is not iterable: {shown(result)}. "
+            "A flat_map function returns a list or another iterable of rows, even for one row"
+        )
+
+    def _give(self, made: _Expansion) -> Emitted:
+        if self._wanted is not None:
+            bad = first_of_other_type(made.values, self._wanted)
+            if bad is not None:
+                complaint = wrong_type(self._name, "made", made.values[bad], self._wanted)
+                raise self._failed(made.source_of(bad), complaint)
+        self._context.metrics.rows_out += len(made.values)
+        limit = self._context.batch_rows
+        whole = made.take()
+        for start in range(0, len(whole), limit):
+            stop = start + limit
+            times = whole.timestamps
+            yield Rows(whole.values[start:stop], None if times is None else times[start:stop])
+
+
+class _Expansion:
+    """The rows made so far, and how far those of each source row reach, from source row `first` on."""
+
+    __slots__ = ("ends", "first", "source", "values")
+
+    def __init__(self, source: Rows) -> None:
+        self.source = source
+        self.values: list[Any] = []
+        self.ends: list[int] = []
+        self.first = 0
+
+    def source_of(self, index: int) -> Any:
+        return self.source.values[self.first + bisect_right(self.ends, index)]
+
+    def take(self) -> Rows:
+        """All of them, with the timestamps of their source rows; begins anew behind them."""
+        timestamps = None
+        if self.source.timestamps is not None:
+            times: Int64s = self.source.timestamps[self.first : self.first + len(self.ends)]
+            timestamps = np.repeat(times, np.diff(np.array(self.ends, np.int64), prepend=0))
+        taken = Rows(self.values[:], timestamps)
+        self.first += len(self.ends)
+        self.values.clear()
+        self.ends.clear()
+        return taken
