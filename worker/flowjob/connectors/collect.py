@@ -23,9 +23,9 @@ KIND_COLUMN = "__kind"
 TIMESTAMP_COLUMN = "__timestamp"
 
 
-def collect(limit: int | None = None) -> CollectSink:
-    """Reports every row, at most `limit` of each subtask."""
-    return CollectSink(limit=limit)
+def collect(limit: int | None = None, *, title: str = "") -> CollectSink:
+    """Reports every row, at most `limit` of each subtask. `flowjob run` shows them as a table called `title`."""
+    return CollectSink(limit=limit, title=title)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,11 @@ class CollectSink(Sink):
     """See `collect`."""
 
     limit: int | None = None
+    title: str = ""
 
     @property
     def name(self) -> str:
-        return "collect"
+        return f"collect {self.title}".rstrip()
 
     @property
     def accepts(self) -> frozenset[Mode]:
