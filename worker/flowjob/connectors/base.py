@@ -91,15 +91,21 @@ class Read:
     """What one `read` gave: rows in the source's (projected) schema, and the rows that could not be read.
 
     timestamps  int64[n] µs UTC when the connector itself stamps rows; else the declared event-time column rules
+    watermark   µs UTC: the connector itself says how far event time has come after these rows
     """
 
     columns: pa.RecordBatch
     timestamps: Int64s | None = None
     bad: tuple[BadRow, ...] = ()
+    watermark: int | None = None
 
 
 class SplitReader(ABC):
-    """Reads one split in a slot."""
+    """Reads one split in a slot.
+
+    immediate  `read` never waits: the task calls it in line, without a task of its own for each read"""
+
+    immediate: bool = False
 
     @abstractmethod
     async def read(self) -> Read | None:

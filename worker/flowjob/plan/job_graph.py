@@ -116,7 +116,9 @@ def consumers_of(edge: Edge, producer: int, producers: int, consumers: int) -> r
             return range(1)
         case Exchange.RESCALE:
             if consumers >= producers:
-                return range(producer * consumers // producers, (producer + 1) * consumers // producers)
+                return range(
+                    producer * consumers // producers, (producer + 1) * consumers // producers
+                )
             first = producer * consumers // producers
             return range(first, first + 1)
         case _:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from flowjob.plan.types import KeyField, StreamType
 
 if TYPE_CHECKING:
-    from flowjob.connectors.base import Sink, Source
     from flowjob.expressions import Expr
+
+    from flowjob.connectors.base import Sink, Source
     from flowjob.triggers import Trigger
     from flowjob.watermarks import EventTime
     from flowjob.windows import WindowAssigner
@@ -184,3 +185,8 @@ class ConnectedProcessSpec(OperatorSpec):
     broadcast: bool
     function: Any
     side_types: tuple[tuple[str, StreamType], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnionSpec(OperatorSpec):
+    """All rows of all inputs, which have one type."""

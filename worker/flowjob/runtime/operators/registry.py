@@ -25,6 +25,7 @@ _OPERATORS = {
     "KeyedProcessSpec": "keyed_process:KeyedProcessOperator",
     "ConnectedProcessSpec": "connected_process:ConnectedProcessOperator",
     "SinkSpec": "sink:SinkOperator",
+    "UnionSpec": "union:Union",
 }
 
 

@@ -1,0 +1,193 @@
+"""What the stream classes build with: adds nodes to a job's graph, resolves columns, types and names.
+
+One place for the rules that every stream method shares, so that the public classes stay a list of what a user can say."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+from flowjob.expressions import Expr, col
+
+from flowjob.errors import PlanError, TypeMismatch, UnknownColumn
+from flowjob.plan.logical import NO_SIDES, Input, LogicalGraph, LogicalNode
+from flowjob.plan.specs import OperatorSpec
+from flowjob.plan.types import HIDDEN_PREFIX, OBJECTS, Mode, StreamType
+from flowjob.plan.where import caller
+from flowjob.schema import Schema, stream_type
+
+
+class GraphBuilder:
+    """Holds the newest graph of a job that is being written down."""
+
+    def __init__(self) -> None:
+        self.graph = LogicalGraph()
+
+    def add(
+        self,
+        spec: OperatorSpec,
+        inputs: tuple[Input, ...],
+        name: str,
+        *,
+        sides: Mapping[str, StreamType] = NO_SIDES,
+        parallelism: int | None = None,
+        mode: Mode | None = None,
+        event_time: bool | None = None,
+        ports: tuple[int, ...] = (),
+    ) -> LogicalNode:
+        """A new node; mode and event time are the first input's unless given."""
+        first = self.graph[inputs[0].node] if inputs else None
+        node = LogicalNode(
+            id=self.graph.next_id,
+            spec=spec,
+            name=name,
+            inputs=inputs,
+            where=caller(),
+            parallelism=parallelism,
+            sides=sides,
+            mode=mode if mode is not None else first.mode if first else Mode.APPEND,
+            event_time=event_time if event_time is not None else bool(first and first.event_time),
+            ports=ports,
+        )
+        self.graph = self.graph.with_node(node)
+        return node
+
+    def update(self, node: int, **changes: Any) -> None:
+        """Replaces fields of a node: its name, its parallelism."""
+        self.graph = self.graph.with_node(replace(self.graph[node], **changes))
+
+
+def require_columns(type: StreamType, what: str) -> pa.Schema:
+    """The schema of a typed stream; a PlanError saying how to type an object stream."""
+    if type.schema is None:
+        raise PlanError(
+            f"{what} needs columns, but this stream holds plain Python objects. Declare what the function "
+            "before it returns: `returns=YourSchema`, or annotate it",
+            where=caller(),
+        )
+    return type.schema
+
+
+def visible(type: StreamType) -> StreamType:
+    """The type without hidden columns."""
+    if type.schema is None or not any(n.startswith(HIDDEN_PREFIX) for n in type.schema.names):
+        return type
+    fields = [f for f in type.schema if not f.name.startswith(HIDDEN_PREFIX)]
+    return StreamType(pa.schema(fields), type.row_class)
+
+
+def check_column(type: StreamType, name: str, what: str) -> pa.Field:
+    """The field of a visible column, or UnknownColumn with the nearest name."""
+    schema = require_columns(type, what)
+    if name not in type.columns:
+        raise UnknownColumn(name, type.columns, where=caller())
+    return schema.field(name)
+
+
+def named_outputs(
+    columns: Sequence[str | Expr], named: Mapping[str, Any], what: str
+) -> list[tuple[str, Expr]]:
+    """The (name, expression) list of a select, with_columns or key_by; literals are allowed as named values."""
+    outputs: list[tuple[str, Expr]] = []
+    for given in columns:
+        if isinstance(given, str):
+            outputs.append((given, col(given)))
+        elif isinstance(given, Expr):
+            outputs.append((expression_name(given, what), given))
+        else:
+            raise TypeMismatch(
+                f"{what} takes column names and expressions, got {given!r}", where=caller()
+            )
+    outputs.extend((name, as_expression(value)) for name, value in named.items())
+    for name, _ in outputs:
+        if name.startswith(HIDDEN_PREFIX):
+            raise PlanError(f"column names must not begin with `__`: `{name}`", where=caller())
+    names = [name for name, _ in outputs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PlanError(f"{what} names column `{twice}` twice", where=caller())
+    return outputs
+
+
+def as_expression(value: Any) -> Expr:
+    """An expression for anything a user may write in its place: a string is a literal only when named explicitly."""
+    from flowjob.expressions import lit
+
+    return value if isinstance(value, Expr) else lit(value)
+
+
+def expression_name(expression: Expr, what: str) -> str:
+    """The column name an unnamed expression gets: its alias, or the column it is."""
+    name = expression.name
+    if name is None:
+        raise PlanError(
+            f'{what}: the expression `{expression}` has no name; write `name=…` or `.alias("name")`',
+            where=caller(),
+        )
+    return name
+
+
+def project_type(type: StreamType, outputs: Iterable[tuple[str, Expr]], what: str) -> StreamType:
+    """The type that expressions over `type` give. Keeps the row class when no visible column changes."""
+    schema = require_columns(type, what)
+    where = caller()
+    fields = []
+    for name, expression in outputs:
+        bound = expression.bind(schema, where=where)
+        fields.append(pa.field(name, bound.type, nullable=bound.nullable))
+    given = pa.schema(fields)
+    same = visible(StreamType(given)).schema == visible(type).schema
+    return StreamType(given, type.row_class if same else None)
+
+
+def row_type(returns: Any) -> StreamType:
+    """The stream type of a declared row type: a Schema class is columns, anything else is objects."""
+    if isinstance(returns, type) and issubclass(returns, Schema):
+        return stream_type(returns)
+    if isinstance(returns, StreamType):
+        return returns
+    if isinstance(returns, pa.Schema):
+        return StreamType(returns)
+    return OBJECTS
+
+
+def return_annotation(function: Callable[..., Any]) -> Any:
+    """The return annotation of a function, resolved; None when there is none."""
+    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)
+    try:
+        return typing.get_type_hints(target).get("return")
+    except (NameError, TypeError):
+        return None
+
+
+def element_type(annotation: Any) -> Any:
+    """T of an annotation such as Iterable[T], list[T], Iterator[T], Generator[T, …]; else None."""
+    arguments = typing.get_args(annotation)
+    return arguments[0] if arguments else None
+
+
+def function_name(function: Any) -> str:
+    """A short name for graphs: the function's own, or its class's."""
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return "" if name == "<lambda>" else str(name)
+
+
+def operator_name(kind: str, function: Any) -> str:
+    """`map(slug)`, or `map` for a lambda."""
+    name = function_name(function)
+    return f"{kind}({name})" if name else kind
+
+
+def check_time_type(field: pa.Field, where: str | None) -> None:
+    """TypeMismatch unless a column of this type can be event time."""
+    t = field.type
+    if not (pa.types.is_timestamp(t) or pa.types.is_date(t) or pa.types.is_int64(t)):
+        raise TypeMismatch(
+            f"event time must be a datetime or date column (or int64 µs since the epoch), but "
+            f"`{field.name}` is {t}",
+            where=where,
+        )

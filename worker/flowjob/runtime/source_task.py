@@ -1,0 +1,323 @@
+"""A source subtask at work: reads its splits, gives rows event time, tells how far event time has come.
+
+What readers leave to it, once for all sources: timestamps, watermarks per split and their minimum, idleness, the policy
+for malformed rows, and where batches are cut. Splits come from the JobManager through a `SplitInbox`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import pyarrow as pa
+
+from flowjob.connectors.base import (
+    BAD_ROW_TYPE,
+    BAD_ROWS,
+    BadRow,
+    Position,
+    Read,
+    Source,
+    Split,
+    SplitReader,
+)
+from flowjob.core.elements import MIN_TIME, Watermark
+from flowjob.core.split_watermarks import SplitWatermarks
+from flowjob.core.watermark_valve import Combined
+from flowjob.errors import MalformedInput
+from flowjob.runtime.batch import Batch
+from flowjob.runtime.blame import as_failure
+from flowjob.runtime.chain import Chain
+from flowjob.runtime.env import Env
+from flowjob.runtime.event_times import timestamps_of
+from flowjob.runtime.operators.base import Side
+from flowjob.runtime.task import Driver
+from flowjob.watermarks import EventTime, micros
+
+WATERMARK_INTERVAL = 0.02
+"""Seconds between watermarks, unless the source pins their positions: each one flushes what waits to be sent."""
+
+
+class SplitInbox:
+    """Splits on their way from the JobManager. `request` asks for more; `deliver` is called with the answer."""
+
+    def __init__(self, request: Callable[[], None]) -> None:
+        self._request = request
+        self._arrived: deque[tuple[Split, Position | None]] = deque()
+        self._asked = False
+        self._wake: Callable[[], None] = lambda: None
+        self.complete = False
+
+    def on_arrival(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def ask(self) -> None:
+        """Asks for splits unless an answer is still due."""
+        if not self._asked and not self.complete:
+            self._asked = True
+            self._request()
+
+    def deliver(self, splits: Iterable[tuple[Split, Position | None]], complete: bool) -> None:
+        self._asked = False
+        self._arrived.extend(splits)
+        self.complete = self.complete or complete
+        self._wake()
+
+    def take(self) -> tuple[Split, Position | None] | None:
+        return self._arrived.popleft() if self._arrived else None
+
+    @property
+    def exhausted(self) -> bool:
+        return self.complete and not self._arrived
+
+
+class _Active:
+    """A split being read. A reader that may wait reads ahead in a task of its own."""
+
+    def __init__(self, split: Split, reader: SplitReader) -> None:
+        self.split = split
+        self.reader = reader
+        self.position: Position | None = None
+        self.rows_to_mark = 0
+        self.largest = MIN_TIME
+        self._pending: asyncio.Task[Read | None] | None = None
+
+    def start(self, wake: Callable[[], None]) -> None:
+        if self._pending is None:
+            self._pending = asyncio.get_running_loop().create_task(self.reader.read())
+            self._pending.add_done_callback(lambda _: wake())
+
+    @property
+    def ready(self) -> bool:
+        return self._pending is not None and self._pending.done()
+
+    def take(self) -> Read | None:
+        assert self._pending is not None
+        pending, self._pending = self._pending, None
+        read = pending.result()
+        self.position = self.reader.position()
+        return read
+
+    async def close(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()
+            await asyncio.gather(self._pending, return_exceptions=True)
+        await self.reader.close()
+
+
+class SourceTask:
+    """Reads until the source is exhausted: never, when it is unbounded."""
+
+    def __init__(
+        self, source: Source, chain: Chain, env: Env, inbox: SplitInbox, *, batch_rows: int
+    ) -> None:
+        self.source = source
+        self.driver = Driver(chain, env.clock)
+        self.inbox = inbox
+        self._env = env
+        self._batch_rows = batch_rows
+        self._time = source.event_time
+        self._active: dict[str, _Active] = {}
+        self._wake = asyncio.Event()
+        self._held: Watermark | None = None
+        self._marked_at = float("-inf")
+        self._blocked = 0.0
+
+    async def run(self) -> None:
+        """Raises what a reader or an operator raised, with whose fault it is."""
+        driver = self.driver
+        try:
+            driver.metrics.started = driver.clock.monotonic()
+            driver.chain.open()
+            self.inbox.on_arrival(self._wake.set)
+            time = self._time or EventTime(None)
+            self._watermarks = SplitWatermarks(
+                micros(time.max_delay),
+                None if time.idle_after is None else micros(time.idle_after),
+                now=self._now(),
+            )
+            await self._loop()
+            await self._say(self._watermarks.end(), at_once=True)
+            await driver.end()
+        except Exception as error:
+            raise as_failure(error) from error
+        finally:
+            for active in self._active.values():
+                await active.close()
+            await driver.chain.close()
+
+    async def _loop(self) -> None:
+        while True:
+            self._adopt_splits()
+            if not self._active and self.inbox.exhausted:
+                return
+            progressed = False
+            for active in list(self._active.values()):
+                progressed |= await self._advance(active)
+            await self.driver.fire_timers()
+            await self._keep_time()
+            if progressed:
+                await self.driver.breathe()
+            else:
+                await self._wait()
+
+    def _adopt_splits(self) -> None:
+        while (given := self.inbox.take()) is not None:
+            split, position = given
+            reader = self.source.reader(self._env, split, position, self._batch_rows)
+            self._active[split.id] = _Active(split, reader)
+            self._watermarks.add_split(split.id, self._now())
+        if not self._active:
+            self.inbox.ask()
+
+    async def _advance(self, active: _Active) -> bool:
+        """Handles the next read of a split, if it is there."""
+        if active.reader.immediate:
+            read = await active.reader.read()
+        elif active.ready:
+            read = active.take()
+        else:
+            active.start(self._wake.set)
+            return False
+        if read is None:
+            del self._active[active.split.id]
+            await active.close()
+            await self._say(self._watermarks.finish_split(active.split.id, self._now()))
+            return True
+        if not active.reader.immediate:
+            active.start(self._wake.set)
+        await self._handle(active, read)
+        return True
+
+    # -- rows
+
+    async def _handle(self, active: _Active, read: Read) -> None:
+        bad = list(read.bad)
+        columns, times = read.columns, read.timestamps
+        if times is None and self._time is not None and self._time.column is not None:
+            times, nulls = timestamps_of(columns.column(self._time.column))
+            if nulls is not None:
+                bad += self._without_time(active.split, columns, nulls)
+                keep = ~nulls
+                columns, times = columns.filter(pa.array(keep)), times[keep]
+        if bad:
+            await self._divert(bad)
+        batch = Batch(columns, times)
+        self.driver.metrics.rows_in += len(batch)
+        for piece in self._pieces(active, batch):
+            await self._emit(active, piece)
+        if read.watermark is not None:
+            behind = micros(self._time.max_delay) + 1 if self._time is not None else 1
+            reached = read.watermark + behind
+            await self._say(
+                self._watermarks.observe(active.split.id, reached, self._now()), at_once=True
+            )
+
+    def _without_time(self, split: Split, columns: pa.RecordBatch, nulls: object) -> list[BadRow]:
+        lost = columns.filter(pa.array(nulls))
+        column = self._time.column if self._time else None
+        return [
+            BadRow(split.id, str(row), f"event-time column `{column}` is null")
+            for row in lost.to_pylist()
+        ]
+
+    async def _divert(self, bad: list[BadRow]) -> None:
+        """What becomes of rows that could not be read: the source's policy."""
+        if self.source.on_bad_row == "fail":
+            first = bad[0]
+            raise MalformedInput(first.reason, location=first.location, text=first.text)
+        head = self.driver.chain.head
+        head.context.metrics.bad_rows += len(bad)
+        if self.source.on_bad_row == "divert":
+            columns = {
+                "location": [b.location for b in bad],
+                "reason": [b.reason for b in bad],
+                "text": [b.text for b in bad],
+            }
+            batch = pa.RecordBatch.from_pydict(columns, schema=BAD_ROW_TYPE.schema)
+            await self.driver.carry_out(head.emit((Side(BAD_ROWS, Batch(batch)),)))
+
+    def _pieces(self, active: _Active, batch: Batch) -> Iterable[Batch]:
+        """The batch, cut where the source pins a watermark."""
+        every = self._time.watermark_every if self._time is not None else None
+        if every is None:
+            yield batch
+            return
+        start = 0
+        while start < len(batch):
+            room = every - active.rows_to_mark
+            piece = batch.slice(start, min(room, len(batch) - start))
+            active.rows_to_mark = (active.rows_to_mark + len(piece)) % every
+            start += len(piece)
+            yield piece
+
+    async def _emit(self, active: _Active, batch: Batch) -> None:
+        if not len(batch):
+            return
+        driver = self.driver
+        blocked = driver.metrics.backpressured
+        await driver.carry_out(driver.chain.head.emit((batch,)))
+        blocked = driver.metrics.backpressured - blocked
+        if blocked:
+            self._watermarks.was_blocked(int(blocked * 1e6))
+        if batch.timestamps is None:
+            return
+        active.largest = max(active.largest, int(batch.timestamps.max()))
+        pinned = self._time is not None and self._time.watermark_every is not None
+        if not pinned or active.rows_to_mark == 0:
+            said = self._watermarks.observe(active.split.id, active.largest, self._now())
+            await self._say(said, at_once=pinned)
+
+    # -- time
+
+    def _now(self) -> int:
+        return int(self.driver.clock.monotonic() * 1e6)
+
+    async def _say(self, said: Combined, *, at_once: bool = False) -> None:
+        """Sends watermarks, at most one per interval, and changes of status at once."""
+        for element in said:
+            if isinstance(element, Watermark):
+                self._held = element
+            else:
+                await self._release()
+                self.driver.chain.on_status(element)
+        if self._held is not None:
+            now = self.driver.clock.monotonic()
+            if at_once or now - self._marked_at >= WATERMARK_INTERVAL:
+                await self._release()
+
+    async def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._marked_at = self.driver.clock.monotonic()
+            self.driver.metrics.watermark = held.time
+            await self.driver.carry_out(self.driver.chain.head.on_watermark(held.time))
+
+    async def _keep_time(self) -> None:
+        idle_at = self._watermarks.idle_at()
+        if idle_at is not None and idle_at <= self._now():
+            await self._say(self._watermarks.on_time(self._now()))
+        else:
+            await self._say(())
+
+    async def _wait(self) -> None:
+        """Until a read is done, splits arrive, or the clock asks for something."""
+        clock, metrics = self.driver.clock, self.driver.metrics
+        deadlines = [d for d in (self.driver.wake_at(),) if d is not None]
+        if (idle_at := self._watermarks.idle_at()) is not None:
+            deadlines.append(idle_at / 1e6)
+        if self._held is not None:
+            deadlines.append(self._marked_at + WATERMARK_INTERVAL)
+        began = clock.monotonic()
+        timer: asyncio.Task[None] | None = None
+        if deadlines:
+            delay = max(0.0, min(deadlines) - began)
+            timer = asyncio.get_running_loop().create_task(clock.sleep(delay))
+            timer.add_done_callback(lambda _: self._wake.set())
+        try:
+            await self._wake.wait()
+            self._wake.clear()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        metrics.idle += clock.monotonic() - began

@@ -1,0 +1,58 @@
+"""What a task counts: rows, bytes, and how its time divides into busy, idle and back-pressured.
+
+Totals since the task's start, written by the task and read by the slot's reporter in the same thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowjob.core.elements import MIN_TIME
+from flowjob.runtime.chain import Chain
+
+
+class TaskMetrics:
+    """Counters of one task. Times are seconds of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.rows_in = 0
+        self.bytes_in = 0
+        self.idle = 0.0
+        self.backpressured = 0.0
+        self.started: float | None = None
+        self.watermark = MIN_TIME
+        self.ended = False
+
+    def snapshot(self, chain: Chain, now: float, buffers: Mapping[str, int]) -> dict[str, Any]:
+        """Plain values for the control plane; times in µs.
+
+        `busy` is what is neither idle nor back-pressured. `buffers` are the exchange's own figures of this task."""
+        total = 0.0 if self.started is None else now - self.started
+        busy = max(0.0, total - self.idle - self.backpressured)
+        return {
+            "rows_in": self.rows_in,
+            "rows_out": sum(_leaving(chain)),
+            "bytes_in": self.bytes_in,
+            "busy_us": int(busy * 1e6),
+            "idle_us": int(self.idle * 1e6),
+            "backpressured_us": int(self.backpressured * 1e6),
+            "watermark": None if self.watermark == MIN_TIME else self.watermark,
+            "ended": self.ended,
+            **buffers,
+            "operators": [
+                {
+                    "name": link.context.name,
+                    "rows_in": link.context.metrics.rows_in,
+                    "rows_out": link.context.metrics.rows_out,
+                    "late_rows": link.context.metrics.late_rows,
+                    "bad_rows": link.context.metrics.bad_rows,
+                    **link.context.metrics.extra,
+                }
+                for link in chain.links
+            ],
+        }
+
+
+def _leaving(chain: Chain) -> list[int]:
+    """Rows out of each operator that nothing in the chain takes further."""
+    return [link.context.metrics.rows_out for link in chain.links if not link.main]

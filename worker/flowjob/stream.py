@@ -1,0 +1,343 @@
+"""Stream: typed rows that flow, and everything that can be said about one stream at a time.
+
+Building is pure: each method adds a node to the job's graph and returns a new stream; nothing runs. Keys, windows and
+connected streams have their own modules. It must not import the runtime at import time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+import pyarrow as pa
+from flowjob.expressions import Expr, col
+
+from flowjob.errors import PlanError, TypeMismatch
+from flowjob.plan import building
+from flowjob.plan.job_graph import Exchange, Partitioning
+from flowjob.plan.logical import Input, LogicalNode
+from flowjob.plan.specs import (
+    AssignEventTimeSpec,
+    FilterRowsSpec,
+    FilterSpec,
+    FlatMapSpec,
+    MapBatchesSpec,
+    MapSpec,
+    ProcessSpec,
+    ProjectSpec,
+    UnionSpec,
+)
+from flowjob.plan.types import HIDDEN_PREFIX, Mode, StreamType
+from flowjob.plan.where import caller
+from flowjob.watermarks import EventTime
+
+if TYPE_CHECKING:
+    from flowjob.connected_streams import ConnectedStreams
+    from flowjob.keyed_stream import KeyedStream
+    from flowjob.plan.building import GraphBuilder
+    from flowjob.triggers import Trigger
+    from flowjob.windowed_stream import WindowedStream
+    from flowjob.windows import WindowAssigner
+
+T = TypeVar("T")
+
+
+class Stream(Generic[T]):
+    """Rows of type T. Made by `job.read` and by the methods of streams, never directly."""
+
+    def __init__(self, builder: GraphBuilder, source: Input) -> None:
+        self._builder = builder
+        self._input = source
+
+    # -- what it is
+
+    @property
+    def type(self) -> StreamType:
+        """Its visible columns, or that it holds objects."""
+        return building.visible(self._node.type_of(self._input.tag))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema; PlanError for an object stream."""
+        return building.require_columns(self.type, "schema")
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{f.name}: {f.type}" for f in self.type.schema or ()) or "objects"
+        return f"<Stream of `{self._node.name}`: {columns}>"
+
+    @property
+    def _node(self) -> LogicalNode:
+        return self._builder.graph[self._input.node]
+
+    def _then(self, node: LogicalNode) -> Stream[Any]:
+        return Stream(self._builder, Input(node.id))
+
+    def _append_only(self, what: str) -> None:
+        if self._node.mode is not Mode.APPEND:
+            from flowjob.errors import UnsupportedChangelog
+
+            raise UnsupportedChangelog(
+                f"{what} takes only inserts, but `{self._node.name}` gives a {self._node.mode.value} stream. "
+                "Leave out `.changelog()` before it",
+                where=caller(),
+            )
+
+    # -- columns
+
+    def select(self, *columns: str | Expr, **named: Any) -> Stream[Any]:
+        """Only these columns and expressions, in this order: `select("a", total=col("a") * 2)`."""
+        outputs = building.named_outputs(columns, named, "select")
+        return self._project(outputs, "select")
+
+    def with_columns(self, *columns: Expr, **named: Any) -> Stream[Any]:
+        """All columns, with these added or replaced."""
+        added = dict(building.named_outputs(columns, named, "with_columns"))
+        kept = [(n, added.pop(n, col(n))) for n in self.schema.names]
+        return self._project([*kept, *added.items()], "with_columns")
+
+    def drop(self, *columns: str) -> Stream[Any]:
+        """All columns but these."""
+        for name in columns:
+            building.check_column(self.type, name, "drop")
+        kept: list[tuple[str, Expr]] = [(n, col(n)) for n in self.schema.names if n not in columns]
+        if not kept:
+            raise PlanError("drop would leave no column", where=caller())
+        return self._project(kept, "drop")
+
+    def rename(self, **names: str) -> Stream[Any]:
+        """Columns under new names: `rename(old="new")`."""
+        for old in names:
+            building.check_column(self.type, old, "rename")
+        return self._project([(names.get(n, n), col(n)) for n in self.schema.names], "rename")
+
+    def _project(self, outputs: list[tuple[str, Expr]], name: str) -> Stream[Any]:
+        output = building.project_type(self.type, outputs, name)
+        spec = ProjectSpec(input=self.type, output=output, outputs=tuple(outputs))
+        return self._then(self._builder.add(spec, (self._input,), name))
+
+    def map_batches(
+        self, function: Callable[[pa.RecordBatch], pa.RecordBatch], *, returns: Any
+    ) -> Stream[Any]:
+        """One pyarrow.RecordBatch in, one out, whose columns are those of `returns` (a Schema or pyarrow.Schema)."""
+        building.require_columns(self.type, "map_batches")
+        self._append_only("map_batches")
+        output = building.row_type(returns)
+        building.require_columns(output, "the result of map_batches")
+        spec = MapBatchesSpec(input=self.type, output=output, function=function)
+        name = building.operator_name("map_batches", function)
+        return self._then(self._builder.add(spec, (self._input,), name))
+
+    # -- rows
+
+    @overload
+    def filter(self, condition: Expr) -> Stream[T]: ...
+    @overload
+    def filter(self, condition: Callable[[T], bool]) -> Stream[T]: ...
+    def filter(self, condition: Any) -> Stream[T]:
+        """Rows for which an expression is true (null is not), or a function of the row returns a true value."""
+        if isinstance(condition, Expr):
+            schema = building.require_columns(self.type, "filter by an expression")
+            bound = condition.bind(schema, where=caller())
+            if not pa.types.is_boolean(bound.type):
+                raise TypeMismatch(
+                    f"filter needs a boolean, but `{condition}` is {bound.type}", where=caller()
+                )
+            node = self._builder.add(
+                FilterSpec(input=self.type, output=self.type, predicate=condition),
+                (self._input,),
+                "filter",
+            )
+        elif callable(condition):
+            spec = FilterRowsSpec(input=self.type, output=self.type, function=condition)
+            node = self._builder.add(
+                spec, (self._input,), building.operator_name("filter", condition)
+            )
+        else:
+            raise TypeMismatch(
+                f"filter takes an expression or a function, got {condition!r}", where=caller()
+            )
+        return cast("Stream[T]", self._then(node))
+
+    def map(self, function: Callable[[T], Any], *, returns: Any = None) -> Stream[Any]:
+        """One row for each. The result is typed by `returns` or the function's annotation; else it holds objects."""
+        declared = returns if returns is not None else building.return_annotation(function)
+        spec = MapSpec(input=self.type, output=building.row_type(declared), function=function)
+        name = building.operator_name("map", function)
+        return self._then(self._builder.add(spec, (self._input,), name))
+
+    def flat_map(self, function: Callable[[T], Any], *, returns: Any = None) -> Stream[Any]:
+        """Any number of rows for each; `returns` is the type of one of them."""
+        self._append_only("flat_map")
+        declared = returns
+        if declared is None:
+            declared = building.element_type(building.return_annotation(function))
+        spec = FlatMapSpec(input=self.type, output=building.row_type(declared), function=function)
+        name = building.operator_name("flat_map", function)
+        return self._then(self._builder.add(spec, (self._input,), name))
+
+    def process(self, function: Any, *, returns: Any = None) -> Stream[Any]:
+        """A `Process` function: any number of rows out, side outputs, no key."""
+        from flowjob import functions
+
+        self._append_only("process")
+        functions.check_kind(function, functions.Process, where=caller())
+        spec = ProcessSpec(
+            input=self.type,
+            output=building.row_type(functions.output_type(function, returns)),
+            function=function,
+            side_types=functions.side_types(function),
+        )
+        name = building.operator_name("process", function)
+        node = self._builder.add(spec, (self._input,), name, sides=dict(spec.side_types))
+        return self._then(node)
+
+    def side(self, output: Any) -> Stream[Any]:
+        """A side output of the operator this stream comes from, by its declaration or name."""
+        tag = output if isinstance(output, str) else output.name
+        if tag not in self._node.sides:
+            known = ", ".join(f"`{t}`" for t in self._node.sides) or "(none)"
+            raise PlanError(
+                f"`{self._node.name}` has no side output `{tag}`. Its side outputs: {known}",
+                where=caller(),
+            )
+        return Stream(self._builder, Input(self._input.node, tag))
+
+    @property
+    def late(self) -> Stream[Any]:
+        """Rows that came after their windows were gone."""
+        return self.side("late")
+
+    @property
+    def bad_rows(self) -> Stream[Any]:
+        """What a source read with on_bad_row="divert" could not read: location, reason, text."""
+        return self.side("bad_rows")
+
+    # -- keys, windows, other streams
+
+    def key_by(
+        self, *keys: str | Expr | Callable[[T], Any], returns: Any = None, **named: str | Expr
+    ) -> KeyedStream[T]:
+        """Rows with equal keys meet in one place: by columns, expressions, or one function of the row, whose type is
+        its annotation or `returns`."""
+        from flowjob.keyed_stream import key_stream
+
+        return key_stream(self, keys, named, returns)
+
+    def window(
+        self,
+        assigner: WindowAssigner,
+        *,
+        trigger: Trigger | None = None,
+        allowed_lateness: timedelta = timedelta(0),
+    ) -> WindowedStream[T]:
+        """Windows over the whole stream; they run at parallelism 1 (key_by first for parallel windows)."""
+        from flowjob.windowed_stream import open_window
+
+        return open_window(self, (), assigner, trigger, allowed_lateness)
+
+    def union(self, *others: Stream[T]) -> Stream[T]:
+        """All rows of these streams, which must have one type."""
+        for other in others:
+            if other.type.schema != self.type.schema:
+                raise TypeMismatch(
+                    f"union needs streams of one type, but {self!r} and {other!r} differ",
+                    where=caller(),
+                )
+        streams = (self, *others)
+        if any(s._builder is not self._builder for s in streams):
+            raise PlanError("union of streams of different jobs", where=caller())
+        node = self._builder.add(
+            UnionSpec(input=self.type, output=self.type),
+            tuple(s._input for s in streams),
+            "union",
+            event_time=all(s._node.event_time for s in streams),
+        )
+        return cast("Stream[T]", self._then(node))
+
+    def connect(self, other: Stream[Any] | KeyedStream[Any]) -> ConnectedStreams:
+        """This stream and another one in one function; usually `other.broadcast()`."""
+        from flowjob.connected_streams import ConnectedStreams
+
+        return ConnectedStreams(self, (), other)
+
+    # -- partitioning
+
+    def _partitioned(self, partitioning: Partitioning) -> Stream[T]:
+        return Stream(self._builder, replace(self._input, partitioning=partitioning))
+
+    def rebalance(self) -> Stream[T]:
+        """Deals rows evenly to all subtasks of what follows."""
+        return self._partitioned(Partitioning(Exchange.REBALANCE))
+
+    def rescale(self) -> Stream[T]:
+        """Deals rows evenly within a local group of subtasks: fewer connections than rebalance."""
+        return self._partitioned(Partitioning(Exchange.RESCALE))
+
+    def broadcast(self) -> Stream[T]:
+        """Every row to every subtask of what follows."""
+        return self._partitioned(Partitioning(Exchange.BROADCAST))
+
+    def global_(self) -> Stream[T]:
+        """Every row to the first subtask of what follows."""
+        return self._partitioned(Partitioning(Exchange.GLOBAL))
+
+    def partition_by(
+        self, function: Callable[[Any, int], int], column: str | None = None
+    ) -> Stream[T]:
+        """Each row to subtask `function(value, number of subtasks)`; the value is `column`'s, or the whole row."""
+        if column is not None:
+            building.check_column(self.type, column, "partition_by")
+        return self._partitioned(Partitioning(Exchange.CUSTOM, function=function, column=column))
+
+    # -- properties of the operator
+
+    def named(self, name: str) -> Stream[T]:
+        """Names the operator this stream comes from, for people and, when it has state, as the state's identity."""
+        if not name or name.startswith(HIDDEN_PREFIX):
+            raise PlanError(f"not a name: {name!r}", where=caller())
+        self._builder.update(self._input.node, name=name, pinned=True)
+        return self
+
+    def parallelism(self, n: int) -> Stream[T]:
+        """How many subtasks the operator this stream comes from has."""
+        if n < 1:
+            raise PlanError(f"parallelism must be at least 1, got {n}", where=caller())
+        self._builder.update(self._input.node, parallelism=n)
+        return self
+
+    def changelog(self) -> Stream[T]:
+        """The running aggregate before this as a changelog (-U/+U) instead of one row per input row."""
+        spec = self._node.spec
+        if not hasattr(spec, "changelog"):
+            raise PlanError(
+                f"changelog() goes right after a running agg() or reduce(), not after `{self._node.name}`",
+                where=caller(),
+            )
+        self._builder.update(
+            self._input.node, spec=replace(cast("Any", spec), changelog=True), mode=Mode.RETRACT
+        )
+        return self
+
+    def with_event_time(
+        self,
+        column: str,
+        *,
+        max_delay: timedelta = timedelta(0),
+        idle_after: timedelta | None = timedelta(seconds=30),
+    ) -> Stream[T]:
+        """Takes event time from another column from here on."""
+        field = building.check_column(self.type, column, "with_event_time")
+        building.check_time_type(field, caller())
+        time = EventTime(column, max_delay, idle_after)
+        spec = AssignEventTimeSpec(input=self.type, output=self.type, event_time=time)
+        node = self._builder.add(spec, (self._input,), f"event_time({column})", event_time=True)
+        return cast("Stream[T]", self._then(node))
+
+    # -- looking at it
+
+    def preview(self, limit: int = 20, *, parallelism: int = 1) -> Any:
+        """Runs the part of the job that this stream needs, here, until `limit` rows are there: a table."""
+        from flowjob.preview import preview
+
+        return preview(self, limit, parallelism=parallelism)
