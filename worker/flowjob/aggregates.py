@@ -98,7 +98,7 @@ class Mean(Aggregation):
         if pa.types.is_integer(got) or pa.types.is_floating(got):
             return pa.float64()
         if pa.types.is_decimal(got):
-            return pa.decimal128(38, max(got.scale, MEAN_SCALE))
+            return pa.decimal128(38, got.scale if got.scale > MEAN_SCALE else MEAN_SCALE)
         if pa.types.is_duration(got):
             return got
         raise self._refuse(got, _NUMBERS)
@@ -225,9 +225,9 @@ class Aggregate(Aggregation, Generic[In, Acc, Out]):
                 f"{name} does not say what type it gives: declare "
                 f"`class {name}(fj.Aggregate[In, Acc, Out])` with real types, or `returns = float`"
             )
-        from flowjob.schema import arrow_type
+        from flowjob.column_types import value_type
 
-        return arrow_type(declared)
+        return value_type(declared).arrow
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({', '.join(str(given) for given in self.inputs)})"

@@ -134,14 +134,14 @@ class ProcessingTimeTrigger(_Builtin):
     """Fires when the wall clock passes the window's end."""
 
     def on_row(self, row: Any, at: int, ctx: TriggerContext) -> TriggerResult:
-        ctx.set_processing_timer(ctx.window_end - 1)
+        ctx.set_processing_timer(ctx.window_end)
         return CONTINUE
 
     def on_processing_time(self, at: int, ctx: TriggerContext) -> TriggerResult:
         return FIRE
 
     def on_merge(self, ctx: TriggerContext, merged: list[dict[str, Any]]) -> TriggerResult:
-        ctx.set_processing_timer(ctx.window_end - 1)
+        ctx.set_processing_timer(ctx.window_end)
         return CONTINUE
 
     def __str__(self) -> str:

@@ -1,0 +1,98 @@
+"""What an accumulator is: the state of one aggregate for many slots, in columns.
+
+Its partial form (`partials`, `merge`) is what senders ship after local aggregation, what panes and
+sessions merge, and what a snapshot will store. Slots are dense ints that the caller owns; an
+accumulator must not know what they stand for."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from flowjob.runtime.batch import Int64s
+
+Bools = npt.NDArray[np.bool_]
+_SMALLEST = 16
+
+
+class Accumulator(ABC):
+    """The state of one aggregate. Call `grow` before using a slot for the first time."""
+
+    partial_types: tuple[pa.DataType, ...]
+    needs_arrival: bool = False
+    """`update` gets one more column at the end: each row's arrival number (int64, ascending over
+    the operator's life), by which order survives the merging of panes and sessions."""
+
+    @abstractmethod
+    def grow(self, n_slots: int) -> None:
+        """Slots 0 … n_slots - 1 may be used from now on; new ones are empty."""
+
+    @abstractmethod
+    def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
+        """Row i, with the input values `columns[…][i]`, joins `slots[i]`; rows are in order."""
+
+    @abstractmethod
+    def partials(self, slots: Int64s) -> list[pa.Array]:
+        """The state of `slots` (no repeats), one array per partial type; owns its bytes."""
+
+    @abstractmethod
+    def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
+        """Partial i joins `slots[i]` after what is there; slots may repeat, partials are in
+        order."""
+
+    def merge_within(self, targets: Int64s, sources: Int64s) -> None:
+        """Slot `sources[i]` (no repeats) joins `targets[i]`, in order; the caller resets the
+        sources."""
+        self.merge(targets, self.partials(sources))
+
+    @abstractmethod
+    def result(self, slots: Int64s) -> pa.Array:
+        """The aggregate's value for each of `slots`."""
+
+    @abstractmethod
+    def reset(self, slots: Int64s) -> None:
+        """`slots` are empty again."""
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Memory held, for the state budget."""
+
+
+def grown(array: npt.NDArray[Any], n_slots: int, fill: Any) -> npt.NDArray[Any]:
+    """`array` with room for `n_slots`, new places holding `fill`; doubles, so growing is cheap."""
+    if n_slots <= len(array):
+        return array
+    larger = np.full(max(n_slots, 2 * len(array), _SMALLEST), fill, array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+def valid_rows(slots: Int64s, columns: Sequence[pa.Array]) -> tuple[Int64s, list[pa.Array]]:
+    """Only the rows in which no column is null; the arguments themselves when none is."""
+    if all(column.null_count == 0 for column in columns):
+        return slots, list(columns)
+    mask = validity(columns)
+    kept = pa.array(mask)
+    return slots[mask], [column.filter(kept) for column in columns]
+
+
+def validity(columns: Sequence[pa.Array]) -> Bools:
+    """True where no column is null."""
+    mask = columns[0].is_valid()
+    for column in columns[1:]:
+        mask = pa.compute.and_(mask, column.is_valid())
+    found: Bools = mask.to_numpy(zero_copy_only=False)
+    return found
+
+
+def masked(values: npt.NDArray[Any], empty: Bools, type: pa.DataType) -> pa.Array:
+    """`values` as Arrow, null where `empty`; the bytes are its own."""
+    mask = empty if empty.any() else None
+    array = pa.array(values, mask=mask)
+    return array if array.type == type else array.cast(type)

@@ -1,0 +1,135 @@
+"""collect and count_distinct: accumulators that keep every value, or every different one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from flowjob.kernels.group_index import GroupIndex
+from flowjob.kernels.keys import encode_keys
+from flowjob.runtime.accumulators import scatter
+from flowjob.runtime.accumulators.base import Accumulator, grown, valid_rows
+from flowjob.runtime.accumulators.owned_log import OwnedLog
+from flowjob.runtime.batch import Int64s
+
+
+class Collect(Accumulator):
+    """All values that are not null, in order of arrival. Partial: the values and their arrival
+    numbers."""
+
+    needs_arrival = True
+
+    def __init__(self, type: pa.DataType) -> None:
+        self.value_type = type
+        self.partial_types = (pa.list_(type), pa.list_(pa.int64()))
+        self.log = OwnedLog((type,))
+
+    def grow(self, n_slots: int) -> None:
+        """Nothing is kept by slot."""
+
+    def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
+        slots, (values, arrivals) = valid_rows(slots, columns)
+        self.log.append(slots, [values], arrivals.to_numpy())
+
+    def partials(self, slots: Int64s) -> list[pa.Array]:
+        rows, counts = self.log.find(slots)
+        values = as_lists(self.log.logs[0].take(rows), counts)
+        return [values, as_lists(pa.array(self.log.arrivals(rows)), counts)]
+
+    def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
+        values, arrivals = partials
+        counts = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        self.log.append(np.repeat(slots, counts), [values.flatten()], arrivals.flatten().to_numpy())
+
+    def merge_within(self, targets: Int64s, sources: Int64s) -> None:
+        self.log.reassign(targets, sources)
+
+    def result(self, slots: Int64s) -> pa.Array:
+        rows, counts = self.log.find(slots)
+        lists = as_lists(self.log.logs[0].take(rows), counts)
+        if (counts == 0).any():
+            return pa.compute.if_else(pa.array(counts > 0), lists, pa.scalar(None, lists.type))
+        return lists
+
+    def reset(self, slots: Int64s) -> None:
+        self.log.drop(slots)
+
+    @property
+    def nbytes(self) -> int:
+        return self.log.nbytes
+
+
+class CountDistinct(Accumulator):
+    """How many different values, exactly: an index of (slot, value) pairs. Partial: the list of
+    values.
+
+    `names` gives each slot a number that is not used again after a reset, so that stale pairs do
+    not count."""
+
+    def __init__(self, type: pa.DataType) -> None:
+        self.partial_types = (pa.list_(type),)
+        self.log = OwnedLog((type,))
+        self.index = GroupIndex()
+        self.counts: Int64s = np.empty(0, np.int64)
+        self.names: Int64s = np.empty(0, np.int64)
+        self._named = 0
+
+    def grow(self, n_slots: int) -> None:
+        before = len(self.names)
+        self.counts = grown(self.counts, n_slots, 0)
+        self.names = grown(self.names, n_slots, 0)
+        self._rename(np.arange(before, len(self.names)))
+
+    def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
+        slots, (values,) = valid_rows(slots, columns)
+        if len(slots) == 0:
+            return
+        new = self.index.upsert(encode_keys([pa.array(self.names[slots]), values])).new_rows
+        fresh = slots[new]
+        scatter.count(self.counts, fresh)
+        self.log.append(fresh, [values.take(pa.array(new))], new)
+
+    def partials(self, slots: Int64s) -> list[pa.Array]:
+        rows, counts = self.log.find(slots)
+        return [as_lists(self.log.logs[0].take(rows), counts)]
+
+    def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
+        (values,) = partials
+        counts = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        self.update(np.repeat(slots, counts), [values.flatten()])
+
+    def result(self, slots: Int64s) -> pa.Array:
+        return pa.array(self.counts[slots])
+
+    def reset(self, slots: Int64s) -> None:
+        self.log.drop(slots)
+        self.counts[slots] = 0
+        self._rename(slots)
+        if len(self.index) > 2 * int(self.counts.sum()) + 1024:
+            self._rebuild()
+
+    @property
+    def nbytes(self) -> int:
+        return self.log.nbytes + self.index.nbytes + self.counts.nbytes + self.names.nbytes
+
+    def _rename(self, slots: Int64s) -> None:
+        self.names[slots] = np.arange(self._named, self._named + len(slots))
+        self._named += len(slots)
+
+    def _rebuild(self) -> None:
+        """Forgets the pairs of slots that were reset."""
+        self.index.clear()
+        held = np.flatnonzero(self.counts)
+        rows, counts = self.log.find(held)
+        if len(rows):
+            names = pa.array(np.repeat(self.names[held], counts))
+            self.index.upsert(encode_keys([names, self.log.logs[0].take(rows)]))
+
+
+def as_lists(values: pa.Array, counts: Int64s) -> pa.Array:
+    """A list array of consecutive runs of `values`, one per count."""
+    offsets = np.zeros(len(counts) + 1, np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), values)

@@ -1,0 +1,61 @@
+"""Scatter operations of the accumulators: column[slots[i]] combined with values[i], in row order.
+
+The one place that names the kernels, so that accumulators read as what they compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from flowjob.runtime.accumulators.base import Bools
+from flowjob.runtime.batch import Int64s
+
+Float64s = npt.NDArray[np.float64]
+
+
+def count(counts: Int64s, slots: Int64s) -> None:
+    """One more for each row's slot."""
+    np.add.at(counts, slots, 1)
+
+
+def add_ints(sums: Int64s, slots: Int64s, values: Int64s) -> bool:
+    """Adds; False when a sum left int64."""
+    before = sums.astype(np.float64)
+    np.add.at(before, slots, values.astype(np.float64))
+    np.add.at(sums, slots, values)
+    return bool(np.abs(before).max(initial=0.0) < 2.0**63)
+
+
+def add_floats(sums: Float64s, slots: Int64s, values: Float64s) -> None:
+    np.add.at(sums, slots, values)
+
+
+def lower(best: Int64s, seen: Bools, slots: Int64s, keys: Int64s) -> None:
+    """The smaller of what is there and the row's key."""
+    np.minimum.at(best, slots, keys)
+    seen[slots] = True
+
+
+def raise_(best: Int64s, seen: Bools, slots: Int64s, keys: Int64s) -> None:
+    """The greater of what is there and the row's key."""
+    np.maximum.at(best, slots, keys)
+    seen[slots] = True
+
+
+def first_rows(slots: Int64s) -> Int64s:
+    """Positions of the first row of each slot, ascending."""
+    _, positions = np.unique(slots, return_index=True)
+    return np.sort(positions)
+
+
+def last_rows(slots: Int64s) -> Int64s:
+    """Positions of the last row of each slot, ascending."""
+    return np.sort(len(slots) - 1 - first_rows(slots[::-1]))
+
+
+def best_rows(slots: Int64s, keys: Int64s) -> Int64s:
+    """Positions of the row with the smallest key of each slot (the first of equals), ascending."""
+    order = np.lexsort((keys, slots))
+    ordered = slots[order]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+    return np.sort(order[starts]) if len(slots) else order
