@@ -36,7 +36,7 @@ class ValueType:
     """One value's type in both worlds.
 
     python    the class of the values rows hold: int, str, …, list, dict, an Enum or a Schema class
-    children  the element of a list; key and value of a dict; a Schema class has its own columns instead
+    children  the element of a list; key and value of a dict; elements of a tuple; empty for a Schema class
     choices   the values of a Literal, else empty
     """
 
@@ -95,8 +95,8 @@ _PLAIN: dict[Any, pa.DataType] = {
 
 ALLOWED = (
     "int, fj.Int8 … fj.UInt64, float, fj.Float32, bool, str, bytes, Annotated[Decimal, fj.decimal(10, 2)], datetime, "
-    'Annotated[datetime, fj.timezone("Europe/Berlin")], date, time, timedelta, list[T], dict[K, V], a Schema class, '
-    "an Enum or Literal of str or int, each also `| None`"
+    'Annotated[datetime, fj.timezone("Europe/Berlin")], date, time, timedelta, list[T], dict[K, V], tuple[A, B], '
+    "a Schema class, an Enum or Literal of str or int, each also `| None`"
 )
 
 
@@ -154,6 +154,16 @@ def _dict(_: Any, arguments: tuple[Any, ...]) -> ValueType:
     return ValueType(pa.map_(key.field("key"), item.field("value")), dict, children=(key, item))
 
 
+def _tuple(_: Any, arguments: tuple[Any, ...]) -> ValueType:
+    if not arguments or Ellipsis in arguments:
+        raise SchemaError(
+            "a tuple has a fixed length here: tuple[str, int]. For any length use list[T]"
+        )
+    elements = tuple(value_type(a) for a in arguments)
+    struct = pa.struct([e.field(f"_{i}") for i, e in enumerate(elements)])
+    return ValueType(struct, tuple, children=elements)
+
+
 def _literal(_: Any, arguments: tuple[Any, ...]) -> ValueType:
     nullable = None in arguments
     found = _choices(None, [a for a in arguments if a is not None])
@@ -176,6 +186,7 @@ _GENERIC: dict[Any, Callable[[Any, tuple[Any, ...]], ValueType]] = {
     typing.Literal: _literal,
     list: _list,
     dict: _dict,
+    tuple: _tuple,
 }
 
 

@@ -52,7 +52,7 @@ class Schema(msgspec.Struct, frozen=True, gc=False):
     @classmethod
     def stream_type(cls) -> StreamType:
         """The type of a stream of such rows."""
-        return StreamType(arrow_schema(cls), cls)
+        return stream_type(cls)
 
     @classmethod
     def __flowjob_fields__(cls) -> list[pa.Field]:
@@ -72,6 +72,19 @@ class Column:
 def arrow_schema(cls: type[Schema]) -> pa.Schema:
     """Like `cls.arrow_schema()`, also for a class that has a column of that name."""
     return pa.schema([column.value.field(column.name) for column in columns_of(cls)])
+
+
+def stream_type(cls: type[Schema]) -> StreamType:
+    """Like `cls.stream_type()`."""
+    return StreamType(arrow_schema(cls), cls)
+
+
+def arrow_type(annotation: Any) -> pa.DataType:
+    """The Arrow type of an annotation that stands alone, e.g. that of a key function. Raises SchemaError."""
+    try:
+        return value_type(annotation).arrow
+    except SchemaError as error:
+        raise SchemaError(f"{_text(annotation)}: {error}") from error
 
 
 def columns_of(cls: type[Schema]) -> tuple[Column, ...]:
