@@ -1,0 +1,83 @@
+"""Decimals, structs and lists as canonical columns: the rarer keys, some of them value by value.
+
+A struct is its children row-encoded; a list is its elements' rows, which lie behind one another already."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flowjob.kernels import hash64
+from flowjob.kernels.columns import Column, Int64s, canonical_column, offsets_of, validity
+from flowjob.kernels.hash64 import Tag
+from flowjob.kernels.row_encoding import encode_rows
+
+
+def read(array: pa.Array) -> Column:
+    """The canonical column of a decimal, struct or list array."""
+    if pa.types.is_decimal(array.type):
+        return _decimals(array)
+    if pa.types.is_struct(array.type):
+        return _structs(array)
+    return _lists(array)
+
+
+def fold_columns(columns: list[Column], length: int) -> Any:
+    """uint64[length], the hashes of rows of `columns`."""
+    hashes = np.full(length, hash64.tuple_seed(len(columns)), np.uint64)
+    for column in columns:
+        hash64.fold_column(column.hashes, hashes)
+    return hashes
+
+
+def _structs(array: pa.Array) -> Column:
+    columns = [canonical_column(array.field(i)) for i in range(array.type.num_fields)]
+    # `field` applies the struct's offset but not its validity: a child of a null struct is not looked at.
+    hashes = fold_columns(columns, len(array))
+    valid = validity(array)
+    if len(valid):
+        hashes[~valid] = hash64.NULL_HASH
+    offsets, data = encode_rows(columns, len(array))
+    return Column(hashes, valid, offsets=offsets, data=data)
+
+
+def _lists(array: pa.Array) -> Column:
+    valid = validity(array)
+    if pa.types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        start = array.offset * size
+        bounds = np.arange(len(array) + 1, dtype=np.int64) * size + start
+    else:
+        wide = np.int64 if pa.types.is_large_list(array.type) else np.int32
+        bounds = offsets_of(array, wide)
+    first = int(bounds[0])
+    elements = canonical_column(array.values.slice(first, int(bounds[-1]) - first))
+    bounds = bounds - first
+    hashes = np.empty(len(array), np.uint64)
+    hash64.fold_lists(bounds, elements.hashes, valid, int(hash64.seed(Tag.TUPLE)), hashes)
+    rows, data = encode_rows([elements], len(elements.hashes))
+    return Column(hashes, valid, offsets=rows[bounds], data=data)
+
+
+def _decimals(array: pa.Array) -> Column:
+    # Value by value: 128-bit division by ten is beyond the kernels, and decimals are rare as keys.
+    valid = validity(array)
+    words: list[list[int]] = []
+    for value in array.to_pylist():
+        unscaled, scale = hash64.canonical_decimal(Decimal(0) if value is None else value)
+        words.append([scale & hash64.MASK, *hash64.decimal_words(unscaled)])
+    return _decimal_column(words, valid)
+
+
+def _decimal_column(words: list[list[int]], valid: Any) -> Column:
+    lengths = np.fromiter((8 * len(w) for w in words), np.int64, len(words))
+    offsets: Int64s = np.zeros(len(words) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    data = np.array([w for value in words for w in value], np.uint64).view(np.uint8)
+    hashes = np.fromiter((hash64.decimal_hash(w) for w in words), np.uint64, len(words))
+    if len(valid):
+        hashes[~valid] = hash64.NULL_HASH
+    return Column(hashes, valid, offsets=offsets, data=data)
