@@ -1,0 +1,176 @@
+"""Bound states of the memory backend that never expire: one Python list per state, indexed by the key's slot.
+
+An access is a list index. `slot` is None outside callbacks, which makes the index fail: that is turned into an
+explanation without a check on the way of every access. A cleared slot is reported, so that its key can be freed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Any
+
+from flowjob.errors import StateError
+from flowjob.runtime.state.backend import Scope
+
+
+class Missing(Enum):
+    """What an empty cell holds: no value a user could store."""
+
+    MISSING = "missing"
+
+
+MISSING = Missing.MISSING
+
+
+class Cells:
+    """Base: `cells[slot]` is the content of a key, MISSING when it has none."""
+
+    __slots__ = ("_idle", "_label", "_scope", "cells")
+
+    def __init__(self, label: str, scope: Scope, idle: list[int]) -> None:
+        self._label = label
+        self._scope = scope
+        self._idle = idle
+        self.cells: list[Any] = []
+
+    def grow(self, slots: int) -> None:
+        """Makes room for slots below `slots`."""
+        self.cells.extend([MISSING] * (slots - len(self.cells)))
+
+    def expire(self, start: int, stop: int) -> None:
+        """Removes what has expired in slots start … stop."""
+
+    def content(self, slot: int) -> Any:
+        """What `entries` shows; MISSING when there is nothing."""
+        return self.cells[slot]
+
+    def clear(self) -> None:
+        self._drop(self._slot())
+
+    def _slot(self) -> int:
+        slot = self._scope.slot
+        if slot is None:
+            raise self._nowhere()
+        return slot
+
+    def _drop(self, slot: int) -> None:
+        if self.cells[slot] is not MISSING:
+            self.cells[slot] = MISSING
+            self._idle.append(slot)
+
+    def _nowhere(self) -> StateError:
+        return StateError(
+            f"{self._label} was used where there is no key: it belongs to the key of the row or timer that a callback "
+            "was called for, not to open, close, on_broadcast or another thread"
+        )
+
+    def __repr__(self) -> str:
+        slot = self._scope.slot
+        return f"<{self._label}: {'no key' if slot is None else self.content(slot)!r}>"
+
+
+class ValueCells(Cells):
+    __slots__ = ("_default",)
+
+    def __init__(self, label: str, scope: Scope, idle: list[int], default: Any) -> None:
+        super().__init__(label, scope, idle)
+        self._default = default
+
+    @property
+    def value(self) -> Any:
+        try:
+            value = self.cells[self._scope.slot]  # type: ignore[index]
+        except TypeError:
+            raise self._nowhere() from None
+        return self._default if value is MISSING else value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        try:
+            self.cells[self._scope.slot] = value  # type: ignore[index]
+        except TypeError:
+            raise self._nowhere() from None
+
+
+class ListCells(Cells):
+    __slots__ = ()
+
+    def _read(self) -> list[Any]:
+        content = self.cells[self._slot()]
+        return [] if content is MISSING else content
+
+    def append(self, value: Any) -> None:
+        slot = self._slot()
+        content = self.cells[slot]
+        if content is MISSING:
+            self.cells[slot] = [value]
+        else:
+            content.append(value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        for value in values:
+            self.append(value)
+
+    def update(self, values: Iterable[Any]) -> None:
+        slot = self._slot()
+        content = list(values)
+        if content:
+            self.cells[slot] = content
+        else:
+            self._drop(slot)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
+class MapCells(Cells):
+    __slots__ = ()
+
+    def _read(self) -> dict[Any, Any]:
+        content = self.cells[self._slot()]
+        return {} if content is MISSING else content
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._read()[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        slot = self._slot()
+        content = self.cells[slot]
+        if content is MISSING:
+            self.cells[slot] = {key: value}
+        else:
+            content[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        self.pop(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._read()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self._read().get(key, default)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        content = self._read()
+        value = content.pop(key, *default)
+        if not content:
+            self._drop(self._slot())
+        return value
+
+    def keys(self) -> Any:
+        return self._read().keys()
+
+    def values(self) -> Any:
+        return self._read().values()
+
+    def items(self) -> Any:
+        return self._read().items()
