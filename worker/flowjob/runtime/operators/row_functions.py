@@ -80,8 +80,6 @@ class Map(_RowOperator):
             if pacer.due(len(piece)) and len(made) < len(rows):
                 yield PAUSE
                 pacer.restart()
-        self._context.metrics.rows_in += len(rows)
-        self._context.metrics.rows_out += len(made)
         if made:
             yield Rows(made, rows.timestamps, rows.kinds)
 
@@ -101,8 +99,6 @@ class FilterRows(_RowOperator):
                 yield PAUSE
                 pacer.restart()
         kept = self._kept(rows, verdicts)
-        self._context.metrics.rows_in += len(rows)
-        self._context.metrics.rows_out += len(kept)
         if len(kept):
             yield kept
 
@@ -148,7 +144,6 @@ class FlatMap(_RowOperator):
 
     def process(self, data: Data, port: int) -> Emitted:
         rows = cast(Rows, data)
-        self._context.metrics.rows_in += len(rows)
         made = _Expansion(rows)
         extend, end = made.values.extend, made.ends.append
         values, limit = made.values, self._context.batch_rows
@@ -213,7 +208,6 @@ class FlatMap(_RowOperator):
             if bad is not None:
                 complaint = wrong_type(self._name, "made", made.values[bad], self._wanted)
                 raise self._failed(made.source_of(bad), complaint)
-        self._context.metrics.rows_out += len(made.values)
         limit = self._context.batch_rows
         whole = made.take()
         for start in range(0, len(whole), limit):
