@@ -45,7 +45,7 @@ class LogicalNode:
     where: str | None = None
     pinned: bool = False
     parallelism: int | None = None
-    sides: Mapping[str, StreamType] = field(default=NO_SIDES)
+    sides: Mapping[str, StreamType] = field(default_factory=lambda: NO_SIDES)
     mode: Mode = Mode.APPEND
     event_time: bool = False
     ports: tuple[int, ...] = ()
