@@ -166,6 +166,8 @@ class EnumeratorFailed:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
+    """A second one kills what the first one did not stop yet."""
+
     reason: str
 
 
@@ -241,7 +243,7 @@ class Deploy:
 
 @dataclass(frozen=True, slots=True)
 class StartEnumerators:
-    """Splits may be asked for from now on."""
+    """Look for splits; comes first, so that it overlaps with the start of processes."""
 
 
 @dataclass(frozen=True, slots=True)

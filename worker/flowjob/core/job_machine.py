@@ -111,7 +111,7 @@ class JobMachine:
         """The first instructions."""
         if self.shape.slots == 0:
             return self._end(Succeeded())
-        return [self._set(Wait.REGISTRATION, self.timeouts.registration)]
+        return [StartEnumerators(), self._set(Wait.REGISTRATION, self.timeouts.registration)]
 
     def handle(self, event: Event) -> list[Instruction]:
         """What to do about `event`, in order. Events of other attempts or unknown slots do
@@ -124,6 +124,8 @@ class JobMachine:
             case TaskManagerLost():
                 return self._taskmanager_lost(event)
             case CancelRequested(reason):
+                if self.state is JobState.STOPPING:  # asked twice: somebody is in a hurry
+                    return self._kill_slots() if Wait.STOP in self._waits else []
                 return self._end(Cancelled(reason))
             case EnumeratorFailed(vertex, error):
                 name = next((v.name for v in self.shape.vertices if v.id == vertex), str(vertex))
@@ -205,7 +207,6 @@ class JobMachine:
         self.state = JobState.RUNNING
         return [
             *self._clear(Wait.DEPLOY),
-            StartEnumerators(),
             *(Run(s.taskmanager, s.number, self.attempt) for s in self.slots.values()),
         ]
 
@@ -271,10 +272,7 @@ class JobMachine:
             case Wait.ROOT_CAUSE:
                 return self._end(self._symptom) if self._symptom is not None else []
             case Wait.STOP:
-                return [
-                    *self._stop_slots("it did not stop in time", kill=True),
-                    self._set(Wait.KILL, self.timeouts.kill),
-                ]
+                return self._kill_slots()
             case Wait.KILL:
                 return self._finish()
 
@@ -309,6 +307,13 @@ class JobMachine:
     def _stop_slots(self, reason: str, *, kill: bool) -> list[Instruction]:
         return [
             StopSlot(s.taskmanager, s.number, self.attempt, reason, kill) for s in self._living()
+        ]
+
+    def _kill_slots(self) -> list[Instruction]:
+        return [
+            *self._clear(Wait.STOP),
+            *self._stop_slots("it did not stop in time", kill=True),
+            self._set(Wait.KILL, self.timeouts.kill),
         ]
 
     def _finish_if_stopped(self) -> list[Instruction]:

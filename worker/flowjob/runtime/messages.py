@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import msgspec.structs
 
 from flowjob.core.failures import ErrorInfo
 from flowjob.core.job_events import Address, TaskId, TaskPlace
@@ -29,6 +30,14 @@ class Message(msgspec.Struct, tag=True, frozen=True, kw_only=True, omit_defaults
     attempt: int = 0
 
 
+T = TypeVar("T", bound=Message)
+
+
+def stamped(message: T, generation: int) -> T:
+    """The same message as said under `generation`."""
+    return msgspec.structs.replace(message, generation=generation)
+
+
 # How a slot gets the job --------------------------------------------------------------------------
 
 
@@ -38,7 +47,7 @@ class EntrypointSource(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     the client's."""
 
     entrypoint: str
-    args: dict[str, Any] = {}
+    args: dict[str, str] = {}
     sys_path: list[str] = []
     directory: str | None = None
 
@@ -57,10 +66,10 @@ JobSource = EntrypointSource | PickledSource
 class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     """All a slot needs to rebuild the job and to see that it is the same one.
 
-    planner  module with `compile_job`, `digest` and `explain_graph`
+    planner  module with `compile_job`, `digest` and `job_graph_text`
     runner   `module:attribute` of the TaskRunner factory
     token    shown by slots to each other in the data plane
-    options  passed to the planner (`plan`) and the runner (`run`)
+    options  for the runner; msgpack-able
     """
 
     name: str
@@ -72,10 +81,8 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     planner: str = "flowjob.plan"
     runner: str = "flowjob.runtime.slot_tasks:SlotTasks"
-    plan: dict[str, Any] = {}
-    run: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     metrics_interval: float = 0.5
-    preload: tuple[str, ...] = ()
 
 
 # JobManager -> TaskManager ------------------------------------------------------------------------
@@ -147,6 +154,12 @@ class TaskManagerAlive(Message, frozen=True):
     pass
 
 
+class Leaving(Message, frozen=True):
+    """This TaskManager ends of its own will; its slots are killed."""
+
+    reason: str
+
+
 class SlotForked(Message, frozen=True):
     slot: int
     pid: int
@@ -183,7 +196,14 @@ class FromSlot(Message, frozen=True):
 
 
 ToJobManager = (
-    Register | TaskManagerAlive | SlotForked | SlotGone | SlotOutput | SlotSilent | FromSlot
+    Register
+    | TaskManagerAlive
+    | Leaving
+    | SlotForked
+    | SlotGone
+    | SlotOutput
+    | SlotSilent
+    | FromSlot
 )
 
 
@@ -196,7 +216,6 @@ class Launch(Message, frozen=True):
 
     slot: int
     host: str
-    directory: str
     job: JobDescription
 
 

@@ -1,0 +1,125 @@
+"""`python -m flowjob.runtime.taskmanager`: a TaskManager as a process.
+
+Its fork server is started before anything else is imported, so that the long imports overlap with everything. Owned by
+a client on the same machine (`--owned`) it gets its settings as one line on standard input and ends when that closes;
+in a cluster it gets them as arguments, the token in FLOWJOB_TOKEN."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flowjob.runtime.real.processes import ignore_interrupts, spawn_zygote
+
+if TYPE_CHECKING:
+    import asyncio
+
+TOKEN_VARIABLE = "FLOWJOB_TOKEN"
+
+
+def main() -> None:
+    """Exits 0 when it was told to end, 1 when it had no JobManager."""
+    ignore_interrupts()
+    settings, owned = _arguments(sys.argv[1:])
+    zygote = spawn_zygote()
+
+    import asyncio
+    import logging
+
+    logging.basicConfig(
+        level=os.environ.get("FLOWJOB_LOG", "WARNING").upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if owned:
+        import websockets.asyncio.client  # noqa: F401 - while waiting for the settings
+
+        settings = _settings_from_owner(zygote[0].kill)
+    status = asyncio.run(_run(settings, owned, zygote))
+    os._exit(status)  # nothing is left to clean up; a stuck thread must not hold the process
+
+
+def _arguments(arguments: list[str]) -> tuple[dict[str, Any], bool]:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="flowjob taskmanager")
+    parser.add_argument("--owned", action="store_true", help="settings come on standard input")
+    parser.add_argument("--jobmanager", dest="url", help="ws://host:port of the JobManager")
+    parser.add_argument("--slots", type=int, default=1)
+    parser.add_argument("--name", default=f"taskmanager-{os.getpid()}")
+    parser.add_argument("--host", default="127.0.0.1", help="address that slots listen on for data")
+    parser.add_argument("--directory", default=None, help="scratch space on local disk")
+    given = vars(parser.parse_args(arguments))
+    owned = given.pop("owned")
+    if not owned:
+        if given["url"] is None:
+            parser.error("--jobmanager is needed (or --owned)")
+        given["token"] = os.environ.pop(TOKEN_VARIABLE, None)
+        if given["token"] is None:
+            parser.error(f"{TOKEN_VARIABLE} must hold the job's token")
+    return given, owned
+
+
+def _settings_from_owner(give_up: Any) -> dict[str, Any]:
+    """One JSON line. The owner going away before it was written ends this process."""
+    line = b""
+    while not line.endswith(b"\n"):
+        data = os.read(0, 65_536)
+        if not data:
+            give_up()
+            os._exit(0)
+        line += data
+    settings: dict[str, Any] = json.loads(line)
+    return settings
+
+
+async def _run(given: dict[str, Any], owned: bool, zygote: Any) -> int:
+    import asyncio
+    import tempfile
+    from pathlib import Path
+
+    from flowjob.runtime.real.env import real_env
+    from flowjob.runtime.real.scratch import remove
+    from flowjob.runtime.real.slot_processes import ForkingLauncher
+    from flowjob.runtime.taskmanager import TaskManager, TaskManagerSettings
+
+    own = given.pop("directory") or tempfile.mkdtemp(prefix="flowjob-")
+    directory = Path(own)
+    directory.mkdir(parents=True, exist_ok=True)
+    settings = TaskManagerSettings(**given, pid=os.getpid())
+    launcher = ForkingLauncher(directory, zygote)
+    taskmanager = TaskManager(real_env(directory), settings, launcher)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, taskmanager.shut_down, "it got SIGTERM")
+    orphaned = False
+    if owned:
+
+        def owner_gone() -> None:
+            nonlocal orphaned
+            orphaned = True
+            taskmanager.shut_down("its owner is gone")
+
+        _watch_owner(loop, owner_gone)
+    try:
+        reason = await taskmanager.run()
+    finally:
+        # An owner that was killed cannot remove the run's directory: the last one to leave does.
+        remove(directory.parent if orphaned else directory)
+    if reason.startswith("no JobManager"):
+        print(f"flowjob taskmanager {settings.name}: {reason}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _watch_owner(loop: asyncio.AbstractEventLoop, gone: Any) -> None:
+    """Standard input says nothing more; its end is the owner's."""
+
+    def on_readable() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            gone()
+
+    loop.add_reader(0, on_readable)

@@ -1,0 +1,342 @@
+"""The TaskManager: a small supervisor of slot processes on one machine.
+
+It registers with the JobManager, starts and stops slots for it, passes messages and output between them, and reports
+every exit. When it loses its JobManager for longer than the grace time it stops its slots and itself. It reads no
+message that is for a slot, and imports neither Arrow nor any job: it is up in a tenth of a second."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowjob.errors import ProtocolError
+from flowjob.runtime import messages
+from flowjob.runtime.env import ControlConnection, Env
+from flowjob.runtime.messages import (
+    FromSlot,
+    Leaving,
+    Refused,
+    Register,
+    Shutdown,
+    SlotForked,
+    SlotGone,
+    SlotOutput,
+    SlotSilent,
+    StartSlot,
+    StopSlot,
+    StopTasks,
+    TaskManagerAlive,
+    ToSlot,
+    Welcome,
+)
+from flowjob.runtime.outbox import Outbox, cancel_all, first_of
+from flowjob.runtime.slot_launcher import SlotLauncher, SlotProcess
+
+_log = logging.getLogger("flowjob.taskmanager")
+
+LAST_LINES = 20
+"""How many of a slot's last lines go into the report of its exit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskManagerSettings:
+    """url: the JobManager's control address, ws://host:port. host: where slots listen for data. grace: seconds
+    without a JobManager after which it gives up. stuck_after: seconds of a slot's silence worth a report."""
+
+    name: str
+    url: str
+    token: str
+    slots: int
+    pid: int
+    host: str = "127.0.0.1"
+    connect_within: float = 30.0
+    grace: float = 30.0
+    stuck_after: float = 600.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A slot from the request for it until its exit is reported."""
+
+    number: int
+    attempt: int
+    outbox: Outbox = field(default_factory=Outbox)
+    process: SlotProcess | None = None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    heard: float = 0.0
+    told_silent: bool = False
+    killed: bool = False
+
+
+class TaskManager:
+    """`run` returns when it is told to end or has lost its JobManager; no slot lives then."""
+
+    def __init__(self, env: Env, settings: TaskManagerSettings, launcher: SlotLauncher) -> None:
+        self._env = env
+        self._settings = settings
+        self._launcher = launcher
+        self._outbox = Outbox()
+        self._slots: dict[int, _Slot] = {}
+        self._lives: set[asyncio.Task[None]] = set()
+        self._generation = 0
+        self._ending = asyncio.Event()
+        self._reason = ""
+        self._jobmanager_seen = 0.0
+
+    def shut_down(self, reason: str) -> None:
+        """Ends `run` soon."""
+        if not self._ending.is_set():
+            self._reason = reason
+            self._ending.set()
+
+    async def run(self) -> str:
+        """Serves until the end and returns the reason for it."""
+        within = self._settings.connect_within
+        try:
+            while not self._ending.is_set():
+                connection = await self._connect(within)
+                if connection is not None:
+                    await self._session(connection)
+                within = self._settings.grace
+        finally:
+            await self._stop_all()
+        return self._reason
+
+    # The connection
+
+    async def _connect(self, within: float) -> ControlConnection | None:
+        """Tries again and again; gives up, and ends the TaskManager, after `within` seconds."""
+        clock, settings = self._env.clock, self._settings
+        until = clock.monotonic() + within
+        last: Exception | None = None
+        while not self._ending.is_set():
+            left = until - clock.monotonic()
+            if left <= 0:
+                self.shut_down(
+                    f"no JobManager at {settings.url} for {within:g} s (last error: {last})"
+                )
+                break
+            try:
+                return await self._env.control.connect(settings.url, settings.token, deadline=left)
+            except (OSError, TimeoutError) as error:
+                last = error
+                await first_of(clock.sleep(0.1), self._ending.wait())
+        return None
+
+    async def _session(self, connection: ControlConnection) -> None:
+        """From registration to the loss of this connection."""
+        try:
+            welcome = await self._register(connection)
+            if welcome is None:
+                return
+            await first_of(
+                self._outbox.run(connection),
+                self._beat(connection, welcome),
+                self._obey(connection),
+                self._ending.wait(),
+            )
+        except ConnectionError as error:
+            _log.warning("lost the JobManager: %s", error)
+        except ProtocolError as error:
+            _log.error("closed the connection to the JobManager: %s", error)
+            await self._env.clock.sleep(0.1)
+        finally:
+            if self._ending.is_set():
+                self._tell(Leaving(reason=self._reason))
+                await first_of(
+                    self._outbox.flushed(), self._drain(connection), self._env.clock.sleep(0.5)
+                )
+            await connection.close(self._reason)
+
+    async def _drain(self, connection: ControlConnection) -> None:
+        try:
+            await self._outbox.run(connection)
+        except ConnectionError:
+            pass
+
+    async def _register(self, connection: ControlConnection) -> Welcome | None:
+        settings = self._settings
+        hello = Register(
+            protocol=messages.PROTOCOL,
+            taskmanager=settings.name,
+            slots=settings.slots,
+            pid=settings.pid,
+            host=settings.host,
+            running=[(s.number, s.attempt) for s in self._slots.values()],
+            generation=self._generation,
+        )
+        await connection.send(messages.to_jobmanager.encode(hello))
+        answer = await connection.receive()
+        if answer is None:
+            raise ConnectionError("closed before it had answered the registration")
+        match messages.to_taskmanager.decode(answer):
+            case Welcome() as welcome if welcome.generation >= self._generation:
+                self._generation = welcome.generation
+                self._end_unwanted(welcome)
+                return welcome
+            case Welcome(generation=generation):
+                raise ProtocolError(
+                    f"a JobManager of generation {generation} after {self._generation}"
+                )
+            case Refused(reason=reason) | Shutdown(reason=reason):
+                self.shut_down(f"the JobManager refused this TaskManager: {reason}")
+                return None
+            case other:
+                raise ProtocolError(f"{type(other).__name__} in place of Welcome")
+
+    def _end_unwanted(self, welcome: Welcome) -> None:
+        wanted = set(welcome.keep)
+        for slot in self._slots.values():
+            if (slot.number, slot.attempt) not in wanted:
+                self._kill(slot)
+
+    async def _beat(self, connection: ControlConnection, welcome: Welcome) -> None:
+        """Shows life, and returns when the JobManager has not for too long. Also watches for silent slots."""
+        clock = self._env.clock
+        self._jobmanager_seen = clock.monotonic()
+        alive = messages.to_jobmanager.encode(TaskManagerAlive(generation=self._generation))
+        while True:
+            await connection.send(alive)
+            await clock.sleep(welcome.heartbeat_interval)
+            now = clock.monotonic()
+            if now - self._jobmanager_seen > welcome.heartbeat_timeout:
+                raise ConnectionError(f"it was silent for {now - self._jobmanager_seen:.1f} s")
+            self._watch_for_silence(now)
+
+    def _watch_for_silence(self, now: float) -> None:
+        for slot in self._slots.values():
+            silent = now - slot.heard
+            if slot.process is None or slot.told_silent or silent <= self._settings.stuck_after:
+                continue
+            slot.told_silent = True
+            slot.process.dump_stacks()
+            self._tell(SlotSilent(slot=slot.number, seconds=silent, attempt=slot.attempt))
+
+    async def _obey(self, connection: ControlConnection) -> None:
+        """Carries out what the JobManager says, until the connection ends."""
+        while (data := await connection.receive()) is not None:
+            self._jobmanager_seen = self._env.clock.monotonic()
+            message = messages.to_taskmanager.decode(data)
+            if message.generation != self._generation:
+                _log.warning(
+                    "dropped %s of generation %d", type(message).__name__, message.generation
+                )
+                continue
+            match message:
+                case StartSlot():
+                    self._start(message)
+                case ToSlot(slot=number, attempt=attempt, body=body):
+                    slot = self._slot(number, attempt)
+                    if slot is not None:
+                        slot.outbox.put(body)
+                case StopSlot():
+                    self._stop(message)
+                case Shutdown(reason=reason):
+                    self.shut_down(reason)
+                    return
+                case _:
+                    pass  # the JobManager is alive
+
+    # Slots
+
+    def _slot(self, number: int, attempt: int) -> _Slot | None:
+        slot = self._slots.get(number)
+        return slot if slot is not None and slot.attempt == attempt else None
+
+    def _start(self, request: StartSlot) -> None:
+        if request.slot in self._slots or len(self._slots) >= self._settings.slots:
+            reason = f"could not be started: {self._settings.name} has no free slot"
+            self._tell(SlotGone(slot=request.slot, reason=reason, attempt=request.attempt))
+            return
+        slot = _Slot(request.slot, request.attempt, heard=self._env.clock.monotonic())
+        slot.outbox.put(request.launch)
+        self._slots[request.slot] = slot
+        self._keep(self._live(slot))
+
+    async def _live(self, slot: _Slot) -> None:
+        """A slot's whole life, from fork to the report of its exit."""
+
+        async def on_output(stream: str, lines: list[str]) -> None:
+            slot.tail.extend(lines)
+            self._tell(
+                SlotOutput(slot=slot.number, stream=stream, lines=lines, attempt=slot.attempt)
+            )
+            await self._outbox.room()
+
+        try:
+            slot.process = await self._launcher.start(f"flowjob-slot-{slot.number}", on_output)
+        except OSError as error:
+            reason = f"could not be started: {error}"
+        else:
+            self._tell(SlotForked(slot=slot.number, pid=slot.process.pid, attempt=slot.attempt))
+            if slot.killed:
+                slot.process.kill()
+            talk = asyncio.ensure_future(self._talk(slot, slot.process.control))
+            reason = await slot.process.wait()
+            await asyncio.wait([talk], timeout=1.0)
+            await cancel_all([talk])
+        del self._slots[slot.number]
+        gone = SlotGone(
+            slot=slot.number, reason=reason, last_output=list(slot.tail), attempt=slot.attempt
+        )
+        self._tell(gone)
+
+    async def _talk(self, slot: _Slot, control: ControlConnection) -> None:
+        """Passes messages between JobManager and slot until the slot closes its end."""
+        sending = asyncio.ensure_future(slot.outbox.run(control))
+        try:
+            while (body := await control.receive()) is not None:
+                slot.heard = self._env.clock.monotonic()
+                slot.told_silent = False
+                self._tell(FromSlot(slot=slot.number, body=body, attempt=slot.attempt))
+                await self._outbox.room()
+        except ProtocolError as error:
+            _log.error("slot %d broke its protocol: %s", slot.number, error)
+            self._kill(slot)
+        finally:
+            await cancel_all([sending])
+
+    def _stop(self, request: StopSlot) -> None:
+        slot = self._slot(request.slot, request.attempt)
+        if slot is None:
+            return
+        if request.grace <= 0:
+            self._kill(slot)
+            return
+        stop = StopTasks(reason=request.reason, generation=self._generation, attempt=slot.attempt)
+        slot.outbox.put(messages.to_slot.encode(stop))
+        self._keep(self._kill_later(slot, request.grace))
+
+    async def _kill_later(self, slot: _Slot, grace: float) -> None:
+        await self._env.clock.sleep(grace)
+        if self._slots.get(slot.number) is slot:
+            self._kill(slot)
+
+    def _kill(self, slot: _Slot) -> None:
+        slot.killed = True
+        if slot.process is not None:
+            slot.process.kill()
+
+    def _keep(self, life: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(life)
+        self._lives.add(task)
+        task.add_done_callback(self._lives.discard)
+
+    def _tell(self, message: messages.ToJobManager) -> None:
+        stamped = messages.stamped(message, self._generation)
+        self._outbox.put(messages.to_jobmanager.encode(stamped))
+
+    async def _stop_all(self) -> None:
+        """At the end nothing is asked any more: slots are killed with their fork server."""
+        await self._launcher.close()
+        await cancel_all(list(self._lives))
+
+
+if __name__ == "__main__":
+    from flowjob.runtime.real.taskmanager_process import main
+
+    main()
