@@ -199,6 +199,12 @@ def check_kind(
             raise TypeMismatch(f"{name} must override `{callback}`", where=where)
     for state, declaration in declared_states(function).items():
         shared = kind is BroadcastProcess and isinstance(declaration, MapState)
+        if shared and declaration.ttl is not None:
+            raise PlanError(
+                f"state `{state}` of {name} is broadcast state and cannot have a ttl: clocks differ between subtasks, "
+                "and so would their copies",
+                where=where,
+            )
         if not keyed and not shared:
             raise PlanError(
                 f"state `{state}` of {name} needs a key: {_KEY_ADVICE[kind]}", where=where

@@ -235,7 +235,8 @@ class _Expansion:
         timestamps = None
         if self.source.timestamps is not None:
             times: Int64s = self.source.timestamps[self.first : self.first + len(self.ends)]
-            timestamps = np.repeat(times, np.diff(np.array(self.ends, np.int64), prepend=0))
+            ends = np.array([0, *self.ends], np.int64)
+            timestamps = np.repeat(times, ends[1:] - ends[:-1])
         taken = Rows(self.values[:], timestamps)
         self.first += len(self.ends)
         self.values.clear()

@@ -86,6 +86,13 @@ class Timers:
             self._forget(slot)
         return time, slots
 
+    def due(self, limit: int) -> Iterator[tuple[int, int]]:
+        """(time, slot) of every timer <= `limit`, taken one time at a time, as `pop_due` does."""
+        while (popped := self.pop_due(limit)) is not None:
+            time, slots = popped
+            for slot in slots:
+                yield time, slot
+
     def entries(self) -> Iterator[tuple[int, int]]:
         """(time, slot) of every timer, in the order in which they would fire."""
         for time in sorted(self._buckets):

@@ -1,0 +1,101 @@
+"""process on two connected streams: both keyed and sharing state, both plain, or the second one broadcast.
+
+Port 0 is the first stream, port 1 the second.
+Rows of one port keep their order; between ports nothing is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flowjob.plan.specs import ConnectedProcessSpec
+from flowjob.runtime.batch import Batch, Data
+from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext
+from flowjob.runtime.operators.function_runner import FunctionRunner, RunnerSpec, Work
+from flowjob.runtime.operators.row_input import codec_of, rows_of
+from flowjob.runtime.state.backend import KeyedTable, Scope, TableSpec
+from flowjob.runtime.state.broadcast import BroadcastMap
+from flowjob.runtime.state.memory import MemoryBackend
+from flowjob.state import MapState, State, declared_states
+
+
+class ConnectedProcessOperator(Operator):
+    """Timers fire before the watermark, the smaller of both inputs', goes on."""
+
+    takes = Form.COLUMNS
+    gives = Form.ROWS
+
+    def __init__(self, spec: ConnectedProcessSpec) -> None:
+        self._spec = spec
+        self._codecs = (codec_of(spec.input), codec_of(spec.second_input))
+        self._callbacks = (
+            ("on_row", "on_broadcast") if spec.broadcast else ("on_first", "on_second")
+        )
+        self._table: KeyedTable | None = None
+        self._scope = Scope()
+        self._runner: FunctionRunner | None = None
+
+    def open(self, context: OperatorContext) -> None:
+        spec = self._spec
+        owner = type(spec.function).__qualname__
+        keyed, shared = self._states(owner)
+        if spec.keys:
+            self._table = MemoryBackend().table(
+                TableSpec(owner, tuple(k.type for k in spec.keys), keyed, context.max_parallelism)
+            )
+        sides = dict(spec.side_types)
+        runner = FunctionRunner(
+            RunnerSpec(spec.function, spec.output, sides, self._table, shared), context
+        )
+        runner.open()
+        self._runner = runner
+
+    def _states(self, owner: str) -> tuple[Mapping[str, State], Mapping[str, Any]]:
+        """The declared states that belong to a key, and the bound ones that do not."""
+        declared = declared_states(self._spec.function)
+        if not self._spec.broadcast:
+            return declared, {}
+        keyed = {n: s for n, s in declared.items() if not isinstance(s, MapState)}
+        shared = {
+            n: BroadcastMap(f"state `{n}` of {owner}", self._scope)
+            for n in declared
+            if n not in keyed
+        }
+        return keyed, shared
+
+    def process(self, data: Data, port: int) -> Emitted:
+        batch = cast(Batch, data)
+        slots = None
+        keys = self._spec.second_keys if port else self._spec.keys
+        if self._table is not None and keys:
+            slots = self._table.locate(batch.columns, keys)
+        work = Work(
+            self._callbacks[port],
+            rows_of(batch, self._codecs[port]),
+            len(batch),
+            batch.timestamps,
+            slots,
+        )
+        self._scope.writable = self._spec.broadcast and port == 1
+        try:
+            yield from self._running.run(work)
+        finally:
+            self._scope.writable = False
+
+    def on_watermark(self, watermark: int) -> Emitted:
+        return self._running.fire_event_timers(watermark)
+
+    def next_timer(self) -> int | None:
+        return self._running.next_timer()
+
+    def on_time(self, now: int) -> Emitted:
+        return self._running.fire_processing_timers(now)
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+
+    @property
+    def _running(self) -> FunctionRunner:
+        assert self._runner is not None, "the operator has not been opened"
+        return self._runner
