@@ -171,7 +171,12 @@ def test_a_module_missing_inside_the_script_is_the_users_error(load_source: Load
         load_source("import fj_nowhere")
 
 
+def test_a_script_may_have_the_name_of_a_standard_module(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text(JOB + "job = Job(__name__)")
+    assert load(locate("json.py", {}, tmp_path)).name == "flowjob_script_json"
+
+
 def test_a_script_with_the_name_of_a_loaded_module_must_be_renamed(tmp_path: Path) -> None:
-    (tmp_path / "json.py").write_text("")
+    (tmp_path / "pytest.py").write_text("")
     with pytest.raises(PlanError, match="rename the script"):
-        load(locate("json.py", {}, tmp_path))
+        load(locate("pytest.py", {}, tmp_path))

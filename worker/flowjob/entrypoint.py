@@ -95,13 +95,21 @@ def _near_scripts(path: Path) -> str:
 
 
 def _module_of(path: Path) -> tuple[Path, str]:
-    """The search-path directory and module name of a script, which may lie inside packages."""
+    """The search-path directory and module name of a script, which may lie inside packages.
+
+    A name that Python or a loaded library uses gets a prefix, the same one in every process."""
     parts = [path.stem]
     root = path.parent
     while (root / "__init__.py").is_file():
         parts.insert(0, root.name)
         root = root.parent
-    return root, ".".join(parts)
+    name = ".".join(parts)
+    if len(parts) == 1 and (name in sys.stdlib_module_names or name in _TAKEN_NAMES):
+        name = f"flowjob_script_{name}"
+    return root, name
+
+
+_TAKEN_NAMES = frozenset({"flowjob", "__main__", "pyarrow", "numpy", "numba", "msgspec"})
 
 
 def _import_script(path: Path) -> ModuleType:
@@ -111,7 +119,7 @@ def _import_script(path: Path) -> ModuleType:
         if getattr(loaded, "__file__", None) == str(path):
             return loaded
         raise PlanError(
-            f"`{path.name}` has the name of the module `{name}`, which is already in use "
+            f"`{path.name}` has the name of a module that is already loaded, `{name}` "
             f"({getattr(loaded, '__file__', None) or 'built in'}): rename the script"
         )
     if "." in name:

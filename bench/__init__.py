@@ -1,0 +1,1 @@
+"""Benchmarks: whole jobs through the public API, in separate processes, one JSON line each."""
