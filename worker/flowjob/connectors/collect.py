@@ -15,7 +15,7 @@ from flowjob.connectors.base import Sink, SinkContext, SinkWriter
 from flowjob.plan.types import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from flowjob.runtime.batch import Batch
 
@@ -23,8 +23,13 @@ KIND_COLUMN = "__kind"
 TIMESTAMP_COLUMN = "__timestamp"
 
 
-def collect(limit: int | None = None, *, title: str = "") -> CollectSink:
-    """Reports every row, at most `limit` of each subtask. `flowjob run` shows them as a table called `title`."""
+def collect(limit: int | None = None) -> CollectSink:
+    """Reports every row, at most `limit` of each subtask."""
+    return CollectSink(limit=limit)
+
+
+def show(title: str = "", *, limit: int | None = None) -> CollectSink:
+    """Shows the rows as a table called `title` when `flowjob run` ends; at most `limit` rows of each subtask."""
     return CollectSink(limit=limit, title=title)
 
 
@@ -37,7 +42,7 @@ class CollectSink(Sink):
 
     @property
     def name(self) -> str:
-        return f"collect {self.title}".rstrip()
+        return f"show {self.title}" if self.title else "collect"
 
     @property
     def accepts(self) -> frozenset[Mode]:
@@ -48,16 +53,15 @@ class CollectSink(Sink):
 
 
 class CollectWriter(SinkWriter):
-    def __init__(self, report: Callable[[bytes], None], limit: int | None) -> None:
+    def __init__(self, report: Callable[[bytes], Awaitable[None] | None], limit: int | None) -> None:
         self._report = report
         self._left = limit
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> Awaitable[None] | None:
         if self._left is not None:
             batch = batch.slice(0, min(self._left, len(batch)))
             self._left -= len(batch)
-        if len(batch):
-            self._report(encode_report(batch))
+        return self._report(encode_report(batch)) if len(batch) else None
 
 
 def encode_report(batch: Batch) -> bytes:
