@@ -91,7 +91,7 @@ class Pointing(Accumulator):
         self._live += int(np.count_nonzero(self.rows[targets] < 0))
         first = 0
         for log, column in zip(self.logs, columns):
-            first = log.append(column.take(at))
+            first = log.append(column.take(at), owned=True)
         self.rows[targets] = np.arange(first, first + len(positions))
         self.arrivals[targets] = arrivals[positions]
         if self.logs[0].worth_compacting(self._live):

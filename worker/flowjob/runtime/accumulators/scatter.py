@@ -7,6 +7,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from flowjob.kernels import accumulate
+from flowjob.kernels.accumulate import SumOverflow
 from flowjob.runtime.accumulators.base import Bools
 from flowjob.runtime.batch import Int64s
 
@@ -15,30 +17,31 @@ Float64s = npt.NDArray[np.float64]
 
 def count(counts: Int64s, slots: Int64s) -> None:
     """One more for each row's slot."""
-    np.add.at(counts, slots, 1)
+    accumulate.count(slots, counts)
 
 
 def add_ints(sums: Int64s, slots: Int64s, values: Int64s) -> bool:
-    """Adds; False when a sum left int64."""
-    before = sums.astype(np.float64)
-    np.add.at(before, slots, values.astype(np.float64))
-    np.add.at(sums, slots, values)
-    return bool(np.abs(before).max(initial=0.0) < 2.0**63)
+    """Adds; False when a sum would leave int64."""
+    try:
+        accumulate.add(slots, values, sums)
+    except SumOverflow:
+        return False
+    return True
 
 
 def add_floats(sums: Float64s, slots: Int64s, values: Float64s) -> None:
-    np.add.at(sums, slots, values)
+    accumulate.add(slots, values, sums)
 
 
 def lower(best: Int64s, seen: Bools, slots: Int64s, keys: Int64s) -> None:
     """The smaller of what is there and the row's key."""
-    np.minimum.at(best, slots, keys)
+    accumulate.minimum(slots, keys, best)
     seen[slots] = True
 
 
 def raise_(best: Int64s, seen: Bools, slots: Int64s, keys: Int64s) -> None:
     """The greater of what is there and the row's key."""
-    np.maximum.at(best, slots, keys)
+    accumulate.maximum(slots, keys, best)
     seen[slots] = True
 
 

@@ -31,14 +31,17 @@ class ValueLog:
     def nbytes(self) -> int:
         return sum(int(chunk.nbytes) for chunk in self._chunks)
 
-    def append(self, values: pa.Array) -> int:
-        """Copies `values` in; returns the row number of the first."""
+    def append(self, values: pa.Array, *, owned: bool = False) -> int:
+        """Copies `values` in, unless they are `owned`: share no buffer with anything that is
+        shorter-lived.
+
+        Returns the row number of the first."""
         first = len(self)
         if len(values) == 0:
             return first
         # concat_arrays of one array, or of whole-buffer slices, would share buffers: a taken copy
         # does not.
-        chunk = values.take(pa.array(np.arange(len(values))))
+        chunk = values if owned else values.take(pa.array(np.arange(len(values))))
         while self._chunks and len(self._chunks[-1]) <= len(chunk):
             chunk = pa.concat_arrays([self._chunks.pop(), chunk])
             self._starts.pop()

@@ -1,0 +1,78 @@
+"""Keys as dense slots whose values can be read back, in their original types: for operators whose
+keys come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from flowjob.kernels.group_index import GroupIndex
+from flowjob.kernels.keys import encode_keys
+from flowjob.runtime.accumulators.base import grown
+from flowjob.runtime.accumulators.value_log import ValueLog
+from flowjob.runtime.batch import Int64s
+
+_NONE = np.empty(0, np.int64)
+
+
+class KeyStore:
+    """A slot per distinct key; released slots are given out again."""
+
+    def __init__(self, types: Sequence[pa.DataType]) -> None:
+        self._index = GroupIndex()
+        self._values = [ValueLog(type) for type in types]
+        self._rows = _NONE
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def limit(self) -> int:
+        """One more than the largest slot in use."""
+        return self._index.slot_limit
+
+    @property
+    def nbytes(self) -> int:
+        held = sum(log.nbytes for log in self._values)
+        return held + int(self._index.nbytes) + self._rows.nbytes
+
+    def slots(self, keys: Sequence[pa.Array], rows: int) -> Int64s:
+        """The slot of each row's key, made where it is new."""
+        return self.upsert(keys, rows)[0]
+
+    def upsert(self, keys: Sequence[pa.Array], rows: int) -> tuple[Int64s, Int64s]:
+        """(slots, new): the slot of each row's key, and the slots made for this call."""
+        found = self._index.upsert(encode_keys(keys, rows))
+        new: Int64s = found.new_slots
+        if len(new):
+            self._rows = grown(self._rows, self.limit, -1)
+            at = pa.array(found.new_rows)
+            for log, column in zip(self._values, keys):
+                first = log.append(column.take(at), owned=True)
+                self._rows[new] = np.arange(first, first + len(new))
+            self._compact()
+        return found.slots, new
+
+    def take(self, slots: Int64s) -> list[pa.Array]:
+        """The key columns of `slots`."""
+        return [log.take(self._rows[slots]) for log in self._values]
+
+    def hashes(self, slots: Int64s) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+        """hash64 of the keys of `slots`: what says which key group they are of."""
+        found: np.ndarray[tuple[int], np.dtype[np.uint64]] = self._index.hashes(slots)
+        return found
+
+    def release(self, slots: Int64s) -> None:
+        """Forgets these keys."""
+        if len(slots):
+            self._index.release(slots)
+            self._rows[slots] = -1
+
+    def _compact(self) -> None:
+        if self._values and self._values[0].worth_compacting(len(self)):
+            renumbered = self._rows
+            for log in self._values:
+                renumbered = log.compact(self._rows)
+            self._rows = renumbered

@@ -1,0 +1,79 @@
+"""The arithmetic of panes: time cut into equal spans of which every tumbling or sliding window is
+made whole.
+
+Panes and the boundaries between them are numbered: pane p lies between boundaries p and p + 1. A
+window ends at a boundary e with e = width (mod step) and covers panes e - width … e - 1. Pure ints
+and arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flowjob.runtime.batch import Int64s
+from flowjob.watermarks import micros
+from flowjob.windows import Sliding, Tumbling, pane_size
+
+_FAR = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class PaneGrid:
+    """size    µs per pane
+    offset  µs from the epoch to boundary 0
+    width   panes per window
+    step    panes between window starts
+    """
+
+    size: int
+    offset: int
+    width: int
+    step: int
+
+    @classmethod
+    def of(cls, assigner: Tumbling | Sliding) -> PaneGrid:
+        size = pane_size(assigner)
+        slide = assigner.slide if isinstance(assigner, Sliding) else assigner.size
+        return cls(
+            size, micros(assigner.offset), micros(assigner.size) // size, micros(slide) // size
+        )
+
+    def panes(self, times: Int64s) -> Int64s:
+        """The pane of each time."""
+        low, high = self.pane(int(times.min())), self.pane(int(times.max()))
+        if low == high:  # the usual case under load, and twenty times cheaper than dividing
+            return np.full(len(times), low, np.int64)
+        return np.floor_divide(times - self.offset, self.size)
+
+    def pane(self, time: int) -> int:
+        return (time - self.offset) // self.size
+
+    def passed(self, watermark: int) -> int:
+        """The last boundary such that windows ending there are complete: end - 1 µs <=
+        watermark."""
+        boundary = (watermark + 1 - self.offset) // self.size
+        return max(-_FAR, min(_FAR, boundary))
+
+    def first_live(self, expired: int) -> int:
+        """The first pane that is in a window ending after boundary `expired`."""
+        return ((expired - self.width) // self.step + 1) * self.step
+
+    def in_gap(self, panes: Int64s) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Whether a pane lies between windows (only where the slide is longer than the size)."""
+        gap: np.ndarray[tuple[int], np.dtype[np.bool_]] = panes % self.step >= self.width
+        return gap
+
+    def next_ends(self, panes: Int64s, after: int) -> Int64s:
+        """The first boundary above `after` at which a window with the pane ends, or beyond all of
+        them."""
+        least = np.maximum(panes, after) + 1
+        return least + (self.width - least) % self.step
+
+    @property
+    def windows_per_pane(self) -> int:
+        return -(-self.width // self.step)
+
+    def times(self, boundaries: Int64s) -> Int64s:
+        """µs of boundaries."""
+        return boundaries * self.size + self.offset

@@ -1,0 +1,168 @@
+"""The state of tumbling and sliding windows: tables of (key, pane), each for a run of panes.
+
+Under load a table holds one pane and its index only the keys: small, fast, and dropped whole. Where
+rows are sparse in time one table spans many panes, so that its cost is per batch and not per pane.
+It must not know when windows fire."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from flowjob.kernels.group_index import GroupIndex
+from flowjob.kernels.keys import encode_keys
+from flowjob.runtime.accumulators.base import grown
+from flowjob.runtime.accumulators.value_log import ValueLog
+from flowjob.runtime.batch import Int64s
+from flowjob.runtime.operators.window_contents import Contents
+
+_ROWS_PER_TABLE = 1024
+_MOST_PANES = 4096
+_NONE = np.empty(0, np.int64)
+
+
+class PaneTable:
+    """Slots 0 … n-1, one per (key, pane) in order of first arrival; slots are never reused.
+
+    keys      the key columns, row number = slot
+    arrivals  int64 per slot: the arrival number of its first row
+    """
+
+    def __init__(self, first: int, span: int, key_types: Sequence[pa.DataType], contents: Contents):
+        self.first = first
+        self.span = span
+        self.contents = contents
+        self.keys = [ValueLog(type) for type in key_types]
+        self.arrivals = _NONE
+        self._panes = _NONE
+        self._index = GroupIndex()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def nbytes(self) -> int:
+        held = sum(log.nbytes for log in self.keys) + self.arrivals.nbytes + self._panes.nbytes
+        return held + int(self._index.nbytes) + self.contents.nbytes
+
+    def slots(self, keys: Sequence[pa.Array], panes: Int64s, arrivals: Int64s) -> Int64s:
+        """The slot of every row, made where it is the first."""
+        found = self._index.upsert(self._encode(keys, panes))
+        if len(found.new_rows):
+            self._add(keys, panes, arrivals, found.new_rows)
+        slots: Int64s = found.slots
+        return slots
+
+    def find(self, keys: Sequence[pa.Array], panes: Int64s) -> Int64s:
+        """The slot of every (key, pane), -1 where there is none."""
+        slots: Int64s = self._index.find(self._encode(keys, panes))
+        return slots
+
+    def panes(self) -> Int64s:
+        """The pane of each slot."""
+        if self.span == 1:
+            return np.full(len(self), self.first, np.int64)
+        return self._panes[: len(self)]
+
+    def take_keys(self, slots: Int64s) -> list[pa.Array]:
+        return [log.take(slots) for log in self.keys]
+
+    def _encode(self, keys: Sequence[pa.Array], panes: Int64s):  # type: ignore[no-untyped-def]
+        columns = keys if self.span == 1 else [pa.array(panes), *keys]
+        return encode_keys(columns, len(panes))
+
+    def _add(self, keys: Sequence[pa.Array], panes: Int64s, arrivals: Int64s, rows: Int64s) -> None:
+        count = len(self)
+        before = count - len(rows)
+        self.contents.grow(count)
+        self.arrivals = grown(self.arrivals, count, 0)
+        self.arrivals[before:count] = arrivals[rows]
+        if self.span > 1:
+            self._panes = grown(self._panes, count, 0)
+            self._panes[before:count] = panes[rows]
+        at = pa.array(rows)
+        for log, column in zip(self.keys, keys):
+            log.append(column.take(at), owned=True)
+
+
+class PaneTables:
+    """All tables of an operator, by ascending panes; their spans do not overlap."""
+
+    def __init__(self, key_types: Sequence[pa.DataType], contents: Contents) -> None:
+        self._key_types = key_types
+        self._contents = contents
+        self._firsts: list[int] = []
+        self._tables: list[PaneTable] = []
+
+    def __iter__(self) -> Iterator[PaneTable]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    def between(self, first: int, stop: int) -> list[PaneTable]:
+        """Tables with any of the panes first … stop - 1."""
+        start = max(bisect_right(self._firsts, first) - 1, 0)
+        found = []
+        for table in self._tables[start:]:
+            if table.first >= stop:
+                break
+            if table.first + table.span > first:
+                found.append(table)
+        return found
+
+    def split(self, panes: Int64s) -> Iterator[tuple[PaneTable, Int64s | None]]:
+        """Each table concerned with its rows, in order; None stands for all rows."""
+        low, high = int(panes.min()), int(panes.max())
+        table = self._table(low, self._sparse_span(len(panes), high - low + 1))
+        if high < table.first + table.span:
+            yield table, None
+            return
+        rest = np.arange(len(panes))
+        while len(rest):
+            inside = panes[rest] < table.first + table.span
+            yield table, rest[inside]
+            rest = rest[~inside]
+            if len(rest):
+                left = panes[rest]
+                low, high = int(left.min()), int(left.max())
+                table = self._table(low, self._sparse_span(len(rest), high - low + 1))
+
+    def drop_before(self, pane: int) -> None:
+        """Forgets tables all of whose panes lie before `pane`."""
+        dead = 0
+        while (
+            dead < len(self._tables) and self._tables[dead].first + self._tables[dead].span <= pane
+        ):
+            dead += 1
+        if dead:
+            del self._tables[:dead], self._firsts[:dead]
+
+    def _sparse_span(self, rows: int, panes: int) -> int:
+        """How many panes a new table should span so as to get about `_ROWS_PER_TABLE` rows."""
+        span = 1
+        while span < _MOST_PANES and span * rows < _ROWS_PER_TABLE * panes and panes > 1:
+            span *= 2
+        return span
+
+    def _table(self, pane: int, span: int) -> PaneTable:
+        """The table of `pane`; a new one spans up to `span` panes, without touching its
+        neighbours."""
+        after = bisect_right(self._firsts, pane)
+        if after:
+            before = self._tables[after - 1]
+            if pane < before.first + before.span:
+                return before
+        low = before.first + before.span if after else None
+        high = self._firsts[after] if after < len(self._firsts) else None
+        first = pane - pane % span
+        while (low is not None and first < low) or (high is not None and first + span > high):
+            span //= 2
+            first = pane - pane % span
+        table = PaneTable(first, span, self._key_types, self._contents.fresh())
+        self._firsts.insert(after, first)
+        self._tables.insert(after, table)
+        return table

@@ -1,0 +1,131 @@
+"""What all window operators share: reading keys and inputs, the two clocks, late rows, and
+emission.
+
+A subclass says what joins which window and what fires. Whether a row is late, and when a window is
+due, is judged against `now_passed`: the watermark, or the microsecond before the wall clock for
+processing-time windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from flowjob.aggregates import plain
+from flowjob.core.elements import MIN_TIME
+from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
+from flowjob.plan.types import HIDDEN_PREFIX, OBJECT_COLUMN, KeyField
+from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext, Side
+from flowjob.runtime.operators.window_contents import Contents, decoded
+from flowjob.runtime.operators.window_results import Firing, Results
+from flowjob.watermarks import micros
+from flowjob.windows import TimeDomain
+
+LATE = "late"
+MAX_FIRING = 2**63 - 1
+
+WindowSpec = WindowAggregateSpec | WindowApplySpec
+
+
+@dataclass(frozen=True, slots=True)
+class WindowParts:
+    """A window operator's declaration, resolved: what is kept per window and how it comes out."""
+
+    keys: tuple[KeyField, ...]
+    contents: Contents
+    results: Results
+    gives: Form
+    lateness: int
+    domain: TimeDomain
+    partials: bool = False
+
+
+class WindowOperator(Operator):
+    """Base of the vectorised window operators."""
+
+    def __init__(self, parts: WindowParts) -> None:
+        self.parts = parts
+        self.gives = parts.gives
+
+    def open(self, context: OperatorContext) -> None:
+        self.context = context
+        self.passed = MIN_TIME
+        """Time up to and including which everything due has fired."""
+        self._arrived = 0
+
+    # -- time -------------------------------------------------------------------------------------
+
+    @property
+    def event_time(self) -> bool:
+        return self.parts.domain is TimeDomain.EVENT
+
+    def on_watermark(self, watermark: int) -> Emitted:
+        if self.event_time and watermark > self.passed:
+            yield from self.advance(watermark)
+
+    def on_time(self, now: int) -> Emitted:
+        if not self.event_time and now - 1 > self.passed:
+            yield from self.advance(now - 1)
+
+    def on_end(self) -> Emitted:
+        # A bounded input must not lose the windows that the wall clock has not closed yet.
+        if not self.event_time:
+            yield from self.advance(MAX_FIRING)
+
+    def advance(self, passed: int) -> Emitted:
+        """Fires what is due when `passed` is over, drops what has expired; sets `self.passed`."""
+        raise NotImplementedError
+
+    # -- rows -------------------------------------------------------------------------------------
+
+    def times_of(self, batch: Batch) -> Int64s:
+        """The time of each row that decides its window."""
+        if self.event_time:
+            assert batch.timestamps is not None, "the planner requires event time"
+            return batch.timestamps
+        now = max(self.context.env.clock.wall(), self.passed + 1)
+        return np.full(len(batch), now, np.int64)
+
+    def arrivals(self, rows: int) -> Int64s:
+        """The next arrival numbers."""
+        first = self._arrived
+        self._arrived += rows
+        return np.arange(first, first + rows, dtype=np.int64)
+
+    def key_columns(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        return [decoded(batch.column(key.column)) for key in self.parts.keys]
+
+    def late(self, batch: Batch, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Emitted:
+        """Sends the rows where `rows` is true to the side output of late ones."""
+        count = int(np.count_nonzero(rows))
+        self.context.metrics.late_rows += count
+        if not self.parts.partials:
+            yield Side(LATE, visible(batch.filter(rows)))
+
+    # -- results ----------------------------------------------------------------------------------
+
+    def emit(self, firing: Firing) -> Iterator[Data]:
+        if len(firing.slots):
+            yield from self.parts.results.emit(firing, self.context.batch_rows)
+
+
+def visible(batch: Batch) -> Batch:
+    """The batch without hidden columns (but with the one that carries objects)."""
+    names = batch.columns.schema.names
+    kept = [n for n in names if not n.startswith(HIDDEN_PREFIX) or n == OBJECT_COLUMN]
+    if len(kept) == len(names):
+        return batch
+    return batch.with_columns(batch.columns.select(kept))
+
+
+def key_types(keys: Sequence[KeyField]) -> list[pa.DataType]:
+    """The types in which key values are kept."""
+    return [plain(key.type) for key in keys]
+
+
+def lateness_of(spec: WindowSpec) -> int:
+    """µs a window stays after its end; nothing is late by the wall clock."""
+    return micros(spec.allowed_lateness) if spec.assigner.time is TimeDomain.EVENT else 0

@@ -1,0 +1,133 @@
+"""What windows hold: the accumulators of all aggregates of one operator, driven together.
+
+One `Contents` per table of slots; `fresh` makes another of the same kind for a pane, a merge or a
+firing. It must not know keys or windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from flowjob.aggregates import plain
+from flowjob.plan.specs import AggregateCall
+from flowjob.runtime.accumulators.base import Accumulator
+from flowjob.runtime.accumulators.making import make_accumulators
+from flowjob.runtime.batch import Int64s
+
+Inputs = list[list[pa.Array]]
+"""Per accumulator, the columns it reads."""
+
+
+class Contents:
+    """Accumulators side by side, and which columns of a batch feed each.
+
+    With `from_partials` the columns named are partial ones, and updates merge them."""
+
+    def __init__(
+        self,
+        make: Callable[[], list[Accumulator]],
+        columns: Sequence[Sequence[str]],
+        *,
+        from_partials: bool = False,
+    ) -> None:
+        self._make = make
+        self._columns = columns
+        self._from_partials = from_partials
+        self.accumulators = make()
+
+    @classmethod
+    def of_calls(cls, calls: Sequence[AggregateCall], schema: pa.Schema) -> Contents:
+        """For rows of `schema`."""
+        return cls(lambda: make_accumulators(calls, schema), [call.inputs for call in calls])
+
+    def fresh(self) -> Contents:
+        """Empty contents of the same kind."""
+        return Contents(self._make, self._columns, from_partials=self._from_partials)
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that are read, each once."""
+        return list(dict.fromkeys(name for names in self._columns for name in names))
+
+    @property
+    def nbytes(self) -> int:
+        return sum(accumulator.nbytes for accumulator in self.accumulators)
+
+    def read(self, batch: pa.RecordBatch, arrivals: Int64s) -> Inputs:
+        """The inputs of each accumulator; row i arrived as number `arrivals[i]`."""
+        read = {name: decoded(batch.column(name)) for name in self.needed}
+        inputs: Inputs = []
+        for accumulator, names in zip(self.accumulators, self._columns):
+            columns = [read[name] for name in names]
+            if accumulator.needs_arrival and not self._from_partials:
+                columns.append(pa.array(arrivals))
+            inputs.append(columns)
+        return inputs
+
+    def grow(self, n_slots: int) -> None:
+        for accumulator in self.accumulators:
+            accumulator.grow(n_slots)
+
+    def update(self, slots: Int64s, inputs: Inputs) -> None:
+        """Rows join their slots."""
+        for accumulator, columns in zip(self.accumulators, inputs):
+            if self._from_partials:
+                accumulator.merge(slots, columns)
+            else:
+                accumulator.update(slots, columns)
+
+    def merge(self, slots: Int64s, other: Contents, sources: Int64s, picks: Int64s | None) -> None:
+        """Slot `sources[picks[i]]` of `other` joins `slots[i]`; without picks, `sources[i]`
+        does."""
+        at = None if picks is None else pa.array(picks)
+        for mine, its in zip(self.accumulators, other.accumulators):
+            partials = its.partials(sources)
+            mine.merge(slots, partials if at is None else [p.take(at) for p in partials])
+
+    def merge_within(self, targets: Int64s, sources: Int64s) -> None:
+        """Slots `sources` join `targets` and are empty after."""
+        for accumulator in self.accumulators:
+            accumulator.merge_within(targets, sources)
+            accumulator.reset(sources)
+
+    def results(self, slots: Int64s) -> list[pa.Array]:
+        return [accumulator.result(slots) for accumulator in self.accumulators]
+
+    def reset(self, slots: Int64s) -> None:
+        for accumulator in self.accumulators:
+            accumulator.reset(slots)
+
+
+def slice_inputs(inputs: Inputs, start: int, length: int) -> Inputs:
+    """Rows start … start + length of all inputs; no copy."""
+    return [[column.slice(start, length) for column in columns] for columns in inputs]
+
+
+def take_inputs(inputs: Inputs, rows: Int64s) -> Inputs:
+    """The given rows of all inputs, a shared column copied once."""
+    at = pa.array(rows)
+    taken: dict[int, pa.Array] = {}
+    for columns in inputs:
+        for column in columns:
+            if id(column) not in taken:
+                taken[id(column)] = column.take(at)
+    return [[taken[id(column)] for column in columns] for columns in inputs]
+
+
+def decoded(column: pa.Array) -> pa.Array:
+    """The column without dictionary encoding."""
+    return column.cast(plain(column.type)) if pa.types.is_dictionary(column.type) else column
+
+
+def occurrences(groups: Int64s) -> Int64s:
+    """For each row, how many earlier rows are of the same group."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    n = len(groups)
+    starts = np.concatenate(([True], ordered[1:] != ordered[:-1])) if n else np.empty(0, np.bool_)
+    first = np.maximum.accumulate(np.where(starts, np.arange(n), 0))
+    ranks = np.empty(n, np.int64)
+    ranks[order] = np.arange(n) - first
+    return ranks
