@@ -177,7 +177,7 @@ class SinkContext:
     run_id: str
     subtask: int
     parallelism: int
-    report: Callable[[bytes], None] = field(default=lambda _: None)
+    report: Callable[[bytes], Awaitable[None] | None] = field(default=lambda _: None)
 
 
 class SinkWriter(ABC):

@@ -9,12 +9,14 @@ import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 
 from flowjob.connectors.base import Position, Read, Source, Split, SplitEnumerator, SplitReader
+from flowjob.connectors.formats.required import missing
 from flowjob.connectors.known_splits import KnownSplits
 from flowjob.connectors.options import (
     IDLE_AFTER,
@@ -93,27 +95,34 @@ def _columns_of(rows: Any, schema: Any) -> tuple[StreamType, pa.Table]:
 
 
 def _table_of(values: Sequence[Any], schema: pa.Schema) -> pa.Table:
-    dicts = [v if isinstance(v, dict) else msgspec.structs.asdict(v) for v in values]
+    dicts = [_plain(v) for v in values]
     arrays = []
     for field in schema:
-        column = [_plain(row.get(field.name)) for row in dicts]
+        column = [row.get(field.name) for row in dicts]
         try:
             array = pa.array(column, field.type)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             raise TypeMismatch(f"column `{field.name}` ({field.type}): {error}") from None
-        if not field.nullable and array.null_count:
-            at = next(i for i, v in enumerate(column) if v is None)
-            raise TypeMismatch(f"row {at} has no `{field.name}`: {values[at]!r}")
+        if (path := missing(array, field)) is not None:
+            at = next((i for i, v in enumerate(column) if v is None), 0)
+            raise TypeMismatch(f"row {at} has no `{path}`: {values[at]!r}")
         arrays.append(array)
     return pa.table(arrays, schema=schema)
 
 
 def _plain(value: Any) -> Any:
-    """Schema instances inside a row as dicts, which Arrow understands."""
+    """Schema instances as dicts by column name and enum members as their values: what Arrow understands."""
     if isinstance(value, msgspec.Struct):
-        return {k: _plain(v) for k, v in msgspec.structs.asdict(value).items()}
+        from flowjob.schema import columns_of
+
+        columns = columns_of(type(value))  # type: ignore[arg-type]
+        return {c.name: _plain(getattr(value, c.attribute)) for c in columns}
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, list):
         return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {_plain(k): _plain(v) for k, v in value.items()}
     return value
 
 
