@@ -22,7 +22,17 @@ from numba.core import caching, types
 from numba.core.dispatcher import Dispatcher
 from numba.core.runtime import rtsys
 
-MODULES = ("hash64", "columns", "row_encoding", "index_kernels")
+MODULES = (
+    "hash64",
+    "columns",
+    "row_encoding",
+    "index_kernels",
+    "partitioning",
+    "accumulate",
+    "running",
+    "windows",
+    "session_kernels",
+)
 
 Progress = Callable[[str], None]
 
