@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from flowjob.plan.specs import FilterRowsSpec, FlatMapSpec, MapSpec
+from flowjob.plan.specs import FilterRowsSpec, FlatMapSpec, KeyByFunctionSpec, MapSpec
 from flowjob.runtime.batch import Data, Int8s, Int64s, Kind, Rows
 from flowjob.runtime.operators.base import PAUSE, Emitted, Form, Operator, OperatorContext
 from flowjob.runtime.operators.failures import (
@@ -28,11 +28,13 @@ from flowjob.runtime.operators.failures import (
 from flowjob.runtime.operators.pacing import Pacer
 
 
-class _RowOperator(Operator):
+class RowFunctionOperator(Operator):
+    """Base: one function, called for each row."""
+
     takes = Form.ROWS
     gives = Form.ROWS
 
-    def __init__(self, spec: MapSpec | FlatMapSpec | FilterRowsSpec) -> None:
+    def __init__(self, spec: MapSpec | FlatMapSpec | FilterRowsSpec | KeyByFunctionSpec) -> None:
         self._function = spec.function
         self._name = name_of(spec.function)
         self._wanted = spec.output.row_class
@@ -56,48 +58,44 @@ class _RowOperator(Operator):
             )
         return results
 
+    def _call_all(self, rows: list[Any], results: list[Any]) -> Emitted:
+        """Adds the results for all rows to `results`, with pauses."""
+        pacer = self._pacer
+        pacer.restart()
+        while len(results) < len(rows):
+            piece = rows[len(results) : len(results) + pacer.rows]
+            results += self._call(piece)
+            if pacer.due(len(piece)) and len(results) < len(rows):
+                yield PAUSE
+                pacer.restart()
+
     def _failed(self, row: object, cause: BaseException) -> RowFailed:
         return RowFailed(self._name, shown(row), cause)
 
 
-class Map(_RowOperator):
+class Map(RowFunctionOperator):
     """One row for each."""
 
     def process(self, data: Data, port: int) -> Emitted:
         rows = cast(Rows, data)
         made: list[Any] = []
-        pacer = self._pacer
-        pacer.restart()
-        while len(made) < len(rows):
-            piece = rows.values[len(made) : len(made) + pacer.rows]
-            results = self._call(piece)
-            if self._wanted is not None:
-                bad = first_of_other_type(results, self._wanted)
-                if bad is not None:
-                    complaint = wrong_type(self._name, "returned", results[bad], self._wanted)
-                    raise self._failed(piece[bad], complaint)
-            made += results
-            if pacer.due(len(piece)) and len(made) < len(rows):
-                yield PAUSE
-                pacer.restart()
+        yield from self._call_all(rows.values, made)
+        if self._wanted is not None:
+            bad = first_of_other_type(made, self._wanted)
+            if bad is not None:
+                complaint = wrong_type(self._name, "returned", made[bad], self._wanted)
+                raise self._failed(rows.values[bad], complaint)
         if made:
             yield Rows(made, rows.timestamps, rows.kinds)
 
 
-class FilterRows(_RowOperator):
+class FilterRows(RowFunctionOperator):
     """Rows for which the function returns a true value."""
 
     def process(self, data: Data, port: int) -> Emitted:
         rows = cast(Rows, data)
         verdicts: list[Any] = []
-        pacer = self._pacer
-        pacer.restart()
-        while len(verdicts) < len(rows):
-            piece = rows.values[len(verdicts) : len(verdicts) + pacer.rows]
-            verdicts += self._call(piece)
-            if pacer.due(len(piece)) and len(verdicts) < len(rows):
-                yield PAUSE
-                pacer.restart()
+        yield from self._call_all(rows.values, verdicts)
         kept = self._kept(rows, verdicts)
         if len(kept):
             yield kept
@@ -138,7 +136,7 @@ def kept_kinds(kinds: Int8s, mask: npt.NDArray[np.bool_]) -> Int8s:
     return fixed[mask]
 
 
-class FlatMap(_RowOperator):
+class FlatMap(RowFunctionOperator):
     """Any number of rows for each, from any iterable; what is no list is drawn from bit by bit, so that a generator
     may give more rows than fit into memory."""
 
