@@ -23,14 +23,14 @@ KIND_COLUMN = "__kind"
 TIMESTAMP_COLUMN = "__timestamp"
 
 
-def collect(limit: int | None = None) -> CollectSink:
-    """Reports every row, at most `limit` of each subtask."""
-    return CollectSink(limit=limit)
+def collect(limit: int | None = None, *, title: str = "") -> CollectSink:
+    """Reports every row, at most `limit` of each subtask. The sink's name ends with `title`."""
+    return CollectSink(limit=limit, title=title)
 
 
 def show(title: str = "", *, limit: int | None = None) -> CollectSink:
     """Shows the rows as a table called `title` when `flowjob run` ends; at most `limit` rows of each subtask."""
-    return CollectSink(limit=limit, title=title)
+    return collect(limit, title=title)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class CollectSink(Sink):
 
     @property
     def name(self) -> str:
-        return f"show {self.title}" if self.title else "collect"
+        return f"collect {self.title}".rstrip()
 
     @property
     def accepts(self) -> frozenset[Mode]:
