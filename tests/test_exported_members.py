@@ -1,0 +1,43 @@
+"""What users may import is what `__all__` says, in each public module."""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+
+import flowjob
+import flowjob.sinks
+import flowjob.testing
+
+PUBLIC_MODULES = [flowjob, flowjob.sinks, flowjob.testing]
+
+
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda m: m.__name__)
+def test_every_exported_name_exists_and_is_documented(module: types.ModuleType) -> None:
+    for name in module.__all__:
+        value = getattr(module, name)
+        assert getattr(value, "__doc__", None), f"{module.__name__}.{name} says nothing of itself"
+
+
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda m: m.__name__)
+def test_no_other_name_is_public(module: types.ModuleType) -> None:
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+    }
+    assert public <= set(module.__all__)
+
+
+@pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda m: m.__name__)
+def test_names_are_listed_once_and_in_order(module: types.ModuleType) -> None:
+    names = list(module.__all__)
+    assert names == sorted(set(names), key=lambda n: (n.lower() if n[0].islower() else n))
+
+
+def test_star_import_hides_nothing_built_in_by_surprise() -> None:
+    """`max`, `min` and `sum` are ours on purpose: the documented import is `import flowjob as fj`."""
+    import builtins
+
+    assert {n for n in flowjob.__all__ if hasattr(builtins, n)} == {"max", "min", "sum"}

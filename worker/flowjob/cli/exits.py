@@ -1,0 +1,40 @@
+"""How the command ends: one status per kind of end, and the last words of an error.
+
+A user's error shows the user's lines only: no traceback of ours ever. Knows errors and text streams, not jobs."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from flowjob.errors import FlowjobError, JobCancelled, JobFailed, UserCodeFailed
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_CANCELLED = 130  # as a shell says of a program that Ctrl-C ended
+
+
+def exit_status(error: FlowjobError) -> int:
+    """The status for an error: the job ran and failed, was cancelled, or was never started."""
+    match error:
+        case JobCancelled():
+            return EXIT_CANCELLED
+        case JobFailed():
+            return EXIT_FAILED
+        case _:
+            return EXIT_USAGE
+
+
+def exit_with(error: FlowjobError, out: TextIO) -> int:
+    """Says what happened and returns the status."""
+    if isinstance(error, JobCancelled):
+        print("cancelled", file=out, flush=True)
+        return EXIT_CANCELLED
+    if isinstance(error, UserCodeFailed):
+        # The user's own traceback first, as Python would have shown it.
+        print(error, file=out)
+        print(f"error[{error.code}]: the job failed in a function of yours, see above", file=out)
+    else:
+        print(f"error[{error.code}]: {error}", file=out)
+    out.flush()
+    return exit_status(error)

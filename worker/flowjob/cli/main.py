@@ -1,0 +1,129 @@
+"""The `flowjob` command: its words and options, and how it ends.
+
+Starting a job is what people wait for, so this module imports only what parsing needs; each command imports the rest
+when it runs. What a command does is in the module of its name."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from flowjob.cli.exits import EXIT_CANCELLED, exit_with
+
+app = typer.Typer(
+    name="flowjob",
+    help="Runs stream processing jobs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="The job: a script (flights.py) or module (package.flights), with `:attribute` when it is not `job`.",
+        show_default=False,
+    ),
+]
+Parallelism = Annotated[
+    int, typer.Option("--parallelism", "-p", min=1, help="Subtasks of each operator.")
+]
+JobArguments = Annotated[
+    list[str] | None,
+    typer.Option("--arg", "-a", metavar="NAME=VALUE", help="An argument of the job; repeatable."),
+]
+
+
+@app.command()
+def run(
+    target: Target,
+    parallelism: Parallelism = 1,
+    arg: JobArguments = None,
+    *,
+    taskmanagers: Annotated[
+        int,
+        typer.Option(min=1, help="Supervisor processes that the worker processes are spread over."),
+    ] = 1,
+    batch_rows: Annotated[
+        int | None, typer.Option(min=1, help="The most rows of a batch.", show_default=False)
+    ] = None,
+    progress: Annotated[
+        bool,
+        typer.Option("--progress/--no-progress", help="Show what each operator does, on stderr."),
+    ] = True,
+    show: Annotated[
+        int, typer.Option("--show", "--limit", min=0, help="Rows shown of each result table.")
+    ] = 20,
+) -> None:
+    """Run a job on this machine, in worker processes, to its end."""
+    from flowjob.cli.run import RunOptions, run_job
+
+    options = RunOptions(
+        parallelism=parallelism,
+        taskmanagers=taskmanagers,
+        batch_rows=batch_rows,
+        progress=progress,
+        show=show,
+    )
+    raise typer.Exit(run_job(target, arguments_of(arg), options))
+
+
+@app.command()
+def explain(target: Target, parallelism: Parallelism = 1, arg: JobArguments = None) -> None:
+    """Print a job's plan: what was written, what became of it, and what would run."""
+    from pathlib import Path
+
+    from flowjob.entrypoint import load, locate
+
+    job = load(locate(target, arguments_of(arg), Path.cwd()))
+    typer.echo(job.explain(parallelism=parallelism))
+
+
+@app.command()
+def setup() -> None:
+    """Compile the kernels, once after an installation."""
+    import runpy
+
+    runpy.run_module("flowjob.kernels.compile", run_name="__main__", alter_sys=True)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed_version
+
+        typer.echo(f"flowjob {installed_version('flowjob')}")
+        raise typer.Exit
+
+
+def arguments_of(pairs: list[str] | None) -> dict[str, str]:
+    """`["a=1"]` as a mapping; a usage error for what is not NAME=VALUE or given twice."""
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"`{pair}` is not NAME=VALUE", param_hint="--arg")
+        if name in found:
+            raise typer.BadParameter(f"`{name}` is given twice", param_hint="--arg")
+        found[name] = value
+    return found
+
+
+def main() -> None:
+    """The console script: runs the command and exits with its status (docs/cli.md lists them)."""
+    from flowjob.errors import FlowjobError
+
+    try:
+        app()
+    except FlowjobError as error:
+        sys.exit(exit_with(error, sys.stderr))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_CANCELLED)
