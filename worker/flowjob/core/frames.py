@@ -1,0 +1,355 @@
+"""The bytes of the data plane: headers, frame bodies and a decoder without I/O. docs/exchange-protocol.md shows them.
+
+Why here: everything a peer can send is judged in one place, before memory is given for it, and can be fuzzed without
+a socket. The decoder hands out buffers to receive into (asyncio.BufferedProtocol's style): a large body is received
+straight into memory of its own, many small frames are cut from one read-ahead buffer. It must not know Arrow,
+credit rules or what a frame means to a task."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowjob.errors import ProtocolError
+
+VERSION = 1
+MAGIC = b"flowjob\x00"
+
+HELLO, WELCOME, REFUSED, OPEN, BATCH, WATERMARK, STATUS, END, CREDIT = range(1, 10)
+BARRIER, ANNOUNCE = 10, 11
+"""Reserved for checkpoints; refused until they are spoken."""
+
+NAMES = {
+    HELLO: "HELLO",
+    WELCOME: "WELCOME",
+    REFUSED: "REFUSED",
+    OPEN: "OPEN",
+    BATCH: "BATCH",
+    WATERMARK: "WATERMARK",
+    STATUS: "STATUS",
+    END: "END",
+    CREDIT: "CREDIT",
+    BARRIER: "BARRIER",
+    ANNOUNCE: "ANNOUNCE",
+}
+
+HEADER = struct.Struct("<IBBHI")
+"""Body length, type, flags, reserved (0), channel."""
+HEADER_SIZE = HEADER.size
+
+HELLO_LIMIT = 4096
+CONTROL_LIMIT = 64
+OPEN_LIMIT = 1 << 20
+CREDIT_LIMIT = 1 << 16
+
+_HELLO = struct.Struct("<8sHHI")
+_OPEN = struct.Struct("<III")
+_CREDIT = struct.Struct("<III")
+_LENGTH = struct.Struct("<H")
+_TIME = struct.Struct("<q")
+
+CREDITS_PER_FRAME = CREDIT_LIMIT // _CREDIT.size
+
+FROM_STRANGER: Mapping[int, int] = {HELLO: HELLO_LIMIT}
+"""What a listener accepts before the handshake: type -> largest body."""
+FROM_LISTENER: Mapping[int, int] = {WELCOME: CONTROL_LIMIT, REFUSED: HELLO_LIMIT}
+"""What a connecting side accepts before the handshake."""
+FROM_CONSUMER: Mapping[int, int] = {CREDIT: CREDIT_LIMIT}
+"""What a connecting side accepts after it: only credit flows back."""
+
+
+def from_producer(largest_batch: int) -> Mapping[int, int]:
+    """What a listener accepts after the handshake."""
+    return {
+        OPEN: OPEN_LIMIT,
+        BATCH: largest_batch,
+        WATERMARK: CONTROL_LIMIT,
+        STATUS: CONTROL_LIMIT,
+        END: CONTROL_LIMIT,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who connects: of which job and attempt, with which token, from which slot."""
+
+    version: int
+    job: str
+    attempt: int
+    token: str
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What a channel number of this connection stands for, and the Arrow schema message of its batches."""
+
+    edge: int
+    producer: int
+    consumer: int
+    schema: bytes
+
+
+header = HEADER.pack
+"""header(body length, type, flags, 0, channel) -> 12 bytes; bound directly because it runs once per frame."""
+
+
+def hello(message: Hello) -> bytes:
+    """The first frame of a connection."""
+    body = _HELLO.pack(MAGIC, message.version, 0, message.attempt)
+    body += b"".join(_text(t) for t in (message.job, message.token, message.slot))
+    return header(len(body), HELLO, 0, 0, 0) + body
+
+
+def welcome() -> bytes:
+    """The answer to a good HELLO."""
+    return header(0, WELCOME, 0, 0, 0)
+
+
+def refused(reason: str) -> bytes:
+    """The answer to a bad HELLO; the connection is closed after it."""
+    body = reason.encode()[:HELLO_LIMIT]
+    return header(len(body), REFUSED, 0, 0, 0) + body
+
+
+def open_channel(channel: int, message: Open) -> bytes:
+    """Announces `channel`; everything else about it follows later on the same connection."""
+    body = _OPEN.pack(message.edge, message.producer, message.consumer) + message.schema
+    if len(body) > OPEN_LIMIT:
+        raise ProtocolError(
+            f"the schema of edge {message.edge} takes {len(body):,} bytes, more than the {OPEN_LIMIT:,} "
+            "that one channel may announce: use fewer columns or less field metadata"
+        )
+    return header(len(body), OPEN, 0, 0, channel) + body
+
+
+def watermark(channel: int, time: int) -> bytes:
+    return header(8, WATERMARK, 0, 0, channel) + _TIME.pack(time)
+
+
+def status(channel: int, *, idle: bool) -> bytes:
+    return header(1, STATUS, 0, 0, channel) + (b"\x01" if idle else b"\x00")
+
+
+def end(channel: int) -> bytes:
+    return header(0, END, 0, 0, channel)
+
+
+def credit(grants: Iterable[tuple[int, int, int]]) -> bytes:
+    """(channel, bytes consumed, bytes newly granted) of at most CREDITS_PER_FRAME channels, in one frame."""
+    body = b"".join(_CREDIT.pack(*grant) for grant in grants)
+    return header(len(body), CREDIT, 0, 0, 0) + body
+
+
+def parse_hello(body: bytes) -> Hello:
+    """Raises ProtocolError for anything but a well-formed HELLO; the version is judged by the caller."""
+    if len(body) < _HELLO.size:
+        raise ProtocolError("HELLO is too short")
+    magic, version, _, attempt = _HELLO.unpack_from(body)
+    if magic != MAGIC:
+        raise ProtocolError(
+            "HELLO does not begin with flowjob's mark: the peer speaks another protocol"
+        )
+    at, texts = _HELLO.size, []
+    for _ in range(3):
+        if len(body) < at + _LENGTH.size:
+            raise ProtocolError("HELLO is cut short")
+        (length,) = _LENGTH.unpack_from(body, at)
+        at += _LENGTH.size
+        if len(body) < at + length:
+            raise ProtocolError("HELLO is cut short")
+        texts.append(_decode_text(body[at : at + length]))
+        at += length
+    if at != len(body):
+        raise ProtocolError("HELLO is longer than its fields")
+    return Hello(version, texts[0], attempt, texts[1], texts[2])
+
+
+def parse_refused(body: bytes) -> str:
+    return body.decode(errors="replace")
+
+
+def parse_open(body: bytes) -> Open:
+    if len(body) < _OPEN.size:
+        raise ProtocolError("OPEN is too short")
+    edge, producer, consumer = _OPEN.unpack_from(body)
+    return Open(edge, producer, consumer, body[_OPEN.size :])
+
+
+def parse_watermark(body: bytes) -> int:
+    if len(body) != _TIME.size:
+        raise ProtocolError(f"WATERMARK has {len(body)} bytes instead of {_TIME.size}")
+    time: int = _TIME.unpack(body)[0]
+    return time
+
+
+def parse_status(body: bytes) -> bool:
+    """True: idle."""
+    if body not in (b"\x00", b"\x01"):
+        raise ProtocolError("STATUS is neither idle nor active")
+    return body == b"\x01"
+
+
+def parse_credit(body: bytes) -> list[tuple[int, int, int]]:
+    """(channel, bytes consumed, bytes newly granted) for each channel of the frame."""
+    if len(body) % _CREDIT.size:
+        raise ProtocolError(f"CREDIT has {len(body)} bytes, not a multiple of {_CREDIT.size}")
+    return list(_CREDIT.iter_unpack(body))
+
+
+def _text(text: str) -> bytes:
+    data = text.encode()
+    return _LENGTH.pack(len(data)) + data
+
+
+def _decode_text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolError("HELLO holds text that is not UTF-8") from error
+
+
+Frame = tuple[int, int, int, int, Any]
+"""(type, flags, channel, body length, body). The body is `bytes`, of a BATCH the first item of what `allocate`
+returned: at least `body length` bytes, of which the first so many are the body."""
+
+Allocate = Callable[[int], tuple[Any, memoryview]]
+"""allocate(n) -> (object, its n writable bytes). The object is passed on as a BATCH's body."""
+
+Admit = Callable[[int, int], None]
+"""admit(channel, body length) of a BATCH whose header has arrived; raises ProtocolError to refuse its memory."""
+
+DIRECT = 16 * 1024
+"""Bodies at least so large are received into their own memory, smaller ones copied out of the read-ahead buffer."""
+
+
+class Decoder:
+    """Cuts a stream of bytes into frames.
+
+    `limits` maps each acceptable type to its largest body and may be replaced between two frames; `admit` too.
+    After a ProtocolError the decoder must not be used again. One frame's memory is the most it ever holds
+    beyond the read-ahead buffer."""
+
+    __slots__ = (
+        "_allocate",
+        "_direct",
+        "_direct_body",
+        "_direct_header",
+        "_end",
+        "_filled",
+        "_view",
+        "admit",
+        "limits",
+    )
+
+    def __init__(
+        self,
+        limits: Mapping[int, int],
+        allocate: Allocate,
+        *,
+        read_ahead: int = HELLO_LIMIT + HEADER_SIZE,
+        admit: Admit | None = None,
+    ) -> None:
+        self.limits = limits
+        self.admit = admit
+        self._allocate = allocate
+        self._view = memoryview(bytearray(read_ahead))
+        self._end = 0
+        self._direct: memoryview | None = None
+        self._direct_body: Any = None
+        self._direct_header = (0, 0, 0, 0)
+        self._filled = 0
+
+    def accept(self, limits: Mapping[int, int], admit: Admit | None, *, read_ahead: int) -> None:
+        """The handshake is over: other frames, and a read-ahead buffer worth having. Between feeds or frames."""
+        self.limits = limits
+        self.admit = admit
+        view = memoryview(bytearray(max(read_ahead, len(self._view), DIRECT + HEADER_SIZE)))
+        view[: len(self._view)] = self._view
+        self._view = view
+
+    def get_buffer(self) -> memoryview:
+        """Where the next bytes belong; never empty."""
+        if self._direct is not None:
+            return self._direct[self._filled :]
+        return self._view[self._end :]
+
+    def feed(self, count: int) -> Iterator[Frame]:
+        """The frames completed by `count` bytes put into the last `get_buffer()`. Exhaust it before the next call."""
+        start = 0
+        if self._direct is not None:
+            self._filled += count
+            length = self._direct_header[0]
+            if self._filled < length:
+                return
+            # What came after the body is the beginning of the next header.
+            self._end = self._filled - length
+            self._view[: self._end] = self._direct[length : self._filled]
+            _, kind, flags, channel = self._direct_header
+            body, self._direct, self._direct_body = self._direct_body, None, None
+            yield kind, flags, channel, length, body
+        else:
+            self._end += count
+        unpack = HEADER.unpack_from
+        end = self._end
+        while end - start >= HEADER_SIZE:
+            length, kind, flags, reserved, channel = unpack(self._view, start)
+            at = start + HEADER_SIZE
+            stop = at + length
+            if kind != BATCH:
+                self._check(kind, length, reserved)
+                if stop > end:
+                    if stop - start > len(self._view):
+                        self._grow(stop - start)
+                    break
+                start = stop
+                yield kind, flags, channel, length, bytes(self._view[at:stop])
+                continue
+            if stop > end and length < DIRECT:
+                self._check(kind, length, reserved)
+                break
+            self._check(kind, length, reserved)
+            if self.admit is not None:
+                self.admit(channel, length)
+            if stop > end:
+                self._receive_directly((length, kind, flags, channel), at, end)
+                return
+            body, memory = self._allocate(length)
+            memory[:] = self._view[at:stop]
+            start = stop
+            yield kind, flags, channel, length, body
+        if start:
+            self._view[: end - start] = self._view[start:end]
+        self._end = end - start
+
+    def at_boundary(self) -> bool:
+        """Whether the bytes so far are whole frames: an end of stream anywhere else is a broken peer."""
+        return self._direct is None and self._end == 0
+
+    def _check(self, kind: int, length: int, reserved: int) -> None:
+        limit = self.limits.get(kind)
+        if limit is None:
+            name = NAMES.get(kind, f"type {kind}")
+            expected = ", ".join(NAMES[k] for k in self.limits)
+            raise ProtocolError(f"unexpected frame {name}; expected {expected}")
+        if length > limit:
+            raise ProtocolError(f"{NAMES[kind]} of {length:,} bytes; at most {limit:,} are allowed")
+        if reserved:
+            raise ProtocolError(f"{NAMES[kind]} with reserved bits set ({reserved:#06x})")
+
+    def _grow(self, size: int) -> None:
+        """A control frame larger than the read-ahead buffer, within its limit: rare (OPEN with a wide schema)."""
+        view = memoryview(bytearray(size))
+        view[: len(self._view)] = self._view
+        self._view = view
+
+    def _receive_directly(self, head: tuple[int, int, int, int], at: int, end: int) -> None:
+        length = head[0]
+        # Room for one header behind the body: a stream of large frames then needs one receive per frame.
+        self._direct_body, self._direct = self._allocate(length + HEADER_SIZE)
+        self._direct[: end - at] = self._view[at:end]
+        self._filled = end - at
+        self._direct_header = head
+        self._end = 0

@@ -1,0 +1,105 @@
+"""When rows that do not fill a batch leave, and when credit goes back: both once per turn of the loop or interval.
+
+Why here: one timer serves all channels of a slot. A channel that has been quiet ships at the end of the turn; one that
+has just shipped waits out the interval, so batches grow with the load."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flowjob.runtime.env import Clock
+from flowjob.runtime.exchange.channels import OutputChannel
+from flowjob.runtime.exchange.gate import InputChannel
+from flowjob.runtime.exchange.receiver import IncomingConnection
+
+
+class IntervalFlusher:
+    """See channels.Flusher."""
+
+    def __init__(self, clock: Clock, interval: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.now = clock.monotonic
+        self._interval = interval
+        self._soon: list[OutputChannel] = []
+        self._later: list[OutputChannel] = []
+        self._turn: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def schedule(self, channel: OutputChannel) -> None:
+        interval = self._interval
+        if interval == 0:
+            channel.ship()
+            return
+        waited = self.now() - channel.shipped_at
+        if waited >= interval:
+            self._soon.append(channel)
+            if self._turn is None:
+                self._turn = self._loop.call_soon(self._end_turn)
+        else:
+            self._later.append(channel)
+            if self._timer is None:
+                self._timer = self._loop.call_later(interval - waited, self._end_interval)
+
+    def close(self) -> None:
+        for handle in (self._turn, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._soon.clear()
+        self._later.clear()
+
+    def _end_turn(self) -> None:
+        self._turn = None
+        channels, self._soon = self._soon, []
+        _ship(channels)
+
+    def _end_interval(self) -> None:
+        self._timer = None
+        channels, self._later = self._later, []
+        _ship(channels)
+
+
+class TurnReturns:
+    """See gate.CreditReturns: credit goes back at the end of a turn, one write per connection."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._dirty: list[InputChannel] = []
+        self._connections: list[IncomingConnection] = []
+        self._turn: asyncio.Handle | None = None
+
+    def schedule(self, channel: InputChannel) -> None:
+        self._dirty.append(channel)
+        self._wake()
+
+    def returning(self, connection: IncomingConnection) -> None:
+        """`connection` has grants to send."""
+        self._connections.append(connection)
+        self._wake()
+
+    def close(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+        self._dirty.clear()
+        self._connections.clear()
+
+    def _wake(self) -> None:
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for channel in dirty:
+            channel.dirty = False
+            channel.return_credit()
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.send_credit()
+        self._turn = None
+        if self._dirty or self._connections:
+            self._wake()
+
+
+def _ship(channels: list[OutputChannel]) -> None:
+    for channel in channels:
+        if channel.rows:
+            channel.ship()

@@ -1,0 +1,193 @@
+"""The inputs of one task: what has arrived on its channels, in order of arrival.
+
+Consuming an element grants its credit back, in bunches: once per turn of the event loop, not per batch.
+It must not know connections beyond the way credit goes back, nor what the task does with what it gets."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from flowjob.core.credit import ReceiveCredit
+from flowjob.core.elements import Control, EndOfInput
+from flowjob.errors import ProtocolError
+from flowjob.plan.job_graph import Edge
+from flowjob.runtime.batch import Batch
+from flowjob.runtime.env import Clock
+from flowjob.runtime.exchange.serialization import WireFormat
+
+LOCAL = -1
+"""In place of a frame's flags: the body is a Batch of this process."""
+CONTROL = -2
+"""In place of a frame's flags: the body is a control element."""
+
+
+class CreditReturns(Protocol):
+    """Collects channels with credit to give back."""
+
+    def schedule(self, channel: InputChannel) -> None: ...
+
+
+class InputChannel:
+    """One producer's rows on one edge, as they arrive at a gate.
+
+    `give_back(returned, granted)` sends credit to the producer; set when it connects."""
+
+    __slots__ = (
+        "connected",
+        "consumer",
+        "credit",
+        "dirty",
+        "edge",
+        "ended",
+        "format",
+        "gate",
+        "give_back",
+        "index",
+        "peer",
+        "port",
+        "producer",
+    )
+
+    def __init__(
+        self,
+        gate: InputGate,
+        index: int,
+        edge: Edge,
+        producer: int,
+        wire: WireFormat,
+        credit: ReceiveCredit,
+    ) -> None:
+        self.gate = gate
+        self.index = index
+        self.edge = edge
+        self.port = edge.port
+        self.producer = producer
+        self.consumer = gate.subtask
+        self.format = wire
+        self.credit = credit
+        self.peer = ""
+        self.connected = False
+        self.ended = False
+        self.dirty = False
+        self.give_back: Callable[[int, int], None] = _nobody
+
+    def deliver(self, flags: int, body: Any, size: int) -> None:
+        """A batch has arrived; its credit was already taken."""
+        self.gate.put(self, flags, body, size)
+
+    def deliver_control(self, element: Control) -> None:
+        """A control element has arrived: behind every batch of this channel so far."""
+        if isinstance(element, EndOfInput):
+            self.ended = True
+        self.gate.put(self, CONTROL, element, 0)
+
+    def connect(self, peer: str, give_back: Callable[[int, int], None]) -> None:
+        """The producer is there: grant it its first credit."""
+        self.connected = True
+        self.peer = peer
+        self.give_back = give_back
+        give_back(*self.credit.open())
+
+    def return_credit(self) -> None:
+        """Report what was consumed, when that is worth a message."""
+        grant = self.credit.grant()
+        while grant is not None:
+            self.give_back(*grant)
+            grant = self.credit.grant()
+
+
+class InputGate:
+    """What a task reads from. One reader at a time.
+
+    channels        in the order they were given; `poll` names them by position
+    rows, batches, bytes   consumed so far
+    queued_bytes    received and not consumed
+    """
+
+    def __init__(
+        self,
+        vertex: int,
+        subtask: int,
+        clock: Clock,
+        returns: CreditReturns,
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self.vertex = vertex
+        self.subtask = subtask
+        self.channels: Sequence[InputChannel] = ()
+        self.rows = 0
+        self.batches = 0
+        self.bytes = 0
+        self.queued_bytes = 0
+        self._clock = clock
+        self._returns = returns
+        self._fail = fail
+        self._queue: deque[tuple[InputChannel, int, Any, int]] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def poll(self) -> tuple[int, int, Batch | Control] | None:
+        """(channel, port, element) of what arrived first, or None. FIFO per channel.
+
+        The element's credit goes back to its producer. Raises ProtocolError for a batch that can't be read."""
+        if not self._queue:
+            return None
+        channel, flags, body, size = self._queue.popleft()
+        if flags == CONTROL:
+            return channel.index, channel.port, body
+        self.queued_bytes -= size
+        channel.credit.consume(size)
+        if not channel.dirty:
+            channel.dirty = True
+            self._returns.schedule(channel)
+        if flags != LOCAL:
+            try:
+                body = channel.format.decode(flags, body, size)
+            except ProtocolError as error:
+                self._fail(ProtocolError(f"from slot {channel.peer}: {error}"))
+                raise
+        self.rows += body.columns.num_rows
+        self.batches += 1
+        self.bytes += size
+        return channel.index, channel.port, body
+
+    async def wait(self, deadline: float | None = None) -> None:
+        """Until `poll` has something or the clock's monotonic time has reached `deadline` (seconds).
+
+        Returns at once, without yielding to other tasks, when there is something already."""
+        if self._queue:
+            return
+        loop = asyncio.get_running_loop()
+        waiter = loop.create_future()
+        self._waiter = waiter
+        timer = None
+        if deadline is not None:
+            # Whole milliseconds, upwards: some loops round to them, and waking early means waking twice.
+            delay = math.ceil((deadline - self._clock.monotonic()) * 1000) / 1000
+            timer = loop.call_later(max(0.0, delay), _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.cancel()
+
+    def put(self, channel: InputChannel, flags: int, body: Any, size: int) -> None:
+        """Called by channels only."""
+        self._queue.append((channel, flags, body, size))
+        self.queued_bytes += size
+        waiter = self._waiter
+        if waiter is not None:
+            _wake(waiter)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _nobody(returned: int, granted: int) -> None:
+    """Before the producer connects there is nobody to give credit to."""

@@ -1,0 +1,109 @@
+"""The output of one task on one edge: rows to the consumers they belong to, controls to all.
+
+`write` never waits, so that operators stay synchronous; the task asks `blocked` between writes and awaits
+`writable()`. It must not know credit or sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from flowjob.core.elements import Control
+from flowjob.plan.job_graph import Edge
+from flowjob.runtime.batch import Batch
+from flowjob.runtime.exchange.channels import OutputChannel
+from flowjob.runtime.exchange.partitioners import Partitioner
+from flowjob.runtime.exchange.serialization import WireFormat
+
+
+class EdgeWriter:
+    """Rows of one producer subtask on one edge.
+
+    blocked   some channel takes no more: write nothing until `writable()` returns
+    rows      written so far (once, also where they go to several consumers)
+    """
+
+    def __init__(
+        self,
+        edge: Edge,
+        producer: int,
+        channels: Sequence[OutputChannel],
+        wire: WireFormat,
+        partitioner: Partitioner | None,
+    ) -> None:
+        self.edge = edge
+        self.producer = producer
+        self.channels = channels
+        self.blocked = False
+        self.rows = 0
+        self._format = wire
+        self._partitioner = partitioner
+        self._stalled = 0
+        self._waiters: list[asyncio.Future[None]] = []
+        for channel in channels:
+            channel.on_stall = self._on_stall
+
+    @property
+    def bytes(self) -> int:
+        """Bytes sent in batches so far."""
+        return sum(c.sent_bytes for c in self.channels)
+
+    @property
+    def batches(self) -> int:
+        """Batches sent so far."""
+        return sum(c.sent_batches for c in self.channels)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes written and not yet sent."""
+        return sum(c.buffered_bytes for c in self.channels)
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes sent and not yet consumed."""
+        return sum(c.credit.outstanding for c in self.channels)
+
+    def write(self, batch: Batch) -> None:
+        """Rows for the consumers, in order. Takes them even when `blocked`: memory then grows."""
+        rows = batch.columns.num_rows
+        if rows == 0:
+            return
+        batch = self._format.conform(batch)
+        self.rows += rows
+        if self._partitioner is None:
+            self.channels[0].append(batch, rows)
+            return
+        channels = self.channels
+        for target, part in self._partitioner.split(batch):
+            channels[target].append(part, part.columns.num_rows)
+
+    def control(self, element: Control) -> None:
+        """`element` to every consumer, behind all rows written so far."""
+        for channel in self.channels:
+            channel.control(element)
+
+    def flush(self) -> None:
+        """Ship what is buffered without waiting for more."""
+        for channel in self.channels:
+            if channel.rows:
+                channel.ship()
+
+    async def writable(self) -> None:
+        """Until no channel is stalled. Returns at once when none is."""
+        while self.blocked:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+
+    def _on_stall(self, stalled: bool) -> None:
+        self._stalled += 1 if stalled else -1
+        self.blocked = self._stalled > 0
+        if not self.blocked and self._waiters:
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
