@@ -66,7 +66,8 @@ class Cells:
 
     def __repr__(self) -> str:
         slot = self._scope.slot
-        return f"<{self._label}: {'no key' if slot is None else self.content(slot)!r}>"
+        shown = "no key" if slot is None else repr(self.content(slot))
+        return f"<{self._label}: {shown}>"
 
 
 class ValueCells(Cells):
