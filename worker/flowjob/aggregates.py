@@ -35,7 +35,8 @@ class Aggregation(ABC):
     """The result depends on the order of rows: never pre-aggregated at the senders."""
 
     def __init__(self, *inputs: str | Expr) -> None:
-        for given in inputs:
+        checked: tuple[Any, ...] = inputs
+        for given in checked:
             # Expressions are told by what they are not: their module is not needed to declare.
             if given is None or isinstance(given, int | float | bytes | list | tuple | dict | set):
                 raise TypeError(
@@ -318,6 +319,11 @@ def has_order(got: pa.DataType) -> bool:
         or pa.types.is_temporal(got)
         or is_bytes_like(got)
     )
+
+
+def fixed_order(got: pa.DataType) -> bool:
+    """Whether an ordered type maps one to one to int64 in order: all but bytes and decimals."""
+    return not (is_bytes_like(got) or pa.types.is_decimal(got))
 
 
 def is_bytes_like(got: pa.DataType) -> bool:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from flowjob import aggregates as agg
 from flowjob.plan.specs import AggregateCall, WindowAggregateSpec
 from flowjob.plan.types import KeyField, StreamType
-from flowjob.runtime.operators.base import Operator
 from flowjob.runtime.operators.window_aggregate import window_aggregate
 from flowjob.triggers import Trigger
 from flowjob.windows import WindowAssigner, window_fields
@@ -75,10 +74,10 @@ def run(
     events: Sequence[Event],
     *,
     batch_size: int | None,
-    operator: Operator | None = None,
+    harness: OperatorHarness | None = None,
 ) -> OperatorHarness:
     """Feeds the events, rows in batches of at most `batch_size` that never cross a watermark."""
-    harness = OperatorHarness(operator or window_aggregate(declared))
+    harness = harness or OperatorHarness(window_aggregate(declared))
     rows: list[Event] = []
 
     def flush() -> None:

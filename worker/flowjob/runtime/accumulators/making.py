@@ -11,7 +11,6 @@ from flowjob import aggregates as declared
 from flowjob.plan.specs import AggregateCall
 from flowjob.runtime.accumulators import collecting, decimals, numeric, pointing
 from flowjob.runtime.accumulators.base import Accumulator
-from flowjob.runtime.accumulators.order import has_keys
 from flowjob.runtime.accumulators.user_defined import UserDefined
 
 
@@ -65,6 +64,6 @@ def _summing(
 
 
 def _extreme(greatest: bool, given: pa.DataType) -> Accumulator:
-    if has_keys(given):
+    if declared.fixed_order(given):
         return (numeric.FixedMax if greatest else numeric.FixedMin)(given)
     return pointing.ValueExtreme(given, greatest=greatest)

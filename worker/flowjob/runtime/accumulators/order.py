@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowjob.aggregates import is_bytes_like
 from flowjob.runtime.accumulators.base import Bools
 from flowjob.runtime.batch import Int64s
 
@@ -20,14 +19,8 @@ _SIGN = np.uint64(2**63)
 NAN_KEY = 2**63 - 1
 
 
-def has_keys(type: pa.DataType) -> bool:
-    """Whether values of `type` have int64 keys that compare across batches and turn back into
-    values."""
-    return not (is_bytes_like(type) or pa.types.is_decimal(type))
-
-
 def order_keys(array: pa.Array) -> Int64s:
-    """int64 keys of a null-free array for which `has_keys`."""
+    """int64 keys of a null-free array of a type with `fixed_order`."""
     kind = array.type
     if pa.types.is_floating(kind):
         return _float_keys(array)

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowjob.aggregates import fixed_order
 from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.accumulators.base import Accumulator, Bools, grown, validity
-from flowjob.runtime.accumulators.order import has_keys, order_keys, ranks
+from flowjob.runtime.accumulators.order import order_keys, ranks
 from flowjob.runtime.accumulators.value_log import ValueLog
 from flowjob.runtime.batch import Int64s
 
@@ -128,7 +129,7 @@ class ExtremeBy(Pointing):
     def __init__(self, types: Sequence[pa.DataType], *, greatest: bool) -> None:
         super().__init__(types)
         self.greatest = greatest
-        self.comparable = has_keys(types[-1])
+        self.comparable = fixed_order(types[-1])
 
     def _offer(self, slots: Int64s, columns: list[pa.Array], arrivals: Int64s) -> None:
         by = columns[-1]
@@ -148,9 +149,10 @@ class ExtremeBy(Pointing):
         self._keep(slots, columns, arrivals, best)
 
     def _beats(self, offered: pa.Array, held: pa.Array, earlier: Bools) -> Bools:
+        better: Bools
         if self.comparable:
             new, old = order_keys(offered), order_keys(held)
-            better: Bools = (new > old) if self.greatest else (new < old)
+            better = (new > old) if self.greatest else (new < old)
             return better | ((new == old) & earlier)
         compare = pc.greater if self.greatest else pc.less
         better = compare(offered, held).to_numpy(zero_copy_only=False)

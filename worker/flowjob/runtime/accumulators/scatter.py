@@ -45,6 +45,11 @@ def raise_(best: Int64s, seen: Bools, slots: Int64s, keys: Int64s) -> None:
     seen[slots] = True
 
 
+def latest(times: Int64s, slots: Int64s, values: Int64s) -> None:
+    """The greatest value of each slot."""
+    accumulate.maximum(slots, values, times)
+
+
 def first_rows(slots: Int64s) -> Int64s:
     """Positions of the first row of each slot, ascending."""
     _, positions = np.unique(slots, return_index=True)

@@ -68,7 +68,8 @@ class PaneGrid:
         """The first boundary above `after` at which a window with the pane ends, or beyond all of
         them."""
         least = np.maximum(panes, after) + 1
-        return least + (self.width - least) % self.step
+        ends: Int64s = least + (self.width - least) % self.step
+        return ends
 
     @property
     def windows_per_pane(self) -> int:

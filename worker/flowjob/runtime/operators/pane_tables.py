@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowjob.kernels.group_index import GroupIndex
-from flowjob.kernels.keys import encode_keys
+from flowjob.kernels.keys import EncodedKeys, encode_keys
 from flowjob.runtime.accumulators.base import grown
 from flowjob.runtime.accumulators.value_log import ValueLog
 from flowjob.runtime.batch import Int64s
@@ -70,7 +70,7 @@ class PaneTable:
     def take_keys(self, slots: Int64s) -> list[pa.Array]:
         return [log.take(slots) for log in self.keys]
 
-    def _encode(self, keys: Sequence[pa.Array], panes: Int64s):  # type: ignore[no-untyped-def]
+    def _encode(self, keys: Sequence[pa.Array], panes: Int64s) -> EncodedKeys:
         columns = keys if self.span == 1 else [pa.array(panes), *keys]
         return encode_keys(columns, len(panes))
 

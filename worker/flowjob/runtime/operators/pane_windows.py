@@ -12,17 +12,21 @@ import pyarrow as pa
 
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.keys import encode_keys
+from flowjob.plan.partials import PANE_COLUMN
 from flowjob.runtime.batch import Batch, Data, Int64s
-from flowjob.runtime.operators.base import Emitted
+from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.pane_grid import PaneGrid
 from flowjob.runtime.operators.pane_merging import merged_windows
 from flowjob.runtime.operators.pane_tables import PaneTable, PaneTables
 from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, key_types
-from flowjob.runtime.operators.window_contents import Inputs, occurrences, take_inputs
+from flowjob.runtime.operators.window_contents import (
+    Contents,
+    Inputs,
+    occurrences,
+    take_columns,
+    take_inputs,
+)
 from flowjob.runtime.operators.window_results import Firing
-
-PANE_COLUMN = "__pane"
-"""In partial rows: the start of the pane, int64 µs."""
 
 
 class PaneWindows(WindowOperator):
@@ -33,7 +37,7 @@ class PaneWindows(WindowOperator):
         super().__init__(parts)
         self.grid = grid
 
-    def open(self, context) -> None:  # type: ignore[no-untyped-def]
+    def open(self, context: OperatorContext) -> None:
         super().open(context)
         self.tables = PaneTables(key_types(self.parts.keys), self.parts.contents)
         self._set_passed(self.passed)
@@ -73,7 +77,7 @@ class PaneWindows(WindowOperator):
                 rows = np.flatnonzero(~again)
                 if len(rows) == 0:
                     return
-                keys, inputs = take_keys(keys, rows), take_inputs(inputs, rows)
+                keys, inputs = take_columns(keys, rows), take_inputs(inputs, rows)
                 panes, arrivals = panes[rows], arrivals[rows]
         self._update(keys, inputs, panes, arrivals)
 
@@ -84,7 +88,7 @@ class PaneWindows(WindowOperator):
             if rows is None:
                 table.contents.update(table.slots(keys, panes, arrivals), inputs)
             else:
-                slots = table.slots(take_keys(keys, rows), panes[rows], arrivals[rows])
+                slots = table.slots(take_columns(keys, rows), panes[rows], arrivals[rows])
                 table.contents.update(slots, take_inputs(inputs, rows))
 
     def _fire_again(
@@ -97,34 +101,38 @@ class PaneWindows(WindowOperator):
     ) -> Emitted:
         """Rows of windows that have fired: in rounds in which no key comes twice, so that each
         row's result is the one as of that row."""
-        rank = occurrences(GroupIndex().upsert(encode_keys(take_keys(keys, rows), len(rows))).slots)
+        rank = occurrences(
+            GroupIndex().upsert(encode_keys(take_columns(keys, rows), len(rows))).slots
+        )
         contents = self.parts.contents.fresh()
         fired_rows: list[Int64s] = []
         fired_ends: list[Int64s] = []
         count = 0
         for turn in range(int(rank.max()) + 1):
             now = rows[rank == turn]
-            turn_keys = take_keys(keys, now)
+            turn_keys = take_columns(keys, now)
             self._update(turn_keys, take_inputs(inputs, now), panes[now], arrivals[now])
             ends = self.grid.next_ends(panes[now], self.expired)
             while (due := (ends <= self.fired) & (ends <= panes[now] + self.grid.width)).any():
                 which = np.flatnonzero(due)
                 contents.grow(count + len(which))
                 slots = np.arange(count, count + len(which))
-                self._gather(take_keys(turn_keys, which), ends[which], contents, slots)
+                self._gather(take_columns(turn_keys, which), ends[which], contents, slots)
                 fired_rows.append(now[which])
                 fired_ends.append(ends[which])
                 count += len(which)
                 ends = ends + self.grid.step
         at, ends = np.concatenate(fired_rows), np.concatenate(fired_ends)
         order = np.lexsort((ends, at))
-        yield from self._emit(take_keys(keys, at[order]), ends[order], contents, order)
+        yield from self._emit(take_columns(keys, at[order]), ends[order], contents, order)
 
-    def _gather(self, keys: list[pa.Array], ends: Int64s, contents, slots: Int64s) -> None:  # type: ignore[no-untyped-def]
+    def _gather(
+        self, keys: list[pa.Array], ends: Int64s, contents: Contents, slots: Int64s
+    ) -> None:
         """Merges, for each key and window, its panes into its slot of `contents`."""
         for end in np.unique(ends).tolist():
             which = np.flatnonzero(ends == end)
-            wanted = take_keys(keys, which)
+            wanted = take_columns(keys, which)
             for pane in range(end - self.grid.width, end):
                 for table in self.tables.between(pane, pane + 1):
                     found = table.find(wanted, np.full(len(which), pane, np.int64))
@@ -172,12 +180,9 @@ class PaneWindows(WindowOperator):
         self.fired = self.grid.passed(passed)
         self.expired = self.grid.passed(passed - self.parts.lateness)
 
-    def _emit(self, keys: list[pa.Array], ends: Int64s, contents, slots: Int64s) -> Emitted:  # type: ignore[no-untyped-def]
+    def _emit(
+        self, keys: list[pa.Array], ends: Int64s, contents: Contents, slots: Int64s
+    ) -> Emitted:
         until = self.grid.times(ends)
         since = self.grid.times(ends - self.grid.width)
         yield from self.emit(Firing(keys, since, until, until - 1, contents, slots))
-
-
-def take_keys(keys: list[pa.Array], rows: Int64s) -> list[pa.Array]:
-    at = pa.array(rows)
-    return [key.take(at) for key in keys]

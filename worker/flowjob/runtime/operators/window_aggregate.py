@@ -24,7 +24,7 @@ def window_aggregate(spec: WindowAggregateSpec) -> Operator:
     assert spec.output.schema is not None
     parts = WindowParts(
         keys=spec.keys,
-        contents=Contents.of_calls(spec.calls, spec.input.schema),
+        contents=Contents.of_calls(spec.calls, spec.input.schema, from_partials=spec.from_partials),
         results=AggregateResults(spec.keys, [c.name for c in spec.calls], spec.output.schema),
         gives=Form.COLUMNS,
         lateness=lateness_of(spec),

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowjob.aggregates import plain
+from flowjob.plan.partials import partial_columns
 from flowjob.plan.specs import AggregateCall
 from flowjob.runtime.accumulators.base import Accumulator
 from flowjob.runtime.accumulators.making import make_accumulators
@@ -38,9 +39,15 @@ class Contents:
         self.accumulators = make()
 
     @classmethod
-    def of_calls(cls, calls: Sequence[AggregateCall], schema: pa.Schema) -> Contents:
-        """For rows of `schema`."""
-        return cls(lambda: make_accumulators(calls, schema), [call.inputs for call in calls])
+    def of_calls(
+        cls, calls: Sequence[AggregateCall], schema: pa.Schema, *, from_partials: bool = False
+    ) -> Contents:
+        """For rows of `schema`, or for the partial rows that were made of them."""
+        columns: Sequence[Sequence[str]] = [call.inputs for call in calls]
+        if from_partials:
+            columns = partial_columns(calls, schema)
+        make = lambda: make_accumulators(calls, schema)  # noqa: E731 - a factory, passed on
+        return cls(make, columns, from_partials=from_partials)
 
     def fresh(self) -> Contents:
         """Empty contents of the same kind."""
@@ -92,6 +99,10 @@ class Contents:
             accumulator.merge_within(targets, sources)
             accumulator.reset(sources)
 
+    def partials(self, slots: Int64s) -> list[pa.Array]:
+        """The partial columns of all accumulators, in order."""
+        return [column for each in self.accumulators for column in each.partials(slots)]
+
     def results(self, slots: Int64s) -> list[pa.Array]:
         return [accumulator.result(slots) for accumulator in self.accumulators]
 
@@ -100,20 +111,20 @@ class Contents:
             accumulator.reset(slots)
 
 
-def slice_inputs(inputs: Inputs, start: int, length: int) -> Inputs:
-    """Rows start … start + length of all inputs; no copy."""
-    return [[column.slice(start, length) for column in columns] for columns in inputs]
-
-
 def take_inputs(inputs: Inputs, rows: Int64s) -> Inputs:
-    """The given rows of all inputs, a shared column copied once."""
-    at = pa.array(rows)
-    taken: dict[int, pa.Array] = {}
-    for columns in inputs:
-        for column in columns:
-            if id(column) not in taken:
-                taken[id(column)] = column.take(at)
+    """The given rows of all inputs; a shared column is copied once, a run of rows not at all."""
+    distinct = {id(column): column for columns in inputs for column in columns}
+    taken = dict(zip(distinct, take_columns(list(distinct.values()), rows)))
     return [[taken[id(column)] for column in columns] for columns in inputs]
+
+
+def take_columns(columns: Sequence[pa.Array], rows: Int64s) -> list[pa.Array]:
+    """The given rows, ascending or not; a run of consecutive ones without a copy."""
+    n = len(rows)
+    if n and int(rows[-1]) - int(rows[0]) == n - 1 and bool((rows[1:] > rows[:-1]).all()):
+        return [column.slice(int(rows[0]), n) for column in columns]
+    at = pa.array(rows)
+    return [column.take(at) for column in columns]
 
 
 def decoded(column: pa.Array) -> pa.Array:
