@@ -119,9 +119,7 @@ def test_an_entrypoint_means_the_same_in_another_directory(tmp_path: Path) -> No
 def test_what_is_missing_is_said(load_source: Load, source: str, said: str) -> None:
     with pytest.raises(PlanError) as caught:
         load_source(source)
-    assert said in str(caught.value).replace(str(Path(caught.value.where or "")), "").replace(
-        f"{sys.modules['fj_probe'].__file__}", "fj_probe.py"
-    )
+    assert said in str(caught.value)
 
 
 def test_arguments_for_a_finished_job_are_refused(load_source: Load) -> None:

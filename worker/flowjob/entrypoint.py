@@ -62,6 +62,8 @@ def load(entrypoint: Entrypoint) -> Job:
             sys.path.insert(0, directory)
     name, attribute = _split(entrypoint.target)
     module = _import_script(Path(name)) if _is_script(name) else _import_module(name)
+    if _is_script(name):
+        name = Path(name).name
     found = _attribute(module, name, attribute)
     args = {key: _text(value) for key, value in entrypoint.args.items()}
     if isinstance(found, Job):

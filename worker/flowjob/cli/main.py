@@ -60,16 +60,21 @@ def run(
     ] = 20,
 ) -> None:
     """Run a job on this machine, in worker processes, to its end."""
-    from flowjob.cli.run import RunOptions, run_job
+    arguments = arguments_of(arg)
+    # Workers start while everything else is imported here: together they are what people wait for.
+    from flowjob.runtime.real.processes import spawn_taskmanager
 
-    options = RunOptions(
-        parallelism=parallelism,
-        taskmanagers=taskmanagers,
-        batch_rows=batch_rows,
-        progress=progress,
-        show=show,
-    )
-    raise typer.Exit(run_job(target, arguments_of(arg), options))
+    workers = [spawn_taskmanager() for _ in range(taskmanagers)]
+    try:
+        from flowjob.cli.run import RunOptions, run_job
+
+        options = RunOptions(
+            parallelism=parallelism, batch_rows=batch_rows, progress=progress, show=show
+        )
+        run_job(target, arguments, options, workers)
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 @app.command()

@@ -33,6 +33,10 @@ class ProgressView(Protocol):
         """The job at its end; nothing is shown after."""
         ...
 
+    def close(self) -> None:
+        """Ends the view as it is."""
+        ...
+
 
 class NoView:
     """Shows nothing."""
@@ -40,6 +44,8 @@ class NoView:
     def show(self, lines: Sequence[Line], elapsed: float) -> None: ...
 
     def finish(self, lines: Sequence[Line], elapsed: float) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class PlainView:
@@ -59,6 +65,8 @@ class PlainView:
 
         if lines:
             Console(file=self._out, width=120).print(progress_table(lines, elapsed))
+
+    def close(self) -> None: ...
 
 
 class LiveView:
@@ -87,6 +95,9 @@ class LiveView:
     def finish(self, lines: Sequence[Line], elapsed: float) -> None:
         if lines:
             self.show(lines, elapsed)
+        self.close()
+
+    def close(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -124,7 +135,7 @@ def _cells(line: Line, *, last_of_chain: bool) -> tuple[str, ...]:
         branch + line.name,
         str(line.parallelism) if is_head else "",
         f"{line.rows_in:,}" if line.rows_in or not is_head else "",
-        f"{line.rows_out:,}",
+        f"{line.rows_out:,}" if line.rows_out or not line.rows_in else "",
         format_count(line.rate) if line.rate is not None else "",
         format_watermark(line.watermark) if is_head else "",
         format_share(line.busy),

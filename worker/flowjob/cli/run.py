@@ -6,18 +6,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowjob.cli.exits import EXIT_OK
+from flowjob.cli.progress import ProgressModel, TaskTotals, VertexInfo
+from flowjob.cli.progress_view import LiveView, NoView, PlainView, ProgressView
+from flowjob.cli.results import ShownTables
+from flowjob.entrypoint import load, locate
+from flowjob.plan import compile_job
+from flowjob.runtime.minicluster import from_script, run_local
 
 if TYPE_CHECKING:
-    from flowjob.cli.progress import ProgressModel
-    from flowjob.cli.progress_view import ProgressView
-    from flowjob.cli.results import ShownTables
     from flowjob.job import Job
+    from flowjob.runtime.env import OwnedProcess
+    from flowjob.runtime.jobmanager.request import JobMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +29,41 @@ class RunOptions:
     """What the command line said about the run, and not about the job."""
 
     parallelism: int = 1
-    taskmanagers: int = 1
     batch_rows: int | None = None
     progress: bool = True
     show: int = 20
 
 
-def run_job(target: str, arguments: Mapping[str, str], options: RunOptions) -> int:
-    """Runs the job to its end and shows its tables. Raises FlowjobError; the status is 0 otherwise."""
-    started = time.monotonic()
-    from flowjob.entrypoint import load, locate
+def run_job(
+    target: str,
+    arguments: Mapping[str, str],
+    options: RunOptions,
+    taskmanagers: Sequence[OwnedProcess],
+) -> None:
+    """Runs the job to its end in `taskmanagers`, which have been started, and shows its tables.
 
+    Raises FlowjobError. Whatever happens, the caller ends the processes."""
+    started = time.monotonic()
     entrypoint = locate(target, arguments, Path.cwd())
     job = load(entrypoint)
     screen = Screen.of(job, options, started)
-    settings: dict[str, Any] = {}
-    if options.batch_rows is not None:
-        settings["batch_rows"] = options.batch_rows
+    exchange = {} if options.batch_rows is None else {"batch_rows": options.batch_rows}
     try:
-        job.run(
+        run_local(
+            job,
             parallelism=options.parallelism,
-            taskmanagers=options.taskmanagers,
+            taskmanagers=len(taskmanagers),
+            source=from_script(entrypoint.target, entrypoint.args, entrypoint.sys_path),
+            started=taskmanagers,
+            run={"exchange": exchange},
             on_metrics=screen.on_metrics,
             on_report=screen.on_report,
             on_output=screen.on_output,
-            **settings,
         )
-    finally:
-        screen.close()
-    screen.show_tables()
-    return EXIT_OK
+    except BaseException:
+        screen.abandon()
+        raise
+    screen.finish()
 
 
 class Screen:
@@ -71,10 +80,6 @@ class Screen:
     @classmethod
     def of(cls, job: Job, options: RunOptions, started: float) -> Screen:
         """The screen for a job on this process's standard streams."""
-        from flowjob.cli.progress import ProgressModel, VertexInfo
-        from flowjob.cli.results import ShownTables
-        from flowjob.plan import compile_job
-
         graph = compile_job(job, parallelism=options.parallelism)
         vertices = [
             VertexInfo(v.id, v.name, v.parallelism, tuple(n.name for n in v.nodes))
@@ -83,16 +88,12 @@ class Screen:
         model = ProgressModel(vertices, started)
         return cls(model, _view(options), ShownTables(options.show), started)
 
-    def on_metrics(self, tasks: Any) -> None:
-        from flowjob.cli.progress import TaskTotals
-
+    def on_metrics(self, metrics: JobMetrics) -> None:
         now = time.monotonic()
-        self._model.update(
-            (TaskTotals(t.task.vertex, t.task.subtask, t.values) for t in tasks), now
-        )
+        self._model.update((TaskTotals(*task, values) for task, values in metrics.items()), now)
         self._view.show(self._model.lines(), now - self._started)
 
-    def on_report(self, task: Any, sink: str, data: bytes) -> None:
+    def on_report(self, sink: str, data: bytes) -> None:
         self._tables.add(sink, data)
 
     def on_output(self, slot: int, stream: str, lines: list[str]) -> None:
@@ -101,21 +102,23 @@ class Screen:
         out.write("".join(f"{line}\n" for line in lines))
         out.flush()
 
-    def close(self) -> None:
-        """Leaves the last state of the view standing."""
+    def abandon(self) -> None:
+        """Leaves what was last seen standing: an error is what matters now."""
+        self._view.close()
+
+    def finish(self) -> None:
+        """The figures of the whole run, then the tables."""
         self._view.finish(self._model.summary(), time.monotonic() - self._started)
+        tables = list(self._tables.render())
+        if tables:
+            from rich.console import Console
 
-    def show_tables(self) -> None:
-        from rich.console import Console
-
-        console = Console(file=sys.stdout)
-        for table in self._tables.render():
-            console.print(table)
+            console = Console(file=sys.stdout)
+            for table in tables:
+                console.print(table)
 
 
 def _view(options: RunOptions) -> ProgressView:
-    from flowjob.cli.progress_view import LiveView, NoView, PlainView
-
     if not options.progress:
         return NoView()
     if not sys.stderr.isatty():
