@@ -1,9 +1,5 @@
 """Row types: a class whose annotations are the columns of a stream.
 
-    class Flight(fj.Schema):
-        origin: str
-        delay: float | None
-
 Instances are frozen structs without garbage-collector overhead: what row functions get. `row_class` makes such a class
 for a derived stream. Must not know batches: converting rows is runtime/rows.py."""
 
@@ -33,6 +29,10 @@ _GENERATED = "Row_"
 
 class Schema(msgspec.Struct, frozen=True, gc=False):
     """Base of row types. Fields are columns, in order; `T | None` is a nullable one; defaults are allowed.
+
+        class Flight(fj.Schema):
+            origin: str
+            delay: float | None
 
     A column whose name is no Python identifier: `delay: float = msgspec.field(name="dep delay")`.
     """

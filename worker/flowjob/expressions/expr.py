@@ -6,7 +6,7 @@ logical.py, textual.py and temporal.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pyarrow as pa
@@ -59,6 +59,13 @@ class Expr:
     def columns(self) -> frozenset[str]:
         """All columns it reads."""
         return frozenset(str(e._parameters[0]) for e in self._walk() if e._operation == "col")
+
+    def substitute(self, columns: Mapping[str, Expr]) -> Expr:
+        """The same computation with expressions in place of columns: what it means before they were computed."""
+        if self._operation == "col":
+            return columns.get(str(self._parameters[0]), self)
+        arguments = tuple(a.substitute(columns) for a in self._arguments)
+        return Expr(self._operation, arguments, self._parameters)
 
     def _walk(self) -> Iterator[Expr]:
         yield self

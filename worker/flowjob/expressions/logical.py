@@ -26,15 +26,32 @@ _is = pa.types
 
 def _comparison(name: str) -> Build:
     def build(nodes: list[Node], _: tuple[Any, ...]) -> Kernel:
-        return prepared(call(name), nodes)
+        return _compare(name, nodes)
 
     return build
 
 
+def _compare(name: str, nodes: list[Node]) -> Kernel:
+    if any(n.is_constant and not n.sample.is_valid for n in nodes):
+        raise Unsuitable(
+            "a comparison with None is null in every row: use `.is_null()` or `.is_not_null()`"
+        )
+    narrow = [_narrowed(node, other) for node, other in zip(nodes, reversed(nodes))]
+    return prepared(call(name), nodes, narrow if any(narrow) else None)
+
+
+def _narrowed(node: Node, other: Node) -> pa.DataType | None:
+    """The other side's type for a constant int that fits it, so that no column need be widened to compare."""
+    integers = _is.is_integer(node.type) and _is.is_integer(other.type)
+    if not node.is_constant or not integers or node.type == other.type:
+        return None
+    return None if _fitted(node.sample, other.type) is None else other.type
+
+
 def _between(nodes: list[Node], _: tuple[Any, ...]) -> Kernel:
     value, low, high = nodes
-    at_least = prepared(call("greater_equal"), [value, low])
-    at_most = prepared(call("less_equal"), [value, high])
+    at_least = _compare("greater_equal", [value, low])
+    at_most = _compare("less_equal", [value, high])
     both = call("and_kleene")
     return lambda a: both([at_least([a[0], a[1]]), at_most([a[0], a[2]])])
 

@@ -36,32 +36,53 @@ def refuse_booleans(nodes: list[Node]) -> None:
             raise Unsuitable(f"`{node.text}` is true or false: `.cast(int)` makes it 1 or 0")
 
 
-def aligned(nodes: list[Node]) -> list[pa.Scalar | pa.DataType | None]:
+def aligned(nodes: list[Node]) -> list[Any]:
     """What to cast each operand to beforehand, None for nothing.
 
-    A positive constant meets uint64 as uint64: Arrow would take both to int64 and fail for large values. A naive
-    timestamp meets an aware one as UTC, our reading of naive datetimes everywhere."""
+    A positive constant meets uint64 as uint64: Arrow would take both to int64 and fail for large values. A constant int
+    meets floats as float, once and not per batch. A naive timestamp meets an aware one as UTC, our reading of naive
+    datetimes everywhere."""
     targets: list[Any] = [None for _ in nodes]
     for i, node in enumerate(nodes):
         others = [n.type for n in nodes if n is not node]
-        if node.is_constant and _is.is_integer(node.type) and pa.uint64() in others:
+        if node.is_constant and node.sample.is_valid and _is.is_integer(node.type):
             value = node.sample.as_py()
-            targets[i] = pa.uint64() if value is not None and value >= 0 else None
+            if pa.uint64() in others and value >= 0:
+                targets[i] = pa.uint64()
+            elif pa.float64() in others and abs(value) <= _EXACT_IN_FLOAT:
+                targets[i] = pa.float64()
         if _is.is_timestamp(node.type) and node.type.tz is None:
             zone = next((t.tz for t in others if _is.is_timestamp(t) and t.tz), None)
             targets[i] = pa.timestamp(node.type.unit, tz=zone) if zone else None
     return targets
 
 
-def prepared(kernel: Kernel, nodes: list[Node]) -> Kernel:
-    """The kernel behind the casts that `aligned` asks for."""
-    targets = aligned(nodes)
+_EXACT_IN_FLOAT = 2**53
+
+
+def prepared(kernel: Kernel, nodes: list[Node], targets: list[Any] | None = None) -> Kernel:
+    """The kernel behind the casts that `aligned` (or the caller) asks for; constants are cast here and now."""
+    targets = aligned(nodes) if targets is None else targets
     if not any(targets):
         return kernel
-    casts = [None if t is None else call("cast", pc.CastOptions.safe(t)) for t in targets]
-    return lambda arguments: kernel(
-        [a if cast is None else cast([a]) for cast, a in zip(casts, arguments)]
-    )
+    constants = {
+        i: n.sample.cast(t) for i, (n, t) in enumerate(zip(nodes, targets)) if t and n.is_constant
+    }
+    casts = {
+        i: call("cast", pc.CastOptions.safe(t))
+        for i, t in enumerate(targets)
+        if t and i not in constants
+    }
+
+    def cast_first(arguments: list[Datum]) -> Datum:
+        ready = list(arguments)
+        for i, constant in constants.items():
+            ready[i] = constant
+        for i, cast in casts.items():
+            ready[i] = cast([ready[i]])
+        return kernel(ready)
+
+    return cast_first
 
 
 def _arithmetic(name: str) -> Build:
