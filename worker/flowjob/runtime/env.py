@@ -98,12 +98,26 @@ class Process(Protocol):
         ...
 
 
+class OwnedProcess(Process, Protocol):
+    """A child process that hears us on its standard input, which ends when we do."""
+
+    def send(self, data: bytes) -> None:
+        """A few bytes to its standard input; no error when it has already gone."""
+        ...
+
+    def exit_reason(self, status: int) -> str:
+        """What `wait` returned, as the rest of a sentence: `was killed by signal 9 (SIGKILL)`."""
+        ...
+
+
 class ProcessLauncher(Protocol):
     """Starts the processes of a cluster: on this machine, or as nothing at all where Kubernetes does it."""
 
     async def launch(
         self, arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
-    ) -> Process: ...
+    ) -> OwnedProcess:
+        """Starts a Python process; `arguments` are those of `python -m`."""
+        ...
 
 
 class Random(Protocol):

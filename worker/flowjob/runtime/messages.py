@@ -42,12 +42,10 @@ def stamped(message: T, generation: int) -> T:
 
 
 class EntrypointSource(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The job is imported: `entrypoint` is `module:attribute`, or the path of a script (`path.py`,
-    or `path.py:attribute`; the attribute is `job` when not given). `sys_path` and `directory` are
-    the client's."""
+    """The job is imported: what flowjob.entrypoint.Entrypoint says. `directory` is the client's current one."""
 
-    entrypoint: str
-    args: dict[str, str] = {}
+    target: str
+    args: dict[str, Any] = {}
     sys_path: list[str] = []
     directory: str | None = None
 
@@ -69,7 +67,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     planner  module with `compile_job`, `digest` and `job_graph_text`
     runner   `module:attribute` of the TaskRunner factory
     token    shown by slots to each other in the data plane
-    options  for the runner; msgpack-able
+    run      options for the runner; msgpack-able
     """
 
     name: str
@@ -81,7 +79,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     planner: str = "flowjob.plan"
     runner: str = "flowjob.runtime.slot_tasks:SlotTasks"
-    options: dict[str, Any] = {}
+    run: dict[str, Any] = {}
     metrics_interval: float = 0.5
 
 

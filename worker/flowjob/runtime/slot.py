@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import difflib
 import importlib
+import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.errors import PlanError, ProtocolError
 from flowjob.runtime import messages
-from flowjob.runtime.entrypoint import load_job
 from flowjob.runtime.env import ControlConnection, Env
 from flowjob.runtime.failures import describe
 from flowjob.runtime.messages import (
     AssignSplits,
     DeployTasks,
+    EntrypointSource,
     JobDescription,
+    JobSource,
     Launch,
     MetricsReport,
     RequestSplits,
@@ -37,6 +40,7 @@ from flowjob.runtime.messages import (
 from flowjob.runtime.outbox import Outbox, cancel_all, first_of
 
 if TYPE_CHECKING:
+    from flowjob.job import Job
     from flowjob.plan.job_graph import JobGraph
 
 Metrics = Mapping[TaskId, Mapping[str, Any]]
@@ -255,11 +259,12 @@ class Slot:
 def rebuild(job: JobDescription) -> JobGraph:
     """The job graph, made here from the user's program. Raises PlanError, with the difference, when it is not the
     one the JobManager has."""
+    program = load_job(job.source)  # first: it brings the module search path
     planner = importlib.import_module(job.planner)
-    graph: JobGraph = planner.compile_job(load_job(job.source), parallelism=job.parallelism)
+    graph: JobGraph = planner.compile_job(program, parallelism=job.parallelism)
     digest = planner.digest(graph)
     if digest != job.digest:
-        text = job_graph_text(planner, graph)
+        text = planner.job_graph_text(graph)
         diff = difflib.unified_diff(
             job.explain.splitlines(),
             text.splitlines(),
@@ -277,10 +282,21 @@ def rebuild(job: JobDescription) -> JobGraph:
     return graph
 
 
-def job_graph_text(planner: Any, graph: JobGraph) -> str:
-    """The graph as text, for people and for differences."""
-    text: str = planner.job_graph_text(graph)
-    return text
+def load_job(source: JobSource) -> Job:
+    """The client's Job, after taking over its module search path and directory. Raises what the user's code does."""
+    if source.directory is not None:
+        os.chdir(source.directory)
+    if isinstance(source, EntrypointSource):
+        from flowjob.entrypoint import Entrypoint, load
+
+        return load(Entrypoint(source.target, source.args, tuple(source.sys_path)))
+    import cloudpickle
+
+    sys.path[:0] = [path for path in source.sys_path if path not in sys.path]
+    job: Job = cloudpickle.loads(
+        source.data
+    )  # from our own client, over an authenticated connection
+    return job
 
 
 def _resolve(path: str) -> Callable[[SlotContext], TaskRunner]:

@@ -40,10 +40,14 @@ class RealProcess:
         return self._popen.pid
 
     def send(self, data: bytes) -> None:
-        """Writes to its standard input. Raises OSError when it has gone."""
+        """A few bytes, which a pipe takes without waiting."""
         assert self._popen.stdin is not None
-        self._popen.stdin.write(data)
-        self._popen.stdin.flush()
+        with contextlib.suppress(OSError):
+            self._popen.stdin.write(data)
+            self._popen.stdin.flush()
+
+    def exit_reason(self, status: int) -> str:
+        return exit_reason(status)
 
     async def wait(self) -> int:
         if self._popen.poll() is None:
@@ -123,7 +127,9 @@ def spawn_zygote() -> tuple[RealProcess, socket.socket]:
 def zygote_environment() -> dict[str, str]:
     """One thread per numeric library: a slot is one core's worth, and a fork server must have no
     threads."""
-    fixed = dict.fromkeys(_NUMERIC_THREADS, "1")
+    fixed = dict.fromkeys(_NUMERIC_THREADS, "1") | {
+        "JE_ARROW_MALLOC_CONF": "background_thread:false"
+    }
     return {**os.environ, **fixed}
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowjob.runtime.real.processes import ignore_interrupts, spawn_zygote
@@ -28,6 +29,7 @@ def main() -> None:
 
     import asyncio
     import logging
+    import tempfile
 
     logging.basicConfig(
         level=os.environ.get("FLOWJOB_LOG", "WARNING").upper(),
@@ -38,7 +40,9 @@ def main() -> None:
         import websockets.asyncio.client  # noqa: F401 - while waiting for the settings
 
         settings = _settings_from_owner(zygote[0].kill)
-    status = asyncio.run(_run(settings, owned, zygote))
+    directory = Path(settings.pop("directory") or tempfile.mkdtemp(prefix="flowjob-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    status = asyncio.run(_run(settings, owned, zygote, directory))
     os._exit(status)  # nothing is left to clean up; a stuck thread must not hold the process
 
 
@@ -76,19 +80,14 @@ def _settings_from_owner(give_up: Any) -> dict[str, Any]:
     return settings
 
 
-async def _run(given: dict[str, Any], owned: bool, zygote: Any) -> int:
+async def _run(given: dict[str, Any], owned: bool, zygote: Any, directory: Path) -> int:
     import asyncio
-    import tempfile
-    from pathlib import Path
 
     from flowjob.runtime.real.env import real_env
     from flowjob.runtime.real.scratch import remove
     from flowjob.runtime.real.slot_processes import ForkingLauncher
     from flowjob.runtime.taskmanager import TaskManager, TaskManagerSettings
 
-    own = given.pop("directory") or tempfile.mkdtemp(prefix="flowjob-")
-    directory = Path(own)
-    directory.mkdir(parents=True, exist_ok=True)
     settings = TaskManagerSettings(**given, pid=os.getpid())
     launcher = ForkingLauncher(directory, zygote)
     taskmanager = TaskManager(real_env(directory), settings, launcher)

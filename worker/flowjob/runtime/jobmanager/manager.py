@@ -1,0 +1,299 @@
+"""The JobManager of one job: carries out what the job machine says, and tells it what happens.
+
+Everything that happens ends in `_handle`, which is synchronous: sending is putting into an outbox, so decisions never
+interleave. It reaches TaskManagers through Sessions, and the processes themselves only through a Cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flowjob.core.failures import ErrorInfo
+from flowjob.core.heartbeats import HeartbeatMonitor
+from flowjob.core.job_events import (
+    CancelDeadline,
+    CancelRequested,
+    DeadlinePassed,
+    Deploy,
+    Deployed,
+    EnumeratorFailed,
+    Event,
+    Finish,
+    Instruction,
+    JobShape,
+    Run,
+    SetDeadline,
+    SlotExited,
+    SlotFailed,
+    SlotReady,
+    SlotStarted,
+    StartEnumerators,
+    StartSlot,
+    StopSlot,
+    TaskFinished,
+    TaskId,
+    TaskManagerLost,
+    TaskManagerRegistered,
+    VertexShape,
+    Wait,
+)
+from flowjob.core.job_machine import JobMachine, JobState
+from flowjob.errors import ProtocolError
+from flowjob.plan.job_graph import JobGraph
+from flowjob.runtime import messages
+from flowjob.runtime.env import Env
+from flowjob.runtime.failures import to_exception
+from flowjob.runtime.jobmanager.request import Enough, JobRequest, JobResult, Listeners
+from flowjob.runtime.jobmanager.sessions import Sessions
+from flowjob.runtime.jobmanager.splits import SplitService
+from flowjob.runtime.outbox import cancel_all
+
+_log = logging.getLogger("flowjob.jobmanager")
+
+GENERATION = 1
+"""Of the JobManager, until leadership is claimed in the job's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a TaskManager needs to find its JobManager."""
+
+    url: str
+    token: str
+
+
+class Cluster(Protocol):
+    """Who makes TaskManagers: MiniCluster on this machine; elsewhere they come by themselves."""
+
+    async def start(self, endpoint: Endpoint, exited: Callable[[str, str], None]) -> None:
+        """Starts TaskManagers; `exited(name, reason)` is called when one's process ends."""
+        ...
+
+    async def stop(self) -> None:
+        """Returns when none of its processes lives."""
+        ...
+
+
+class JobManager:
+    """`run` once."""
+
+    def __init__(self, env: Env, request: JobRequest, listeners: Listeners | None = None) -> None:
+        self._env = env
+        self._request = request
+        self._listeners = listeners or Listeners()
+        self._machine = JobMachine(shape_of(request.graph), request.timeouts)
+        interval, timeout = request.heartbeat_interval, request.heartbeat_timeout
+        self._sessions = Sessions(
+            env,
+            generation=GENERATION,
+            monitor=HeartbeatMonitor(interval=interval, timeout=timeout),
+            registered=lambda name, slots: self._handle(TaskManagerRegistered(name, slots)),
+            lost=lambda name, reason: self._handle(TaskManagerLost(name, reason)),
+            received=self._received,
+        )
+        self._splits = SplitService(env, request.graph, self._answer, self._enumerator_failed)
+        self._deadlines: dict[Wait, asyncio.Task[None]] = {}
+        self._finished: asyncio.Event = asyncio.Event()
+        self._finish: Finish | None = None
+        self._metrics: dict[TaskId, dict[str, Any]] = {}
+        self._phases: dict[str, float] = {}
+        self._listener_error: Exception | None = None
+        self._began = 0.0
+
+    @property
+    def state(self) -> JobState:
+        return self._machine.state
+
+    def metrics(self) -> dict[TaskId, dict[str, Any]]:
+        """The latest totals of every task."""
+        return dict(self._metrics)
+
+    def cancel(self, reason: str) -> None:
+        """Stops the job; a second call kills what has not stopped yet. `run` then raises JobCancelled."""
+        self._handle(CancelRequested(reason))
+
+    async def run(self, cluster: Cluster) -> JobResult:
+        """Runs the job to its end and stops the cluster. Raises JobFailed and its kin."""
+        clock, token = self._env.clock, self._env.random.token()
+        self._began = clock.monotonic()
+        listener = await self._env.control.serve("127.0.0.1", 0, token, self._sessions.serve)
+        beating = asyncio.ensure_future(self._sessions.beat())
+        try:
+            self._apply(self._machine.start())
+            host, port = listener.address
+            await cluster.start(Endpoint(f"ws://{host}:{port}", token), self._process_exited)
+            await self._finished.wait()
+        finally:
+            self._sessions.broadcast(messages.Shutdown(reason="the job has ended"))
+            await self._splits.close()
+            await cluster.stop()
+            await cancel_all([beating, *self._deadlines.values()])
+            await listener.close()
+        return self._result(clock.monotonic() - self._began)
+
+    def _result(self, seconds: float) -> JobResult:
+        assert self._finish is not None
+        enough = isinstance(self._listener_error, Enough)
+        if self._listener_error is not None and not enough:
+            raise self._listener_error
+        failure = to_exception(self._finish.outcome, self._finish.unstopped)
+        if failure is not None and not enough:
+            raise failure
+        job = self._request.job
+        return JobResult(
+            job.name, job.run_id, seconds, self._metrics, self._phases, complete=not enough
+        )
+
+    # What happens
+
+    def _handle(self, event: Event) -> None:
+        before = self._machine.state
+        self._apply(self._machine.handle(event))
+        after = self._machine.state
+        if after is not before:
+            self._phases[after.value] = self._env.clock.monotonic() - self._began
+            if self._listeners.on_state is not None:
+                self._call(self._listeners.on_state, after)
+
+    def _process_exited(self, name: str, reason: str) -> None:
+        self._handle(TaskManagerLost(name, reason, fatal=True))
+
+    def _enumerator_failed(self, vertex: int, error: ErrorInfo) -> None:
+        self._handle(EnumeratorFailed(vertex, error))
+
+    def _received(self, name: str, message: messages.ToJobManager) -> None:
+        slot = getattr(message, "slot", -1)
+        record = self._machine.slots.get(slot)
+        if message.attempt != self._machine.attempt or record is None or record.taskmanager != name:
+            _log.warning("dropped %s of %s: not of this attempt", type(message).__name__, name)
+            return
+        match message:
+            case messages.SlotForked(pid=pid):
+                self._handle(SlotStarted(slot, message.attempt, pid))
+            case messages.SlotGone(reason=reason, last_output=lines):
+                self._handle(SlotExited(slot, message.attempt, reason, tuple(lines)))
+            case messages.SlotOutput(stream=stream, lines=lines):
+                if self._listeners.on_output is not None:
+                    self._call(self._listeners.on_output, slot, stream, lines)
+            case messages.SlotSilent(seconds=seconds):
+                _log.warning(
+                    "%s has been silent for %.0f s; its stacks are in its output",
+                    record.label,
+                    seconds,
+                )
+            case messages.FromSlot(body=body):
+                self._from_slot(slot, messages.from_slot.decode(body))
+            case _:
+                raise ProtocolError(f"{type(message).__name__} from a registered TaskManager")
+
+    def _from_slot(self, slot: int, message: messages.FromSlotBody) -> None:
+        attempt = message.attempt
+        if (message.generation, attempt) != (GENERATION, self._machine.attempt):
+            return
+        match message:
+            case messages.SlotIsReady(address=address):
+                self._handle(SlotReady(slot, attempt, address))
+            case messages.TasksDeployed():
+                self._handle(Deployed(slot, attempt))
+            case messages.TaskDone(task=task):
+                self._handle(TaskFinished(slot, attempt, task))
+            case messages.SlotError(error=error):
+                self._handle(SlotFailed(slot, attempt, error))
+            case messages.RequestSplits(task=task):
+                self._splits.asked(task)
+            case messages.SinkReport(sink=sink, data=data):
+                if self._listeners.on_report is not None:
+                    self._call(self._listeners.on_report, sink, data)
+            case messages.MetricsReport(tasks=tasks):
+                self._metrics.update((t.task, t.values) for t in tasks)
+                if tasks and self._listeners.on_metrics is not None:
+                    self._call(self._listeners.on_metrics, self._metrics)
+
+    def _call(self, listener: Callable[..., object], *arguments: object) -> None:
+        """A listener's exception is its client's own: the job is stopped for it, and `run` raises it."""
+        if self._listener_error is not None:
+            return
+        try:
+            listener(*arguments)
+        except Exception as error:  # noqa: BLE001 - carried to the client, see above
+            self._listener_error = error
+            self._handle(CancelRequested(f"a listener stopped it: {error!r}"))
+
+    # What to do
+
+    def _apply(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            self._apply_one(instruction)
+
+    def _apply_one(self, instruction: Instruction) -> None:
+        match instruction:
+            case StartSlot(taskmanager, slot, attempt):
+                launch = self._launch(taskmanager, slot, attempt)
+                self._sessions.send(
+                    taskmanager, messages.StartSlot(slot=slot, attempt=attempt, launch=launch)
+                )
+            case Deploy(taskmanager, slot, attempt, tasks, places):
+                deploy = messages.DeployTasks(
+                    tasks=list(tasks), places=list(places), attempt=attempt
+                )
+                self._to_slot(taskmanager, slot, deploy)
+            case Run(taskmanager, slot, attempt):
+                self._to_slot(taskmanager, slot, messages.RunTasks(attempt=attempt))
+            case StopSlot(taskmanager, slot, attempt, reason, kill):
+                grace = 0.0 if kill else self._request.stop_grace
+                stop = messages.StopSlot(slot=slot, attempt=attempt, reason=reason, grace=grace)
+                self._sessions.send(taskmanager, stop)
+            case StartEnumerators():
+                self._splits.start()
+            case SetDeadline(wait, seconds):
+                self._clear_deadline(wait)
+                self._deadlines[wait] = asyncio.ensure_future(self._deadline(wait, seconds))
+            case CancelDeadline(wait):
+                self._clear_deadline(wait)
+            case Finish():
+                self._finish = instruction
+                self._finished.set()
+
+    def _launch(self, taskmanager: str, slot: int, attempt: int) -> bytes:
+        host = self._sessions.host_of(taskmanager)
+        launch = messages.Launch(
+            slot=slot, host=host, job=self._request.job, attempt=attempt, generation=GENERATION
+        )
+        return messages.to_slot.encode(launch)
+
+    def _to_slot(self, taskmanager: str, slot: int, message: messages.ToSlotBody) -> None:
+        body = messages.to_slot.encode(messages.stamped(message, GENERATION))
+        self._sessions.send(
+            taskmanager, messages.ToSlot(slot=slot, body=body, attempt=message.attempt)
+        )
+
+    def _answer(self, task: TaskId, splits: list[messages.WireSplit], complete: bool) -> None:
+        slot = self._machine.slots[task.subtask]  # slot sharing: subtask i is in slot i
+        answer = messages.AssignSplits(
+            task=task, splits=splits, complete=complete, attempt=self._machine.attempt
+        )
+        self._to_slot(slot.taskmanager, slot.number, answer)
+
+    def _clear_deadline(self, wait: Wait) -> None:
+        task = self._deadlines.pop(wait, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+
+    async def _deadline(self, wait: Wait, seconds: float) -> None:
+        await self._env.clock.sleep(seconds)
+        self._handle(DeadlinePassed(wait))
+
+
+def shape_of(graph: JobGraph) -> JobShape:
+    """What the job machine needs to know of a job graph."""
+    return JobShape(tuple(VertexShape(v.id, v.name, v.parallelism) for v in graph.vertices))
+
+
+async def run_job(
+    env: Env, cluster: Cluster, request: JobRequest, listeners: Listeners | None = None
+) -> JobResult:
+    """Runs one job on a cluster. Raises JobFailed and its kin."""
+    return await JobManager(env, request, listeners).run(cluster)

@@ -1,0 +1,64 @@
+"""What a client asks of a JobManager, what it hears on the way, and what it gets in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowjob.core.job_events import TaskId, Timeouts
+from flowjob.core.job_machine import JobState
+from flowjob.plan.job_graph import JobGraph
+from flowjob.runtime.messages import JobDescription
+
+JobMetrics = Mapping[TaskId, Mapping[str, Any]]
+"""The latest totals of every task that has reported (runtime/task_metrics.py says which)."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job to run. `stop_grace`: seconds a slot gets to close before it is killed."""
+
+    graph: JobGraph
+    job: JobDescription
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    heartbeat_interval: float = 1.0
+    heartbeat_timeout: float = 30.0
+    stop_grace: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Called in the JobManager's loop; a slow one holds the job back, one that raises ends it.
+
+    on_metrics  all tasks' latest totals, after each report of a slot
+    on_report   (sink name, bytes): what a sink writer reported
+    on_output   (slot number, `stdout` or `stderr`, lines): what slots printed
+    on_state    the job's new state
+    """
+
+    on_metrics: Callable[[JobMetrics], object] | None = None
+    on_report: Callable[[str, bytes], object] | None = None
+    on_output: Callable[[int, str, list[str]], object] | None = None
+    on_state: Callable[[JobState], object] | None = None
+
+
+class Enough(Exception):
+    """Raised by a listener that has seen all it wants: the job is stopped, and that is no failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A job that ended well.
+
+    seconds  from the request to the end
+    phases   seconds from the request until each state was reached, by its name
+    complete  False when a listener had seen enough before the job's end
+    """
+
+    name: str
+    run_id: str
+    seconds: float
+    metrics: JobMetrics
+    phases: Mapping[str, float]
+    complete: bool = True

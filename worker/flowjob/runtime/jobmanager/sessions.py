@@ -1,0 +1,167 @@
+"""The JobManager's side of the control connections: registration, heartbeats, one outbox per TaskManager.
+
+A stranger's, a garbled or an outdated message ends its connection with a log line and nothing else. What messages mean
+for the job is manager.py's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flowjob.core.heartbeats import HeartbeatMonitor
+from flowjob.errors import ProtocolError
+from flowjob.runtime import messages
+from flowjob.runtime.env import ControlConnection, Env
+from flowjob.runtime.messages import (
+    JobManagerAlive,
+    Leaving,
+    Refused,
+    Register,
+    TaskManagerAlive,
+    ToJobManager,
+    ToTaskManager,
+    Welcome,
+)
+from flowjob.runtime.outbox import Outbox, first_of
+
+_log = logging.getLogger("flowjob.jobmanager")
+
+_WHY = 1.0
+"""Seconds between the loss of a connection and its report: whoever watches the process may know more."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One TaskManager's connection."""
+
+    name: str
+    host: str
+    connection: ControlConnection
+    outbox: Outbox = field(default_factory=Outbox)
+    leaving: str | None = None
+
+
+class Sessions:
+    """All TaskManagers. `registered(name, slots)`, `lost(name, reason)` and `received(name, message)` are called
+    for what they do."""
+
+    def __init__(
+        self,
+        env: Env,
+        *,
+        generation: int,
+        monitor: HeartbeatMonitor,
+        registered: Callable[[str, int], None],
+        lost: Callable[[str, str], None],
+        received: Callable[[str, ToJobManager], None],
+    ) -> None:
+        self._env = env
+        self._generation = generation
+        self._monitor = monitor
+        self._registered = registered
+        self._lost = lost
+        self._received = received
+        self._sessions: dict[str, Session] = {}
+
+    def host_of(self, name: str) -> str:
+        return self._sessions[name].host
+
+    def send(self, name: str, message: ToTaskManager) -> None:
+        """To a TaskManager; one that is gone gets nothing."""
+        session = self._sessions.get(name)
+        if session is not None:
+            stamped = messages.stamped(message, self._generation)
+            session.outbox.put(messages.to_taskmanager.encode(stamped))
+
+    def broadcast(self, message: ToTaskManager) -> None:
+        for name in self._sessions:
+            self.send(name, message)
+
+    async def beat(self) -> None:
+        """Shows life to TaskManagers and drops those that show none. Runs until cancelled."""
+        clock = self._env.clock
+        while True:
+            await clock.sleep(self._monitor.interval)
+            self.broadcast(JobManagerAlive())
+            for name in self._monitor.tick(clock.monotonic()):
+                session = self._sessions.get(name)
+                if session is not None:
+                    session.leaving = f"was silent for more than {self._monitor.timeout:g} s"
+                    await session.connection.close("silent")
+
+    async def serve(self, connection: ControlConnection) -> None:
+        """A connection's whole life."""
+        session: Session | None = None
+        try:
+            session = await self._register(connection)
+            if session is not None:
+                await first_of(session.outbox.run(connection), self._read(session))
+        except (ProtocolError, ConnectionError) as error:
+            _log.warning("closed a control connection: %s", error)
+        finally:
+            await connection.close()
+            if session is not None:
+                await self._gone(session)
+
+    async def _register(self, connection: ControlConnection) -> Session | None:
+        first = await connection.receive()
+        if first is None:
+            return None
+        hello = messages.to_jobmanager.decode(first)
+        if not isinstance(hello, Register):
+            raise ProtocolError(f"{type(hello).__name__} in place of Register")
+        refusal = self._refusal(hello)
+        if refusal is not None:
+            _log.warning("refused %s: %s", hello.taskmanager, refusal)
+            refused = Refused(reason=refusal, generation=self._generation)
+            await connection.send(messages.to_taskmanager.encode(refused))
+            return None
+        session = Session(hello.taskmanager, hello.host, connection)
+        self._sessions[session.name] = session
+        self._monitor.seen(session.name, self._env.clock.monotonic())
+        timeout = self._monitor.timeout
+        self.send(
+            session.name,
+            Welcome(heartbeat_interval=self._monitor.interval, heartbeat_timeout=timeout),
+        )
+        self._registered(session.name, hello.slots)
+        return session
+
+    def _refusal(self, hello: Register) -> str | None:
+        if hello.protocol != messages.PROTOCOL:
+            return (
+                f"it speaks protocol version {hello.protocol}, this JobManager {messages.PROTOCOL}"
+            )
+        if hello.generation > self._generation:
+            return f"it belongs to a newer JobManager (generation {hello.generation})"
+        if hello.taskmanager in self._sessions:
+            return f"there is already a TaskManager named {hello.taskmanager}"
+        return None
+
+    async def _read(self, session: Session) -> None:
+        while (data := await session.connection.receive()) is not None:
+            self._monitor.seen(session.name, self._env.clock.monotonic())
+            message = messages.to_jobmanager.decode(data)
+            if message.generation != self._generation:
+                _log.warning(
+                    "dropped %s of generation %d", type(message).__name__, message.generation
+                )
+                continue
+            match message:
+                case TaskManagerAlive():
+                    pass
+                case Leaving(reason=reason):
+                    session.leaving = f"stopped because {reason}"
+                case Register():
+                    raise ProtocolError("a second Register")
+                case _:
+                    self._received(session.name, message)
+
+    async def _gone(self, session: Session) -> None:
+        del self._sessions[session.name]
+        self._monitor.forget(session.name)
+        if session.leaving is None:
+            await self._env.clock.sleep(_WHY)
+        if session.name not in self._sessions:
+            self._lost(session.name, session.leaving or "lost its connection to the JobManager")

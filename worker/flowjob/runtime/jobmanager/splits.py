@@ -1,0 +1,82 @@
+"""Runs the sources' split enumerators and answers the subtasks that ask for splits.
+
+Who gets what is decided by core/split_assignment.py; how answers travel is the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from flowjob.connectors.base import Assignment, Source, Split, SplitEnumerator
+from flowjob.core.failures import ErrorInfo
+from flowjob.core.job_events import TaskId
+from flowjob.core.split_assignment import Given, SplitAssigner
+from flowjob.errors import ProtocolError
+from flowjob.plan.job_graph import JobGraph
+from flowjob.plan.specs import SourceSpec
+from flowjob.runtime.env import Env
+from flowjob.runtime.failures import describe
+from flowjob.runtime.messages import WireSplit
+from flowjob.runtime.outbox import cancel_all
+
+Answer = Callable[[TaskId, list[WireSplit], bool], None]
+
+
+class SplitService:
+    """All sources of one job. `failed(vertex, error)` is called when an enumerator raises."""
+
+    def __init__(
+        self, env: Env, graph: JobGraph, answer: Answer, failed: Callable[[int, ErrorInfo], None]
+    ) -> None:
+        self._env = env
+        self._answer = answer
+        self._failed = failed
+        self._sources: dict[int, Source] = {}
+        self._assigners: dict[int, SplitAssigner[Split]] = {}
+        self._running: list[asyncio.Task[None]] = []
+        for vertex in graph.vertices:
+            spec = vertex.nodes[0].spec
+            if isinstance(spec, SourceSpec):
+                deal = spec.source.assignment is Assignment.DEAL
+                self._sources[vertex.id] = spec.source
+                self._assigners[vertex.id] = SplitAssigner(vertex.parallelism, deal=deal)
+
+    def start(self) -> None:
+        """Begins to look for splits."""
+        for vertex, source in self._sources.items():
+            self._running.append(asyncio.ensure_future(self._enumerate(vertex, source)))
+
+    def asked(self, task: TaskId) -> None:
+        """A source subtask is idle. Raises ProtocolError for a task that reads no splits."""
+        assigner = self._assigners.get(task.vertex)
+        if assigner is None:
+            raise ProtocolError(f"{task} asked for splits and is no source")
+        try:
+            self._send(task.vertex, assigner.asked(task.subtask))
+        except ValueError as error:
+            raise ProtocolError(str(error)) from error
+
+    async def close(self) -> None:
+        await cancel_all(self._running)
+
+    async def _enumerate(self, vertex: int, source: Source) -> None:
+        enumerator: SplitEnumerator | None = None
+        try:
+            enumerator = source.enumerator(self._env)
+            while True:
+                found = await enumerator.discover()
+                complete = found.complete or enumerator.interval is None
+                self._send(vertex, self._assigners[vertex].found(found.splits, complete=complete))
+                if complete or enumerator.interval is None:
+                    return
+                await self._env.clock.sleep(enumerator.interval)
+        except Exception as error:  # noqa: BLE001 - a connector may raise anything
+            self._failed(vertex, describe(error))
+        finally:
+            if enumerator is not None:
+                await enumerator.close()
+
+    def _send(self, vertex: int, answers: list[Given[Split]]) -> None:
+        for given in answers:
+            splits = [WireSplit(s.id, s.data) for s in given.splits]
+            self._answer(TaskId(vertex, given.subtask), splits, given.complete)

@@ -1,0 +1,205 @@
+"""A whole cluster on this machine: JobManager in this process, TaskManagers and slots as its children.
+
+The same processes and messages as anywhere else; only who starts the TaskManagers differs. `run_local` is the
+synchronous front door that `job.run()`, `stream.preview()` and `flowjob run` use."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from flowjob.core.job_events import Timeouts
+from flowjob.runtime.env import Env, OwnedProcess
+from flowjob.runtime.jobmanager.manager import Endpoint, JobManager
+from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners
+from flowjob.runtime.messages import EntrypointSource, JobDescription, JobSource, PickledSource
+from flowjob.runtime.outbox import cancel_all
+
+if TYPE_CHECKING:
+    from flowjob.job import Job
+
+EXIT_WITHIN = 3.0
+"""Seconds a TaskManager gets to end after it was told to; then it is killed."""
+
+
+class MiniCluster:
+    """A manager.Cluster of `taskmanagers` child processes with `slots` slots each.
+
+    `started`: TaskManager processes that already run and wait for their settings (see real/processes.py); missing ones
+    are launched. Scratch space is `env.directory`/<name>."""
+
+    def __init__(
+        self,
+        env: Env,
+        *,
+        taskmanagers: int = 1,
+        slots: int = 1,
+        started: Sequence[OwnedProcess] = (),
+        stuck_after: float = 600.0,
+    ) -> None:
+        self._env = env
+        self._count = taskmanagers
+        self._slots = slots
+        self._waiting = list(started)
+        self._stuck_after = stuck_after
+        self._processes: list[OwnedProcess] = []
+        self._watchers: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    async def start(self, endpoint: Endpoint, exited: Callable[[str, str], None]) -> None:
+        """See manager.Cluster."""
+        for number in range(1, self._count + 1):
+            name = f"taskmanager-{number}"
+            if self._waiting:
+                process = self._waiting.pop(0)
+            else:
+                process = await self._env.launcher.launch(
+                    ["flowjob.runtime.taskmanager", "--owned"]
+                )
+            self._processes.append(process)
+            self._watchers.append(asyncio.ensure_future(self._watch(name, process, exited)))
+            settings = {
+                "name": name,
+                "url": endpoint.url,
+                "token": endpoint.token,
+                "slots": self._slots,
+                "directory": str(self._env.directory / name),
+                "stuck_after": self._stuck_after,
+            }
+            process.send(msgspec.json.encode(settings) + b"\n")
+
+    async def stop(self) -> None:
+        """See manager.Cluster. Those that do not end by themselves are killed, which kills their slots."""
+        self._stopping = True
+        for unused in self._waiting:
+            unused.kill()
+            await unused.wait()
+        if self._watchers:
+            await asyncio.wait(self._watchers, timeout=EXIT_WITHIN)
+        for process in self._processes:
+            process.kill()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        await cancel_all(self._watchers)
+
+    async def _watch(
+        self, name: str, process: OwnedProcess, exited: Callable[[str, str], None]
+    ) -> None:
+        status = await process.wait()
+        if not self._stopping:
+            exited(name, f"(pid {process.pid}) {process.exit_reason(status)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalOptions:
+    """How `run_local` runs a job, apart from the job itself.
+
+    source    how slots get the job; None: pickled with cloudpickle
+    started   TaskManager processes started ahead (`start_ahead`), to save their start-up time
+    run       options for the tasks, e.g. {"exchange": {…}}
+    planner, runner  see messages.JobDescription
+    """
+
+    taskmanagers: int = 1
+    source: JobSource | None = None
+    started: Sequence[OwnedProcess] = ()
+    timeouts: Timeouts | None = None
+    run: dict[str, Any] | None = None
+    planner: str = "flowjob.plan"
+    runner: str = "flowjob.runtime.slot_tasks:SlotTasks"
+    stop_grace: float = 3.0
+
+
+def run_local(
+    job: Job,
+    *,
+    parallelism: int = 1,
+    listeners: Listeners | None = None,
+    options: LocalOptions | None = None,
+    **more: Any,
+) -> JobResult:
+    """Runs `job` to its end in child processes. Raises JobFailed and its kin; Ctrl-C raises JobCancelled.
+
+    Fields of Listeners and of LocalOptions may also be given by name: `run_local(job, taskmanagers=2,
+    on_report=print)`."""
+    from flowjob.runtime.real.host import run_on_this_machine
+
+    listeners, options = _merged(listeners, options, more)
+
+    def manage(env: Env) -> tuple[JobManager, MiniCluster]:
+        request = job_request(job, parallelism, env.random.token()[:8], env.random.token(), options)
+        slots = max((v.parallelism for v in request.graph.vertices), default=1)
+        cluster = MiniCluster(
+            env,
+            taskmanagers=options.taskmanagers,
+            slots=-(-slots // options.taskmanagers),
+            started=options.started,
+        )
+        return JobManager(env, request, listeners), cluster
+
+    return run_on_this_machine(manage, options.started)
+
+
+def job_request(
+    job: Job, parallelism: int, run_id: str, token: str, options: LocalOptions
+) -> JobRequest:
+    """Plans the job. Raises PlanError."""
+    planner = importlib.import_module(options.planner)
+    graph = planner.compile_job(job, parallelism=parallelism)
+    description = JobDescription(
+        name=graph.name,
+        run_id=run_id,
+        source=options.source or pickled(job),
+        parallelism=parallelism,
+        digest=planner.digest(graph),
+        explain=planner.job_graph_text(graph),
+        token=token,
+        planner=options.planner,
+        runner=options.runner,
+        run=options.run or {},
+    )
+    timeouts = options.timeouts or Timeouts()
+    return JobRequest(
+        graph=graph, job=description, timeouts=timeouts, stop_grace=options.stop_grace
+    )
+
+
+def pickled(job: Job) -> PickledSource:
+    """A job as it is in this process, for the ones that were not made from a script or module."""
+    import cloudpickle
+
+    return PickledSource(
+        data=cloudpickle.dumps(job), sys_path=client_path(), directory=str(Path.cwd())
+    )
+
+
+def from_script(
+    target: str, args: dict[str, Any], sys_path: Sequence[str] = ()
+) -> EntrypointSource:
+    """A job that slots import for themselves; the fields of flowjob.entrypoint.Entrypoint."""
+    return EntrypointSource(
+        target=target, args=args, sys_path=list(sys_path), directory=str(Path.cwd())
+    )
+
+
+def client_path() -> list[str]:
+    """This process's module search path with the current directory spelled out."""
+    return [str(Path(entry).resolve()) if entry else str(Path.cwd()) for entry in sys.path]
+
+
+def _merged(
+    listeners: Listeners | None, options: LocalOptions | None, more: dict[str, Any]
+) -> tuple[Listeners, LocalOptions]:
+    import dataclasses
+
+    heard = {name: more.pop(name) for name in list(more) if name in Listeners.__dataclass_fields__}
+    return (
+        dataclasses.replace(listeners or Listeners(), **heard),
+        dataclasses.replace(options or LocalOptions(), **more),
+    )
