@@ -4,7 +4,7 @@ Sized to its keys, because an oversized table costs several times the speed. It 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -180,7 +180,7 @@ def _empty_table(entries: int) -> Int64s:
     return np.full(2 * entries, -1, np.int64)
 
 
-def _grown(array: np.ndarray, length: int) -> np.ndarray:  # type: ignore[type-arg]
+def _grown(array: Any, length: int) -> Any:
     longer = np.empty(length, array.dtype)
     longer[: len(array)] = array
     return longer

@@ -8,17 +8,25 @@ from typing import Any
 
 import llvmlite.ir as ir
 import numpy as np
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba import extending
+from numba.core import cgutils as _cgutils
+from numba.core import types
 
 from flowjob.kernels.compile import helper
+
+cgutils: Any = _cgutils
 
 MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _33 = np.uint64(33)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+def intrinsic(function: Any) -> Any:
+    """numba's decorator, whose annotations do not know that the first argument is not the caller's."""
+    return extending.intrinsic(function)
+
+
+@intrinsic
 def load64(typing: Any, data: Any, position: Any) -> Any:  # noqa: ARG001 (numba's interface)
     """The eight bytes of uint8 array `data` from `position`, as a little-endian uint64; any alignment."""
     signature = types.uint64(data, types.int64)
@@ -32,7 +40,7 @@ def load64(typing: Any, data: Any, position: Any) -> Any:  # noqa: ARG001 (numba
     return signature, generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store64(typing: Any, data: Any, position: Any, value: Any) -> Any:  # noqa: ARG001
     """Write uint64 `value` as the eight little-endian bytes of uint8 array `data` from `position`."""
     signature = types.void(data, types.int64, types.uint64)
@@ -46,7 +54,7 @@ def store64(typing: Any, data: Any, position: Any, value: Any) -> Any:  # noqa: 
     return signature, generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def copy_bytes(typing: Any, target: Any, at: Any, source: Any, start: Any, length: Any) -> Any:  # noqa: ARG001
     """memcpy between two uint8 arrays that do not overlap."""
     signature = types.void(target, types.int64, source, types.int64, types.int64)
@@ -66,7 +74,7 @@ def copy_bytes(typing: Any, target: Any, at: Any, source: Any, start: Any, lengt
     return signature, generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def multiply_high(typing: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
     """The high 64 bits of the 128-bit product of two uint64."""
     signature = types.uint64(types.uint64, types.uint64)
@@ -79,7 +87,7 @@ def multiply_high(typing: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
     return signature, generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(typing: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
     """Ask for the cache line of `array[index]`; harmless when wrong."""
     signature = types.void(array, types.int64)

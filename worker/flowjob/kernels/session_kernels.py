@@ -34,7 +34,7 @@ def root_of(sessions: Any, capacity: Any, session: Any) -> Any:
 
 
 @helper
-def new_session(sessions: Any, capacity: Any, state: Any, free: Any) -> Any:
+def new_session(state: Any, free: Any) -> Any:
     """An id for a new session: the last one freed, else the next."""
     state[OPEN] += 1
     if state[FREE] > 0:
@@ -75,7 +75,7 @@ def open_session(
     older: Any,
 ) -> Any:
     """A new, empty session of `key` between two of its list."""
-    session = new_session(sessions, capacity, state, free)
+    session = new_session(state, free)
     sessions[OLDER * capacity + session] = older
     sessions[KEY * capacity + session] = key
     sessions[PARENT * capacity + session] = NOTHING
