@@ -83,7 +83,7 @@ class KeyByFunction(RowFunctionOperator):
                 f"the key function {self._name} declares {key.type} but returned {type(value).__qualname__}: "
                 f"{shown(value)} ({error}). Annotate it with what it returns, or write `returns=…` in key_by"
             )
-            raise self._failed(rows[bad], complaint) from None
+            raise self._failed(rows[bad], complaint) from complaint
 
 
 def _refuses(write: Writer, value: Any) -> bool:

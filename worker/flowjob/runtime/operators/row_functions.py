@@ -173,7 +173,9 @@ class FlatMap(RowFunctionOperator):
         try:
             iterator = iter(result)
         except TypeError:
-            raise self._failed(row, self._not_iterable(result)) from None
+            iterator = None
+        if iterator is None:
+            raise self._failed(row, self._not_iterable(result))
         limit = self._context.batch_rows
         while True:
             try:
