@@ -34,6 +34,7 @@ $(FLIGHTS): examples/flights/prepare.py | $(INSTALLED)
 	$(BIN)/python examples/flights/prepare.py data/flights
 
 run: setup data ## Run the flights example in two worker processes
+	rm -rf out/flights
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup ## Run the tests (not the minutes-long ones)

@@ -23,7 +23,7 @@ class Flight(fj.Schema):
 
 class Args(fj.Args):
     source: str = "data/flights/*.csv"
-    out: str = "out"
+    out: str = "out/flights"
 
 
 # A file is in the order of local days and, within one, of actual departures: 22 h 53 min is the largest disorder.
