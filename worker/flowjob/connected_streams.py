@@ -41,7 +41,7 @@ class ConnectedStreams:
             raise PlanError("connect of streams of different jobs", where=caller())
         if self._broadcast:
             return
-        if not self._keys or not self._second_keys:
+        if bool(self._keys) != bool(self._second_keys):
             raise PlanError(
                 "connect needs both streams keyed, or the second one broadcast: add `.key_by(…)` to the other stream, "
                 "or connect to `other.broadcast()`",
@@ -56,15 +56,16 @@ class ConnectedStreams:
             )
 
     def process(self, function: Any, *, returns: Any = None) -> Stream[Any]:
-        """A `KeyedCoProcess` function over two keyed streams, or a `BroadcastProcess` over a stream and rules."""
+        """A `KeyedCoProcess` function over two keyed streams, a `CoProcess` over two without keys, or a
+        `BroadcastProcess` over a stream and rules."""
         from flowjob import functions
         from flowjob.keyed_stream import hashed
 
         self._first._append_only("process")
         self._second._append_only("process")
-        kind = functions.BroadcastProcess if self._broadcast else functions.KeyedCoProcess
-        functions.check_kind(function, kind, where=caller())
-        functions.check_states(function, keyed=bool(self._keys), where=caller())
+        functions.check_connected(
+            function, keyed=bool(self._keys), broadcast=self._broadcast, where=caller()
+        )
         sides = functions.side_types(function)
         spec = ConnectedProcessSpec(
             input=self._first._node.type_of(self._first._input.tag),

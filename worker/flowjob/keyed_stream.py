@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pyarrow as pa
-from flowjob.expressions import Expr, col
 
 from flowjob.errors import PlanError, TypeMismatch
+from flowjob.expressions import Expr, col
 from flowjob.plan import building
 from flowjob.plan.aggregation import aggregate_inputs, aggregate_type
 from flowjob.plan.job_graph import Exchange, Partitioning
@@ -195,7 +195,7 @@ def _key_by_function(
     output = StreamType(base.append(pa.field("__key0", fields[0].type)), type.row_class)
     spec = KeyByFunctionSpec(input=type, output=output, function=function, keys=fields)
     name = building.operator_name("key", function)
-    node = stream._builder.add(spec, (stream._input,), name)
+    node = stream._builder.add(spec, (stream._input,), name, follows=True)
     return KeyedStream(Stream(stream._builder, Input(node.id)), fields)
 
 
@@ -207,7 +207,7 @@ def add_hidden(stream: Stream[Any], hidden: list[tuple[str, Expr]], name: str) -
     outputs += hidden
     output = building.project_type(full, outputs, name)
     spec = ProjectSpec(input=full, output=output, outputs=tuple(outputs))
-    node = stream._builder.add(spec, (stream._input,), name)
+    node = stream._builder.add(spec, (stream._input,), name, follows=True)
     return Stream(stream._builder, Input(node.id))
 
 

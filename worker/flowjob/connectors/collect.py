@@ -53,7 +53,9 @@ class CollectSink(Sink):
 
 
 class CollectWriter(SinkWriter):
-    def __init__(self, report: Callable[[bytes], Awaitable[None] | None], limit: int | None) -> None:
+    def __init__(
+        self, report: Callable[[bytes], Awaitable[None] | None], limit: int | None
+    ) -> None:
         self._report = report
         self._left = limit
 

@@ -18,7 +18,6 @@ from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
     from flowjob.expressions import Expr
-
     from flowjob.stream import Stream
 
 

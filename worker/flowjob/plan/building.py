@@ -1,6 +1,7 @@
 """What the stream classes build with: adds nodes to a job's graph, resolves columns, types and names.
 
-One place for the rules that every stream method shares, so that the public classes stay a list of what a user can say."""
+One place for the rules that every stream method shares, so that the public classes stay a list of what a user can
+say."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-from flowjob.expressions import Expr, col
 
 from flowjob.errors import PlanError, TypeMismatch, UnknownColumn
+from flowjob.expressions import Expr, col
 from flowjob.plan.logical import NO_SIDES, Input, LogicalGraph, LogicalNode
 from flowjob.plan.specs import OperatorSpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECTS, Mode, StreamType
@@ -38,6 +39,7 @@ class GraphBuilder:
         mode: Mode | None = None,
         event_time: bool | None = None,
         ports: tuple[int, ...] = (),
+        follows: bool = False,
     ) -> LogicalNode:
         """A new node; mode and event time are the first input's unless given."""
         first = self.graph[inputs[0].node] if inputs else None
@@ -52,6 +54,7 @@ class GraphBuilder:
             mode=mode if mode is not None else first.mode if first else Mode.APPEND,
             event_time=event_time if event_time is not None else bool(first and first.event_time),
             ports=ports,
+            follows=follows,
         )
         self.graph = self.graph.with_node(node)
         return node
@@ -157,7 +160,9 @@ def row_type(returns: Any) -> StreamType:
 
 def return_annotation(function: Callable[..., Any]) -> Any:
     """The return annotation of a function, resolved; None when there is none."""
-    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)
+    target = (
+        function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
+    )
     try:
         return typing.get_type_hints(target).get("return")
     except (NameError, TypeError):

@@ -39,9 +39,7 @@ def compile_plan(job: Compilable, *, parallelism: int = 1) -> Plan:
     if parallelism < 1:
         raise PlanError(f"parallelism must be at least 1, got {parallelism}")
     logical = assign_uids(_checked(job.graph))
-    optimised = LogicalGraph(
-        {i: _resolved(n, parallelism, job.max_parallelism) for i, n in logical.nodes.items()}
-    )
+    optimised = _with_parallelism(logical, parallelism, job.max_parallelism)
     for rule in RULES:
         optimised = rule(optimised)
     return Plan(logical, optimised, chain(job.name, optimised, job.max_parallelism))
@@ -69,6 +67,16 @@ def _checked(graph: LogicalGraph) -> LogicalGraph:
         if isinstance(node.spec, SinkSpec):
             needed |= graph.ancestors(node.id).nodes.keys()
     return LogicalGraph({i: n for i, n in graph.nodes.items() if i in needed})
+
+
+def _with_parallelism(graph: LogicalGraph, default: int, max_parallelism: int) -> LogicalGraph:
+    resolved: dict[int, LogicalNode] = {}
+    for node in graph:
+        here = default
+        if node.follows:
+            here = resolved[node.inputs[0].node].parallelism or default
+        resolved[node.id] = _resolved(node, here, max_parallelism)
+    return LogicalGraph(resolved)
 
 
 def _resolved(node: LogicalNode, default: int, max_parallelism: int) -> LogicalNode:

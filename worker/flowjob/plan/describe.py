@@ -29,8 +29,7 @@ def describe(spec: OperatorSpec) -> list[str]:
         case SourceSpec():
             return _source(spec)
         case ProjectSpec():
-            computed = [f"{n} = {e}" for n, e in spec.outputs if e.column_name != n]
-            return computed
+            return [f"{n} = {e}" for n, e in spec.outputs if e.column_name != n]
         case FilterSpec():
             return [f"where {spec.predicate}"]
         case AssignEventTimeSpec():

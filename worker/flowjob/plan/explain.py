@@ -38,7 +38,7 @@ def logical_text(graph: LogicalGraph) -> str:
 
 def _node_lines(graph: LogicalGraph, node: LogicalNode) -> Iterable[str]:
     number = {id: n for n, id in enumerate(graph.nodes, 1)}
-    inputs = ", ".join(_input_text(graph, given, number) for given in node.inputs)
+    inputs = ", ".join(_input_text(given, number) for given in node.inputs)
     arrow = f" <- {inputs}" if inputs else ""
     at = f" x{node.parallelism}" if node.parallelism is not None else ""
     yield f"{number[node.id]}. {node.name}{at}{arrow}"
@@ -48,7 +48,7 @@ def _node_lines(graph: LogicalGraph, node: LogicalNode) -> Iterable[str]:
         yield f"     : {type_text(node.spec.output)}{_marks(node)}"
 
 
-def _input_text(graph: LogicalGraph, given: Input, number: dict[int, int]) -> str:
+def _input_text(given: Input, number: dict[int, int]) -> str:
     tag = f".{given.tag}" if given.tag else ""
     by = f" by {partitioning_text(given.partitioning)}" if given.partitioning else ""
     return f"{number[given.node]}{tag}{by}"

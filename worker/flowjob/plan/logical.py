@@ -36,6 +36,8 @@ class LogicalNode:
     sides        side outputs by tag
     event_time   whether its rows carry timestamps
     ports        for a two-input operator, which port each input feeds
+    follows      it only prepares its input (keys, aggregate inputs): it runs where its producer does, whatever the
+                 job's parallelism
     """
 
     id: int
@@ -49,6 +51,7 @@ class LogicalNode:
     mode: Mode = Mode.APPEND
     event_time: bool = False
     ports: tuple[int, ...] = ()
+    follows: bool = False
     uid: str | None = None
 
     def type_of(self, tag: str | None) -> StreamType:

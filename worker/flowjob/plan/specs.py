@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from flowjob.plan.types import KeyField, StreamType
 
 if TYPE_CHECKING:
-    from flowjob.expressions import Expr
-
     from flowjob.connectors.base import Sink, Source
+    from flowjob.expressions import Expr
     from flowjob.triggers import Trigger
     from flowjob.watermarks import EventTime
     from flowjob.windows import WindowAssigner

@@ -121,7 +121,12 @@ class SourceTask:
         self._wake = asyncio.Event()
         self._held: Watermark | None = None
         self._marked_at = float("-inf")
-        self._blocked = 0.0
+        self._open_ended = False
+        self.drained = False
+
+    def stay_open(self) -> None:
+        """Do not end when the source does: for tests that look at an open stream."""
+        self._open_ended = True
 
     async def run(self) -> None:
         """Raises what a reader or an operator raised, with whose fault it is."""
@@ -137,6 +142,9 @@ class SourceTask:
                 now=self._now(),
             )
             await self._loop()
+            self.drained = True
+            if self._open_ended:
+                await asyncio.get_running_loop().create_future()
             await self._say(self._watermarks.end(), at_once=True)
             await driver.end()
         except Exception as error:

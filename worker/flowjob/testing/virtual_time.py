@@ -1,7 +1,8 @@
 """Virtual time: an event loop that never waits. When nothing can run, it jumps to the next timer.
 
 Everything that sleeps on the loop takes no real time and happens in one fixed order, so a test of minutes runs in
-milliseconds and always the same way. Real I/O cannot be awaited in it: waiting with no timer is a deadlock, and said so."""
+milliseconds and always the same way. Real I/O cannot be awaited in it: waiting with no timer is a deadlock, and
+said so."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ class MockClock:
         return 7_000_000.0 + asyncio.get_running_loop().time()
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)  # noqa: TID251 - this is the clock
 
 
 async def run_inline(function: Callable[..., T], *args: Any) -> T:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pyarrow as pa
-from flowjob.expressions import col
 
+from flowjob.expressions import col
 from flowjob.plan.job_graph import Exchange
 from flowjob.plan.logical import Input, LogicalGraph, LogicalNode
 from flowjob.plan.specs import (
@@ -35,7 +35,7 @@ def prune_columns(graph: LogicalGraph) -> LogicalGraph:
     """The same graph with unneeded columns left out."""
     demands = _demands(graph)
     for node in list(graph):
-        graph = graph.with_node(_narrowed(graph, graph[node.id], demands))
+        graph = graph.with_node(_narrowed(graph[node.id], demands))
         for index, given in enumerate(graph[node.id].inputs):
             graph = _cut_before(graph, node.id, index, demands.get((given.node, given.tag)))
         graph = graph.with_node(_retyped(graph, graph[node.id]))
@@ -88,7 +88,7 @@ def _demand_of(graph: LogicalGraph, node: LogicalNode, wanted: Demand) -> Demand
             return None
 
 
-def _narrowed(graph: LogicalGraph, node: LogicalNode, demands: Demands) -> LogicalNode:
+def _narrowed(node: LogicalNode, demands: Demands) -> LogicalNode:
     """A source or projection that gives only what is demanded."""
     demand = demands.get((node.id, None), frozenset())
     spec = node.spec

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pyarrow as pa
-from flowjob.plan.partials import partial_fields, two_phase_possible
 
 from flowjob.plan.job_graph import Exchange
 from flowjob.plan.logical import Input, LogicalGraph, LogicalNode
+from flowjob.plan.partials import partial_fields, two_phase_possible
 from flowjob.plan.specs import LocalWindowAggregateSpec, WindowAggregateSpec
 from flowjob.plan.types import StreamType
 

@@ -72,7 +72,7 @@ class OperatorContext:
     run_id: str = "run"
     """New for each run of the job; sinks name their files by it."""
 
-    report: Callable[[bytes], None] = field(default=lambda _: None)
+    report: Callable[[bytes], Awaitable[None] | None] = field(default=lambda _: None)
     """Sends bytes to whoever watches the job: a preview, the CLI."""
 
     @property

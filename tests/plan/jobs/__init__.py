@@ -1,0 +1,1 @@
+"""Programs whose plans are kept as text in tests/plan/golden."""

@@ -1,0 +1,7 @@
+"""Sinks that need no system behind them: `fj.sinks.collect`, `fj.sinks.show`, `fj.sinks.print_`, `fj.sinks.discard`."""
+
+from flowjob.connectors.collect import collect, show
+from flowjob.connectors.discard import discard
+from flowjob.connectors.print import print_
+
+__all__ = ["collect", "discard", "print_", "show"]
