@@ -14,7 +14,7 @@ from typing import Any
 
 from flowjob.core.elements import MAX_TIME
 from flowjob.watermarks import micros
-from flowjob.windows import Domain, TimeDomain, Window, positive_int
+from flowjob.windows import Domain, TimeDomain, Window, WindowAssigner, positive_int
 
 
 class TriggerResult(Flag):
@@ -35,9 +35,13 @@ FIRE_AND_PURGE = TriggerResult.FIRE_AND_PURGE
 class TriggerContext(ABC):
     """A trigger's view of one key and window. Times given may be aware datetimes or int µs UTC."""
 
-    window: Window
     state: dict[str, Any]
     """The trigger's own memory for this key and window; gone when the window is cleared."""
+
+    @property
+    @abstractmethod
+    def window(self) -> Window:
+        """The window with its bounds and key."""
 
     @property
     @abstractmethod
@@ -165,7 +169,7 @@ class CountTrigger(_Builtin):
     def _check(self, ctx: TriggerContext) -> TriggerResult:
         if ctx.state["rows"] < self.n:
             return CONTINUE
-        ctx.state["rows"] = 0
+        del ctx.state["rows"]
         return FIRE
 
     def __str__(self) -> str:
@@ -265,6 +269,17 @@ class EarlyTrigger(_Builtin):
 
 
 @dataclass(frozen=True)
+class NeverTrigger(_Builtin):
+    """Never fires: what a global window has until it is given another trigger."""
+
+    def on_row(self, row: Any, at: int, ctx: TriggerContext) -> TriggerResult:
+        return CONTINUE
+
+    def __str__(self) -> str:
+        return "never()"
+
+
+@dataclass(frozen=True)
 class PurgingTrigger(Trigger):
     """Forgets the window's rows whenever `inner` fires."""
 
@@ -330,6 +345,16 @@ def purging(trigger: Trigger) -> PurgingTrigger:
     if not isinstance(trigger, Trigger):
         raise TypeError(f"purging(trigger) takes a trigger, such as count(100); got {trigger!r}")
     return PurgingTrigger(trigger)
+
+
+def default_trigger(assigner: WindowAssigner) -> Trigger:
+    """What fires a window when no trigger is given. A global window has none: it would never
+    fire."""
+    if not assigner.bounded:
+        return NeverTrigger()
+    if assigner.time is TimeDomain.EVENT:
+        return EventTimeTrigger()
+    return ProcessingTimeTrigger()
 
 
 def _register_end(ctx: TriggerContext) -> TriggerResult:

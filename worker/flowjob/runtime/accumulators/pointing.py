@@ -153,12 +153,11 @@ class ExtremeBy(Pointing):
         if self.comparable:
             new, old = order_keys(offered), order_keys(held)
             better = (new > old) if self.greatest else (new < old)
-            return better | ((new == old) & earlier)
+            return np.asarray(better | ((new == old) & earlier))
         compare = pc.greater if self.greatest else pc.less
         better = compare(offered, held).to_numpy(zero_copy_only=False)
         equal: Bools = pc.equal(offered, held).to_numpy(zero_copy_only=False)
-        wins: Bools = better | (equal & earlier)
-        return wins
+        return np.asarray(better | (equal & earlier))
 
 
 class ValueExtreme(ExtremeBy):

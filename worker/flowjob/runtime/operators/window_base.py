@@ -17,8 +17,8 @@ from flowjob.aggregates import plain
 from flowjob.core.elements import MIN_TIME
 from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECT_COLUMN, KeyField
-from flowjob.runtime.batch import Batch, Data, Int64s
-from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext, Side
+from flowjob.runtime.batch import Batch, Int64s
+from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext, Output, Side
 from flowjob.runtime.operators.window_contents import Contents, decoded
 from flowjob.runtime.operators.window_results import Firing, Results
 from flowjob.watermarks import micros
@@ -107,7 +107,7 @@ class WindowOperator(Operator):
 
     # -- results ----------------------------------------------------------------------------------
 
-    def emit(self, firing: Firing) -> Iterator[Data]:
+    def emit(self, firing: Firing) -> Iterator[Output]:
         if len(firing.slots):
             yield from self.parts.results.emit(firing, self.context.batch_rows)
 

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from flowjob.plan.types import KeyField
-from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.batch import Batch, Int64s
+from flowjob.runtime.operators.base import Output
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.windows import WINDOW_COLUMNS, WINDOW_TIME
 
@@ -53,7 +54,7 @@ class Results(ABC):
     """Turns firings into output data."""
 
     @abstractmethod
-    def emit(self, firing: Firing, batch_rows: int) -> Iterator[Data]:
+    def emit(self, firing: Firing, batch_rows: int) -> Iterator[Output]:
         """The output, in pieces of at most `batch_rows` rows where possible."""
 
 
@@ -65,7 +66,7 @@ class AggregateResults(Results):
         self._names = names
         self._schema = schema
 
-    def emit(self, firing: Firing, batch_rows: int) -> Iterator[Data]:
+    def emit(self, firing: Firing, batch_rows: int) -> Iterator[Output]:
         for start in range(0, len(firing.slots), batch_rows):
             piece = firing.part(start, min(start + batch_rows, len(firing.slots)))
             yield Batch(self._columns(piece), piece.times)
