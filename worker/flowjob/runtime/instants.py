@@ -1,4 +1,6 @@
-"""datetimes of user code and the engine's microseconds. A naive datetime is read as UTC, as Arrow's are."""
+"""datetimes of user code and the engine's microseconds.
+
+A naive datetime is read as UTC, as Arrow's are. Exact: floats of seconds would lose microseconds."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ row or timer of every output, hence its timestamp and whom to blame. It must not
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -45,7 +46,8 @@ class Emission:
         self._main = _Channel(output)
         self._sides = {tag: _Channel(type) for tag, type in sides.items()}
         self.out = self._main.values
-        self.marks: list[int] = []
+        # Not a list: an array becomes numpy's without a look at each element.
+        self.marks = array("q")
         self.times: Int64s | list[int] | None = None
 
     @property
@@ -55,7 +57,7 @@ class Emission:
 
     def begin(self, times: Int64s | list[int] | None) -> None:
         """New events, whose timestamps (µs) are `times`; None on a stream without event time."""
-        self.marks.clear()
+        del self.marks[:]
         self.times = times
 
     def emit_to(self, tag: str, value: Any) -> None:
@@ -73,16 +75,18 @@ class Emission:
         """Checks and stamps what the events since `begin` have emitted."""
         main = self._main
         if len(main.values) > main.settled:
-            ends = np.array([*self.marks[1:], len(main.values)], np.int64)
-            counts: Int64s = ends - np.array(self.marks, np.int64)
             self._check(main, "emitted", lambda i: bisect_right(self.marks, i) - 1, blame)
             if self.times is not None:
-                times: Int64s = np.asarray(self.times, np.int64)
-                main.times.append(np.repeat(times[: len(counts)], counts))
+                main.times.append(self._stamps(self.times))
             main.settled = len(main.values)
         for tag, side in self._sides.items():
             if side.events:
                 self._settle_side(tag, side, blame)
+
+    def _stamps(self, times: Int64s | list[int]) -> Int64s:
+        """The timestamp of each row of the main output since `begin`."""
+        marks: Int64s = np.append(np.array(self.marks, np.int64), len(self.out))
+        return np.repeat(np.asarray(times, np.int64)[: len(self.marks)], marks[1:] - marks[:-1])
 
     def _settle_side(self, tag: str, side: _Channel, blame: Blame) -> None:
         start, events = side.settled, side.events

@@ -1,4 +1,6 @@
-"""The Context that callbacks get: flowjob.functions.Context over an operator's state, timers and emission."""
+"""The Context that callbacks get: flowjob.functions.Context over an operator's state, timers and emission.
+
+The public protocol stays free of the runtime; this is its one implementation. It must not know ports or batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""process on a stream without a key: a Process function, which may emit any number of rows and to side outputs."""
+"""process on a stream without a key: a Process function, which may emit any number of rows and to side outputs.
+
+Takes rows, so that it stands in a chain of row functions without a conversion. It has no state and no timers."""
 
 from __future__ import annotations
 

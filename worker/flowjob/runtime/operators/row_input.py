@@ -1,4 +1,6 @@
-"""The rows of a columnar batch for operators that take keys as columns and call a function per row."""
+"""The rows of a columnar batch for operators that take keys as columns and call a function per row.
+
+Rows are made piece by piece, as they are needed: a slow function does not hold all rows of a batch in memory."""
 
 from __future__ import annotations
 

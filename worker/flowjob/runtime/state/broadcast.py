@@ -1,4 +1,6 @@
-"""Bound broadcast state: one dict per subtask, equal in all of them as long as only on_broadcast writes it."""
+"""Bound broadcast state: one dict per subtask, equal in all of them as long as only on_broadcast writes it.
+
+That rule is kept here, at every write, because a breach would show only after a change of parallelism."""
 
 from __future__ import annotations
 

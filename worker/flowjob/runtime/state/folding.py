@@ -1,4 +1,6 @@
-"""Bound reducing and aggregating state: a value state that is only changed by adding to it."""
+"""Bound reducing and aggregating state: a value state that is only changed by adding to it.
+
+They work on any cells of values, expiring or not, so that a time to live is written once."""
 
 from __future__ import annotations
 
