@@ -115,7 +115,16 @@ class SlotExchange:
                 else:
                     remote.setdefault(address, []).append(channel)
         if remote:
-            await asyncio.gather(*(self._reach(a, channels) for a, channels in remote.items()))
+            attempts = [
+                asyncio.ensure_future(self._reach(address, channels))
+                for address, channels in remote.items()
+            ]
+            try:
+                await asyncio.gather(*attempts)
+            finally:
+                for attempt in attempts:
+                    attempt.cancel()
+                await asyncio.gather(*attempts, return_exceptions=True)
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -138,10 +147,9 @@ class SlotExchange:
         self._closing = True
         self._flusher.close()
         self._returns.close()
-        connections = [*self._incoming, *self._strangers]
-        if connections:
+        if self._incoming:
             self._all_gone = asyncio.get_running_loop().create_future()
-        for incoming in connections:
+        for incoming in self._incoming:
             incoming.abort()
         for outgoing in self._outgoing:
             outgoing.abort()
@@ -166,16 +174,18 @@ class SlotExchange:
         self._strangers.pop(connection, None)
         if connection.closed:
             self._incoming.discard(connection)
-            if self._all_gone is not None and not (self._incoming or self._strangers):
+            if self._all_gone is not None and not self._incoming:
                 self._all_gone.set_result(None)
-        elif connection.peer is not None:
-            self._incoming.add(connection)
-        else:
+            return
+        self._incoming.add(connection)
+        if self._closing:
+            connection.abort()
+        elif connection.peer is None:
             self._strangers[connection] = None
-            if self._closing:
-                connection.abort()
-            elif len(self._strangers) > self.settings.max_strangers:
-                next(iter(self._strangers)).abort()
+            if len(self._strangers) > self.settings.max_strangers:
+                oldest = next(iter(self._strangers))
+                del self._strangers[oldest]
+                oldest.abort()
 
     async def _reach(self, address: SlotAddress, channels: Sequence[OutputChannel]) -> None:
         """Connect to one peer, again and again until it answers or time is up."""
@@ -183,6 +193,7 @@ class SlotExchange:
         give_up_at = clock.monotonic() + self.settings.connect_deadline
         while True:
             connection = OutgoingConnection(self.identity, address, self.settings, self.fail)
+            self._outgoing.append(connection)
             left = max(0.001, give_up_at - clock.monotonic())
             timer = asyncio.get_running_loop().call_later(left, connection.time_out)
             try:
@@ -190,7 +201,7 @@ class SlotExchange:
                     address.host,
                     address.port,
                     lambda: connection,
-                    deadline=left,  # noqa: B023
+                    deadline=left,
                 )
                 await connection.welcomed
             except ProtocolError:
@@ -201,10 +212,10 @@ class SlotExchange:
                         f"slot {address.slot} at {address.host}:{address.port} can't be reached "
                         f"within {self.settings.connect_deadline:g} s: {error}"
                     ) from error
+                self._outgoing.remove(connection)
                 await clock.sleep(RETRY_SECONDS)
-                continue
+            else:
+                connection.start(channels)
+                return
             finally:
                 timer.cancel()
-            self._outgoing.append(connection)
-            connection.start(channels)
-            return

@@ -1,7 +1,7 @@
 """When rows that do not fill a batch leave, and when credit goes back: both once per turn of the loop or interval.
 
 Why here: one timer serves all channels of a slot. A channel that has been quiet ships at the end of the turn; one that
-has just shipped waits out the interval, so batches grow with the load."""
+has just shipped waits out the interval, so that batches grow with the load."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from flowjob.runtime.exchange.channels import OutputChannel
 from flowjob.runtime.exchange.gate import InputChannel
 from flowjob.runtime.exchange.receiver import IncomingConnection
 
+EARLY_SHIPMENTS = 4
+"""Per interval and slot: so many may leave before their interval is over. It keeps latency low as long as there is
+little to do, and costs little when there is much."""
+
 
 class IntervalFlusher:
     """See channels.Flusher."""
@@ -20,6 +24,8 @@ class IntervalFlusher:
         self._loop = asyncio.get_running_loop()
         self.now = clock.monotonic
         self._interval = interval
+        self._early = 0
+        self._early_since = float("-inf")
         self._soon: list[OutputChannel] = []
         self._later: list[OutputChannel] = []
         self._turn: asyncio.Handle | None = None
@@ -30,8 +36,9 @@ class IntervalFlusher:
         if interval == 0:
             channel.ship()
             return
-        waited = self.now() - channel.shipped_at
-        if waited >= interval:
+        now = self.now()
+        waited = now - channel.shipped_at
+        if waited >= interval or self._may_be_early(now):
             self._soon.append(channel)
             if self._turn is None:
                 self._turn = self._loop.call_soon(self._end_turn)
@@ -46,6 +53,13 @@ class IntervalFlusher:
                 handle.cancel()
         self._soon.clear()
         self._later.clear()
+
+    def _may_be_early(self, now: float) -> bool:
+        if now - self._early_since >= self._interval:
+            self._early_since = now
+            self._early = 0
+        self._early += 1
+        return self._early <= EARLY_SHIPMENTS
 
     def _end_turn(self) -> None:
         self._turn = None

@@ -6,7 +6,6 @@ It must not know connections beyond the way credit goes back, nor what the task 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -157,7 +156,8 @@ class InputGate:
     async def wait(self, deadline: float | None = None) -> None:
         """Until `poll` has something or the clock's monotonic time has reached `deadline` (seconds).
 
-        Returns at once, without yielding to other tasks, when there is something already."""
+        Returns at once, without yielding to other tasks, when there is something already; up to a millisecond
+        before the deadline where the loop's timers are no finer."""
         if self._queue:
             return
         loop = asyncio.get_running_loop()
@@ -165,9 +165,8 @@ class InputGate:
         self._waiter = waiter
         timer = None
         if deadline is not None:
-            # Whole milliseconds, upwards: some loops round to them, and waking early means waking twice.
-            delay = math.ceil((deadline - self._clock.monotonic()) * 1000) / 1000
-            timer = loop.call_later(max(0.0, delay), _wake, waiter)
+            delay = max(0.0, deadline - self._clock.monotonic())
+            timer = loop.call_later(delay, _wake, waiter)
         try:
             await waiter
         finally:

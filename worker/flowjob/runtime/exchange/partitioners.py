@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flowjob.errors import UserCodeFailed
+from flowjob.kernels.gather import gather
 from flowjob.kernels.keys import encode_keys
 from flowjob.kernels.partitioning import partition, partition_by, subtasks_of_groups
 from flowjob.plan.job_graph import Edge, Exchange
@@ -171,7 +172,11 @@ def _deal(batch: Batch, order: Any, offsets: npt.NDArray[np.int64]) -> Parts:
             # All of them go to one consumer: the order is as it was.
             yield consumer, batch
             return
-    sorted_batch = batch.take(order)
+    sorted_batch = Batch(
+        gather(batch.columns, order),
+        None if batch.timestamps is None else batch.timestamps[order],
+        None if batch.kinds is None else batch.kinds[order],
+    )
     for consumer in range(len(bounds) - 1):
         start, stop = bounds[consumer], bounds[consumer + 1]
         if stop > start:
