@@ -1,11 +1,8 @@
 """Fold values into accumulator columns by slot: count, sum, minimum and maximum of int64, uint64 and float64.
 
-Separate from the index, so that n aggregates need one look-up. Empty accumulators hold the identities below, and
-"no value yet" is told apart by a count of valid values, which the caller keeps. Merging is the same fold over the
-other accumulators' values. Narrow types are widened by the caller.
-
-Floats: NaN is greater than every number (as in SQL engines), so a maximum is NaN when any value is, a minimum only when
-all are; sums are plain left-to-right additions."""
+Separate from the index, so that n aggregates need one look-up. Empty accumulators hold the identities below; "no value
+yet" is told by a count of valid values, which the caller keeps. Narrow types are widened by the caller. In floats NaN is
+greater than every number (as in SQL engines): a maximum is NaN when any value is, a minimum only when all are."""
 
 from __future__ import annotations
 

@@ -201,7 +201,10 @@ class _KernelCache(caching.FunctionCache):
         # its first step, the run-time symbols; a compilation refreshes by itself.
         rtsys.initialize(target_context)
         base: Any = super()
-        found = base._load_overload(sig, target_context)
+        try:
+            found = base._load_overload(sig, target_context)
+        except OSError:
+            found = None  # a directory that is none, or may not be read, holds nothing
         if found is None:
             _note_miss(self._kernel)
         return found
