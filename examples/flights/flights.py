@@ -46,7 +46,9 @@ def departures(flights: fj.Stream[Flight]) -> fj.Stream[Flight]:
 
 def impossible(flights: fj.Stream[Flight]) -> fj.Stream[Flight]:
     """Flights with values that cannot be."""
-    return flights.filter(IMPOSSIBLE).with_columns(mph=MILES_PER_HOUR)
+    return flights.filter(IMPOSSIBLE).select(
+        "time_hour", "carrier", "flight", "origin", "dep_delay", "distance", mph=MILES_PER_HOUR
+    )
 
 
 def hourly(departed: fj.Stream[Flight]) -> fj.Stream:

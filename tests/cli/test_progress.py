@@ -32,7 +32,7 @@ def totals(vertex: int, subtask: int, **values: Any) -> TaskTotals:
 
 @pytest.fixture
 def model() -> ProgressModel:
-    return ProgressModel([SOURCE, WINDOW], started=0.0)
+    return ProgressModel([SOURCE, WINDOW])
 
 
 def test_before_the_first_totals_there_is_a_line_for_each_operator(model: ProgressModel) -> None:
@@ -69,13 +69,13 @@ def test_a_rate_is_that_of_the_last_seconds(
     model: ProgressModel, updates: list[tuple[float, int]], rate: float
 ) -> None:
     for now, rows in updates:
-        model.update([totals(1, 0, rows_in=rows)], now)
+        model.update([totals(1, 0, rows_in=rows, idle_us=int(now * SECOND))], now)
     assert model.lines()[-1].rate == pytest.approx(rate)
 
 
-def test_the_summary_gives_the_rate_of_the_whole_run(model: ProgressModel) -> None:
-    model.update([totals(1, 0, rows_in=1000)], 1.0)
-    model.update([totals(1, 0, rows_in=1000)], 4.0)
+def test_the_summary_gives_the_rate_over_the_time_that_tasks_ran(model: ProgressModel) -> None:
+    model.update([totals(1, 0, rows_in=1000, idle_us=SECOND)], 6.0)
+    model.update([totals(1, 0, rows_in=1000, idle_us=4 * SECOND)], 9.0)
     assert model.summary()[-1].rate == pytest.approx(250.0)
 
 

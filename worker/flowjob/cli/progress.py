@@ -93,9 +93,8 @@ class _Vertex:
 class ProgressModel:
     """Takes totals as they come and remembers the last few, for rates."""
 
-    def __init__(self, vertices: Iterable[VertexInfo], started: float) -> None:
+    def __init__(self, vertices: Iterable[VertexInfo]) -> None:
         self._vertices = {v.id: _Vertex(v) for v in vertices}
-        self._started = started
 
     def update(self, tasks: Iterable[TaskTotals], now: float) -> None:
         """Newer totals of some tasks. Tasks of unknown vertices are ignored."""
@@ -143,14 +142,16 @@ class ProgressModel:
     def _head(
         self, vertex: _Vertex, operators: list[tuple[str, dict[str, int]]], *, recent: bool
     ) -> Line:
-        start = _Sample(self._started, 0, 0, 0, 0)
+        start = _Sample(0.0, 0, 0, 0, 0)
         last = vertex.samples[-1] if vertex.samples else start
         first = vertex.samples[0] if recent and len(vertex.samples) > 1 else start
-        seconds = last.at - first.at
         busy, blocked, idle = (
             getattr(last, n) - getattr(first, n) for n in ("busy", "blocked", "idle")
         )
         time = busy + blocked + idle
+        # Since the beginning, tasks' own time counts and not ours: they started when all was ready.
+        own_seconds = time / 1e6 / max(1, len(vertex.tasks))
+        seconds = own_seconds if first is start else last.at - first.at
         name, totals = operators[0] if operators else (vertex.info.name, None)
         return Line(
             name=name,

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 5.0
 """Seconds between two plain lines."""
 
+MAX_NAME = 46
+"""Characters of an operator's name; the plan (`flowjob explain`) has all of them."""
+
 
 class ProgressView(Protocol):
     """Where lines go while a job runs."""
@@ -115,12 +118,13 @@ def progress_table(lines: Sequence[Line], elapsed: float) -> Table:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("operator", ratio=1, no_wrap=True, overflow="ellipsis")
-    for name in ("×", "rows in", "rows out", "rows/s"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("watermark", no_wrap=True)
+    # Where a terminal is too narrow, the names give way and the figures stay.
+    table.add_column("operator", no_wrap=True, overflow="ellipsis", max_width=MAX_NAME)
+    for name, width in (("×", 1), ("rows in", 9), ("rows out", 9), ("rows/s", 7)):
+        table.add_column(name, justify="right", min_width=width, no_wrap=True)
+    table.add_column("watermark", min_width=9, no_wrap=True)
     for name in ("busy", "blocked"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", min_width=len(name), no_wrap=True)
     table.add_column("", no_wrap=True)
     for position, line in enumerate(lines):
         last = position + 1 == len(lines) or lines[position + 1].depth == 0

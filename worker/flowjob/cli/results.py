@@ -4,7 +4,7 @@ Takes reports as connectors/collect.py makes them. Counts all rows and keeps few
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from flowjob.cli.tables import rows_table
 from flowjob.connectors.collect import decode_report
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from flowjob.runtime.batch import Batch
 
@@ -30,11 +30,11 @@ class _Shown:
 
 
 class ShownTables:
-    """Rows by sink, in the order in which sinks first reported."""
+    """Rows by sink, in the order of `sinks`; a sink that is not in it is shown when it has reported."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, sinks: Iterable[str] = ()) -> None:
         self._limit = limit
-        self._shown: dict[str, _Shown] = {}
+        self._shown: dict[str, _Shown | None] = dict.fromkeys(sinks)
 
     def add(self, sink: str, message: bytes) -> None:
         """One report of a sink."""
@@ -47,15 +47,22 @@ class ShownTables:
             shown.rows.extend(_rows(batch, kept))
         shown.count += len(batch)
 
-    def render(self) -> Iterator[Table]:
-        """One table per sink; what was left out is said below it."""
+    def render(self) -> Iterator[RenderableType]:
+        """For each sink a title, a table, and how many rows were left out."""
+        from rich.console import Group
+        from rich.text import Text
+
         for sink, shown in self._shown.items():
-            table = rows_table(shown.columns, shown.rows, sink.removeprefix("collect").strip())
+            if shown is None:
+                continue
+            # Title and note stand beside the table: inside they would be wrapped to its width.
+            title = sink.removeprefix("collect").strip()
             hidden = shown.count - len(shown.rows)
-            if hidden:
-                table.caption = f"… and {hidden:,} more of {shown.count:,} rows"
-                table.caption_justify = "left"
-            yield table
+            yield Group(
+                *([Text(title, style="bold")] if title else []),
+                rows_table(shown.columns, shown.rows),
+                *([Text(f"… and {hidden:,} more of {shown.count:,} rows\n")] if hidden else []),
+            )
 
 
 def _columns(batch: Batch) -> list[str]:

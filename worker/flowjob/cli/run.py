@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from flowjob.runtime.jobmanager.request import JobMetrics
 
 
+PIPED_WIDTH = 200
+"""Columns of a table that goes to a file or a pipe: it is cut nowhere that matters."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What the command line said about the run, and not about the job."""
@@ -85,8 +89,9 @@ class Screen:
             VertexInfo(v.id, v.name, v.parallelism, tuple(n.name for n in v.nodes))
             for v in graph.vertices
         ]
-        model = ProgressModel(vertices, started)
-        return cls(model, _view(options), ShownTables(options.show), started)
+        model = ProgressModel(vertices)
+        sinks = [node.name for node in job.graph]
+        return cls(model, _view(options), ShownTables(options.show, sinks), started)
 
     def on_metrics(self, metrics: JobMetrics) -> None:
         now = time.monotonic()
@@ -113,7 +118,8 @@ class Screen:
         if tables:
             from rich.console import Console
 
-            console = Console(file=sys.stdout)
+            width = None if sys.stdout.isatty() else PIPED_WIDTH
+            console = Console(file=sys.stdout, width=width)
             for table in tables:
                 console.print(table)
 

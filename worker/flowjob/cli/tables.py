@@ -77,18 +77,18 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def rows_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None) -> Table:
+def rows_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A table of values; a column whose values are numbers is set flush right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     held = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         values = [row[index] for row in held if row[index] is not None]
         right = bool(values) and all(is_number(v) for v in values)
-        table.add_column(Text(name), justify="right" if right else "left", overflow="ellipsis")
+        table.add_column(Text(name), justify="right" if right else "left", no_wrap=True)
     for row in held:
         table.add_row(*(Text(format_value(value)) for value in row))
     return table

@@ -1,0 +1,82 @@
+"""The flowjob command: words, options, exit statuses, last words."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from flowjob import errors
+from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, exit_status, exit_with
+from flowjob.cli.main import app, arguments_of, main
+
+
+def test_arguments_are_pairs() -> None:
+    assert arguments_of(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    assert arguments_of(None) == {}
+
+
+@pytest.mark.parametrize("pairs", [["a"], ["=1"], ["a b=1"], ["a=1", "a=2"]])
+def test_what_is_no_pair_is_a_usage_error(pairs: list[str]) -> None:
+    with pytest.raises(typer.BadParameter):
+        arguments_of(pairs)
+
+
+def user_error() -> errors.UserCodeFailed:
+    return errors.UserCodeFailed(
+        user_traceback="Traceback …\nZeroDivisionError: x", operator="map", row="Row(1)", subtask=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (user_error(), EXIT_FAILED),
+        (errors.WorkerLost("slot 1 was killed"), EXIT_FAILED),
+        (errors.JobCancelled("SIGINT"), EXIT_CANCELLED),
+        (errors.UnknownColumn("a", ["b"]), EXIT_USAGE),
+        (errors.SchemaError("no"), EXIT_USAGE),
+    ],
+)
+def test_each_kind_of_end_has_its_status(error: errors.FlowjobError, status: int) -> None:
+    assert exit_status(error) == status
+    assert exit_with(error, io.StringIO()) == status
+
+
+def test_a_users_error_shows_their_traceback_first() -> None:
+    out = io.StringIO()
+    exit_with(user_error(), out)
+    lines = out.getvalue().splitlines()
+    assert lines[:2] == ["Traceback …", "ZeroDivisionError: x"]
+    assert lines[2:4] == ["in operator: map (subtask 0)", "row: Row(1)"]
+    assert lines[4].startswith("error[USER_CODE]")
+
+
+def test_any_other_error_is_one_message_with_its_code() -> None:
+    out = io.StringIO()
+    exit_with(errors.UnknownColumn("orgin", ["origin"]), out)
+    assert out.getvalue().startswith("error[UNKNOWN_COLUMN]: no column `orgin`.")
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    shown = CliRunner().invoke(app, [])
+    assert {"run", "explain", "setup"} <= set(shown.output.split())
+
+
+def test_the_version_is_that_of_the_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.metadata
+
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: f"9.9-{name}")
+    assert CliRunner().invoke(app, ["--version"]).output == "flowjob 9.9-flowjob\n"
+
+
+def test_a_script_that_is_not_there_ends_with_a_usage_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["flowjob", "explain", "nowhere.py"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == EXIT_USAGE
+    assert "error[PLAN]: there is no file `nowhere.py`" in capsys.readouterr().err
