@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flowjob.errors import StateError
+from flowjob.functions import Context
 from flowjob.state import (
     aggregating_state,
     declared_states,
@@ -108,3 +110,12 @@ class Everything:
 def test_every_use_outside_a_job_is_refused(use: Any) -> None:
     with pytest.raises(StateError, match="of Everything was used outside a running job"):
         use(Everything())
+
+
+def test_the_guide_lists_every_kind_of_state_and_everything_a_context_has(root: Path) -> None:
+    guide = (root / "docs" / "state.md").read_text()
+    for kind in (value_state, list_state, map_state, reducing_state, aggregating_state):
+        assert f"fj.{kind.__name__}(" in guide
+    for name in vars(Context):
+        if not name.startswith("_"):
+            assert f"ctx.{name}" in guide

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowjob.errors import StateError
 from flowjob.runtime.state.backend import StateBackend
 from flowjob.runtime.state.memory import MemoryBackend
+from flowjob.runtime.state.mutation_check import MutationCheckingBackend
 from flowjob.state import list_state, map_state, value_state
 from flowjob.testing.state_conformance import CHECKS, HOUR, HOUR_MICROS, Table, check_state_backend
 
@@ -131,3 +133,26 @@ def test_bound_state_shows_its_content_to_a_debugger() -> None:
         bound.value.value = 5
         assert repr(bound.value) == "<state `value` of Checked: 5>"
     assert repr(table.table.bound["value"]) == "<state `value` of Checked: no key>"
+
+
+def test_the_mutation_check_finds_a_value_changed_in_place() -> None:
+    table = Table(MutationCheckingBackend(), (pa.string(),), names=value_state(list))
+    with table.at("a") as bound:
+        bound.names.value = ["x"]
+        assert bound.names.value == ["x"]
+        bound.names.value = [*bound.names.value, "y"]
+        bound.names.value.append("z")
+        with pytest.raises(StateError, match=r"`names` of Checked, key 'a': .* changed in place"):
+            _ = bound.names.value
+    with table.at("b") as bound:
+        bound.names.value = value = []
+        value.append(1)
+        bound.names.value = value
+        assert bound.names.value == [1]
+        bound.names.clear()
+        assert bound.names.value is None
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_mutation_checking_backend_conforms_too(check: Callable[[StateBackend], None]) -> None:
+    check(MutationCheckingBackend())

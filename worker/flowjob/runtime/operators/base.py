@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from flowjob.core.elements import Watermark
 from flowjob.runtime.batch import Data
 from flowjob.runtime.env import Env
+
+if TYPE_CHECKING:
+    from flowjob.runtime.state.backend import StateBackend
 
 
 class Form(Enum):
@@ -74,6 +78,9 @@ class OperatorContext:
 
     report: Callable[[bytes], Awaitable[None] | None] = field(default=lambda _: None)
     """Sends bytes to whoever watches the job: a preview, the CLI."""
+
+    state_backend: StateBackend | None = None
+    """Where keyed state is kept; None: in memory."""
 
     @property
     def key_groups(self) -> range:

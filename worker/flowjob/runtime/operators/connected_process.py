@@ -40,7 +40,7 @@ class ConnectedProcessOperator(Operator):
         owner = type(spec.function).__qualname__
         keyed, shared = self._states(owner)
         if spec.keys:
-            self._table = MemoryBackend().table(
+            self._table = (context.state_backend or MemoryBackend()).table(
                 TableSpec(owner, tuple(k.type for k in spec.keys), keyed, context.max_parallelism)
             )
         sides = dict(spec.side_types)

@@ -29,7 +29,7 @@ class KeyedProcessOperator(Operator):
 
     def open(self, context: OperatorContext) -> None:
         spec = self._spec
-        self._table = MemoryBackend().table(
+        self._table = (context.state_backend or MemoryBackend()).table(
             TableSpec(
                 type(spec.function).__qualname__,
                 tuple(key.type for key in spec.keys),

@@ -45,7 +45,7 @@ class Reduce(Operator):
         # An object stream may well have None for a row: only MISSING means that there is none yet.
         states = {_STATE: ValueState[Any](object, MISSING, None)}
         types = tuple(key.type for key in self._spec.keys)
-        self._table = MemoryBackend().table(
+        self._table = (context.state_backend or MemoryBackend()).table(
             TableSpec(self._name, types, states, context.max_parallelism)
         )
         self._pacer = Pacer(context.env.clock)

@@ -65,6 +65,10 @@ class MemoryTable:
     def bound(self) -> Mapping[str, Any]:
         return self._bound
 
+    def replace_bound(self, name: str, bound: Any) -> None:
+        """Puts a wrapper in the place of a bound state (mutation_check)."""
+        self._bound[name] = bound
+
     def locate(self, columns: pa.RecordBatch, keys: Sequence[KeyField]) -> list[int]:
         arrays = [columns.column(key.column) for key in keys]
         found = self._index.upsert(encode_keys(arrays, columns.num_rows))
