@@ -69,18 +69,20 @@ _EXACT: dict[Any, frozenset[type]] = {
 
 
 def _packed(code: str, value: ValueType) -> Writer:
-    """Numbers. Each must be what struct calls one: an int (or bool, or numpy's) for ints, a number for floats."""
+    """Numbers, each of which must be what struct calls one: an int (or bool, or numpy's) for ints, a number for floats."""
     arrow, nullable = value.arrow, value.nullable
+    # Native single floats become inf when too large; in standard mode they are refused.
+    order = "=" if code == "f" else ""
 
     def write(values: list[Any]) -> pa.Array:
         n = len(values)
         try:
-            data = struct.pack(f"{n}{code}", *values)
+            data = struct.pack(f"{order}{n}{code}", *values)
         except struct.error:
             present = [v is not None for v in values]
             if not nullable or all(present):
                 raise
-            data = struct.pack(f"{n}{code}", *[0 if v is None else v for v in values])
+            data = struct.pack(f"{order}{n}{code}", *[0 if v is None else v for v in values])
             valid = pa.py_buffer(np.packbits(np.array(present), bitorder="little").tobytes())
             return pa.Array.from_buffers(arrow, n, [valid, pa.py_buffer(data)])
         return pa.Array.from_buffers(arrow, n, [None, pa.py_buffer(data)])
