@@ -90,6 +90,11 @@ ENCODINGS = [
     (pa.array([b"ab", None]), pa.array([b"ab", None], pa.binary(2))),
     (DECIMALS, DECIMALS.cast(pa.decimal128(20, 5))),
     (DECIMALS, DECIMALS.cast(pa.decimal256(50, 9))),
+    *(
+        (DECIMALS, pa.array(DECIMALS.to_pylist(), kind(7, 2)))
+        for kind in (getattr(pa, f"decimal{bits}", None) for bits in (32, 64))
+        if kind is not None
+    ),
     (pa.array([[1, 2], None, []]), pa.array([[1, 2], None, []], pa.large_list(pa.int8()))),
     (pa.array([[1, 2], None]), pa.array([[1, 2], None], pa.list_(pa.int32(), 2))),
     (pa.array([None, None], pa.int64()), pa.nulls(2)),

@@ -251,6 +251,9 @@ _READERS: dict[int, Callable[[pa.Array], Column]] = {
     pa.binary(1).id: _fixed_size_binary,
     pa.dictionary(pa.int32(), pa.string()).id: _dictionary,
     pa.lib.Type_RUN_END_ENCODED: _run_end_encoded,
+    # The narrow decimals came with pyarrow 19.
+    getattr(pa.lib, "Type_DECIMAL32", -1): _nested,
+    getattr(pa.lib, "Type_DECIMAL64", -1): _nested,
     pa.decimal128(1).id: _nested,
     pa.decimal256(1).id: _nested,
     pa.struct([]).id: _nested,
