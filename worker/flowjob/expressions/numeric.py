@@ -158,8 +158,10 @@ def _divide(arguments: list[Datum], operation: Any, type: pa.DataType) -> Datum:
         size = next((len(a) for a in arguments if not isinstance(a, pa.Scalar)), 1)
         nulls = pa.nulls(size, type)
         return nulls[0] if scalars else nulls
-    # What stands in null places must not fail: x / 1.
+    missing = _missing(arguments)
     left, right = (_numpy(a, fill) for a, fill in zip(arguments, (0, 1)))
+    if missing is not None:  # what stands in null places must not fail: divide it by 1
+        right = np.where(missing, right.dtype.type(1), right)
     mode = "raise" if _is.is_integer(type) else "ignore"
     try:
         with np.errstate(all=mode):  # type: ignore[arg-type]
@@ -169,11 +171,16 @@ def _divide(arguments: list[Datum], operation: Any, type: pa.DataType) -> Datum:
         raise pa.ArrowInvalid("divide by zero" if zero else "overflow") from None
     if scalars:
         return pa.scalar(result.item(), type)
-    missing = [a.is_null() for a in arguments if not isinstance(a, pa.Scalar) and a.null_count]
-    if not missing:
-        return pa.array(result, type)
-    mask = missing[0] if len(missing) == 1 else pc.or_(*missing)
-    return pa.array(result, type, mask=mask.to_numpy(zero_copy_only=False))
+    return pa.array(result, type, mask=missing)
+
+
+def _missing(arguments: list[Datum]) -> Any:
+    """bool[n]: where an argument is null; None when none is."""
+    nulls = [a.is_null() for a in arguments if isinstance(a, pa.Array) and a.null_count]
+    if not nulls:
+        return None
+    either = nulls[0] if len(nulls) == 1 else pc.or_(*nulls)
+    return either.to_numpy(zero_copy_only=False)
 
 
 def _numpy(argument: Datum, fill: int) -> Any:

@@ -69,7 +69,7 @@ _EXACT: dict[Any, frozenset[type]] = {
 
 
 def _packed(code: str, value: ValueType) -> Writer:
-    """Numbers, each of which must be what struct calls one: an int (or bool, or numpy's) for ints, a number for floats."""
+    """Numbers: an int (or bool, or one of numpy's) for ints, any number for floats, as struct has it."""
     arrow, nullable = value.arrow, value.nullable
     # Native single floats become inf when too large; in standard mode they are refused.
     order = "=" if code == "f" else ""
