@@ -30,6 +30,7 @@ from flowjob.runtime.real.network import RealNetwork
 
 NUMBERS = StreamType(pa.schema([("n", pa.int64())]))
 SOURCE, TARGET = 0, 1
+DEFAULTS = ExchangeSettings()
 
 
 def env() -> Env:
@@ -106,7 +107,7 @@ class Cluster:
 async def cluster(
     edges: Sequence[Edge],
     placed: Mapping[tuple[int, int], str],
-    settings: ExchangeSettings = ExchangeSettings(),
+    settings: ExchangeSettings = DEFAULTS,
 ) -> AsyncIterator[Cluster]:
     """Connected slots; closed at the end, when nothing may be left of them."""
     names = sorted(set(placed.values()))

@@ -200,7 +200,7 @@ class SlotExchange:
                 await self.env.network.connect(
                     address.host,
                     address.port,
-                    lambda: connection,
+                    lambda made=connection: made,
                     deadline=left,
                 )
                 await connection.welcomed
