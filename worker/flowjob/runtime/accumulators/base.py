@@ -54,6 +54,24 @@ class Accumulator(ABC):
     def result(self, slots: Int64s) -> pa.Array:
         """The aggregate's value for each of `slots`."""
 
+    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+        """As `update`, and for each row the value of its slot as of that row.
+
+        In turns in which no slot comes twice; accumulators with a kernel for it do better."""
+        rank = occurrences(slots)
+        order, parts = [], []
+        for turn in range(int(rank.max(initial=-1)) + 1):
+            rows = np.flatnonzero(rank == turn)
+            at = pa.array(rows)
+            self.update(slots[rows], [column.take(at) for column in columns])
+            order.append(rows)
+            parts.append(self.result(slots[rows]))
+        back = np.empty(len(slots), np.int64)
+        back[np.concatenate([np.empty(0, np.int64), *order])] = np.arange(len(slots))
+        if not parts:
+            return self.result(slots)
+        return pa.concat_arrays(parts).take(pa.array(back))
+
     @abstractmethod
     def reset(self, slots: Int64s) -> None:
         """`slots` are empty again."""
@@ -62,6 +80,18 @@ class Accumulator(ABC):
     @abstractmethod
     def nbytes(self) -> int:
         """Memory held, for the state budget."""
+
+
+def occurrences(groups: Int64s) -> Int64s:
+    """For each row, how many earlier rows are of the same group."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    n = len(groups)
+    starts = np.concatenate(([True], ordered[1:] != ordered[:-1])) if n else np.empty(0, np.bool_)
+    first = np.maximum.accumulate(np.where(starts, np.arange(n), 0))
+    ranks = np.empty(n, np.int64)
+    ranks[order] = np.arange(n) - first
+    return ranks
 
 
 def grown(array: npt.NDArray[Any], n_slots: int, fill: Any) -> npt.NDArray[Any]:

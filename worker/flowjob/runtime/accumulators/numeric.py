@@ -13,7 +13,14 @@ import pyarrow as pa
 
 from flowjob.errors import JobFailed
 from flowjob.runtime.accumulators import scatter
-from flowjob.runtime.accumulators.base import Accumulator, grown, masked, valid_rows
+from flowjob.runtime.accumulators.base import (
+    Accumulator,
+    Bools,
+    grown,
+    masked,
+    valid_rows,
+    validity,
+)
 from flowjob.runtime.accumulators.order import from_order_keys, order_keys
 from flowjob.runtime.batch import Int64s
 
@@ -36,6 +43,9 @@ class Counting(Accumulator):
         if columns:
             slots, _ = valid_rows(slots, columns)
         scatter.count(self.counts, slots)
+
+    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+        return pa.array(scatter.running_count(self.counts, slots, valid_mask(columns)))
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         return [pa.array(self.counts[slots])]
@@ -73,6 +83,14 @@ class _Summing(Accumulator):
         self._add(slots, self._values(values))
         scatter.count(self.counts, slots)
 
+    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+        valid = valid_mask(columns)
+        values = self._values(filled(columns[0]))
+        sums = scatter.running_sum(self.sums, slots, values, valid)
+        if sums is None:
+            raise _overflow()
+        return self._shown(sums, scatter.running_count(self.counts, slots, valid))
+
     def partials(self, slots: Int64s) -> list[pa.Array]:
         return [pa.array(self.sums[slots]), pa.array(self.counts[slots])]
 
@@ -81,7 +99,7 @@ class _Summing(Accumulator):
         scatter.add_ints(self.counts, slots, int64s(partials[1]))
 
     def result(self, slots: Int64s) -> pa.Array:
-        return masked(self.sums[slots], self.counts[slots] == 0, self.type)
+        return self._shown(self.sums[slots], self.counts[slots])
 
     def reset(self, slots: Int64s) -> None:
         self.sums[slots] = 0
@@ -97,6 +115,10 @@ class _Summing(Accumulator):
     def _add(self, slots: Int64s, values: npt.NDArray[Any]) -> None:
         raise NotImplementedError
 
+    def _shown(self, sums: npt.NDArray[Any], counts: Int64s) -> pa.Array:
+        """The result of each sum and count."""
+        return masked(sums, counts == 0, self.type)
+
 
 class IntegerSum(_Summing):
     """sum of integers or durations, in int64; an overflow is an error, not a wrong number."""
@@ -110,10 +132,7 @@ class IntegerSum(_Summing):
 
     def _add(self, slots: Int64s, values: npt.NDArray[Any]) -> None:
         if not scatter.add_ints(self.sums, slots, values):
-            raise JobFailed(
-                "a sum of integers left the range of int64; sum floats or decimals instead, "
-                "as in sum(fj.col('x').cast(float))"
-            )
+            raise _overflow()
 
 
 class FloatSum(_Summing):
@@ -132,17 +151,15 @@ class FloatSum(_Summing):
 class FloatMean(FloatSum):
     """mean of integers or floats, in float64."""
 
-    def result(self, slots: Int64s) -> pa.Array:
-        counts = self.counts[slots]
-        return masked(self.sums[slots] / np.maximum(counts, 1), counts == 0, self.type)
+    def _shown(self, sums: npt.NDArray[Any], counts: Int64s) -> pa.Array:
+        return masked(sums / np.maximum(counts, 1), counts == 0, self.type)
 
 
 class DurationMean(IntegerSum):
     """mean of durations, rounded down to their unit."""
 
-    def result(self, slots: Int64s) -> pa.Array:
-        counts = self.counts[slots]
-        return masked(self.sums[slots] // np.maximum(counts, 1), counts == 0, self.type)
+    def _shown(self, sums: npt.NDArray[Any], counts: Int64s) -> pa.Array:
+        return masked(sums // np.maximum(counts, 1), counts == 0, self.type)
 
 
 class _FixedExtreme(Accumulator):
@@ -165,6 +182,17 @@ class _FixedExtreme(Accumulator):
     def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
         slots, (values,) = valid_rows(slots, columns)
         self._improve(slots, order_keys(values))
+
+    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+        valid = valid_mask(columns)
+        keys = self._running(slots, order_keys(filled(columns[0])), valid)
+        if len(valid) == 0:
+            self.seen[slots] = True
+            return from_order_keys(keys, np.zeros(len(slots), np.bool_), self.type)
+        counts = self.seen.astype(np.int64)
+        after = scatter.running_count(counts, slots, valid)
+        self.seen = counts > 0
+        return from_order_keys(keys, after == 0, self.type)
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         return [pa.array(self.best[slots]), pa.array(self.seen[slots])]
@@ -189,6 +217,9 @@ class _FixedExtreme(Accumulator):
     def _improve(self, slots: Int64s, keys: Int64s) -> None:
         raise NotImplementedError
 
+    def _running(self, slots: Int64s, keys: Int64s, valid: Bools) -> Int64s:
+        raise NotImplementedError
+
 
 class FixedMin(_FixedExtreme):
     identity = GREATEST
@@ -196,12 +227,18 @@ class FixedMin(_FixedExtreme):
     def _improve(self, slots: Int64s, keys: Int64s) -> None:
         scatter.lower(self.best, self.seen, slots, keys)
 
+    def _running(self, slots: Int64s, keys: Int64s, valid: Bools) -> Int64s:
+        return scatter.running_lower(self.best, slots, keys, valid)
+
 
 class FixedMax(_FixedExtreme):
     identity = LEAST
 
     def _improve(self, slots: Int64s, keys: Int64s) -> None:
         scatter.raise_(self.best, self.seen, slots, keys)
+
+    def _running(self, slots: Int64s, keys: Int64s, valid: Bools) -> Int64s:
+        return scatter.running_raise(self.best, slots, keys, valid)
 
 
 def int64s(column: pa.Array) -> Int64s:
@@ -216,3 +253,26 @@ def float64s(column: pa.Array) -> npt.NDArray[np.float64]:
     array = column if column.type == pa.float64() else column.cast(pa.float64(), safe=False)
     found: npt.NDArray[np.float64] = array.to_numpy(zero_copy_only=False)
     return found
+
+
+def valid_mask(columns: Sequence[pa.Array]) -> Bools:
+    """True where no column is null; empty when none ever is."""
+    if all(column.null_count == 0 for column in columns):
+        return np.empty(0, np.bool_)
+    return validity(columns)
+
+
+def filled(column: pa.Array) -> pa.Array:
+    """The column with some value in place of nulls."""
+    if column.null_count == 0:
+        return column
+    valid = column.drop_null()
+    some = valid[0] if len(valid) else pa.scalar(0, pa.int64()).cast(column.type, safe=False)
+    return column.fill_null(some)
+
+
+def _overflow() -> JobFailed:
+    return JobFailed(
+        "a sum of integers left the range of int64; sum floats or decimals instead, "
+        "as in sum(fj.col('x').cast(float))"
+    )

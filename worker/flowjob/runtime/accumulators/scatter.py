@@ -4,10 +4,12 @@ The one place that names the kernels, so that accumulators read as what they com
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from flowjob.kernels import accumulate
+from flowjob.kernels import accumulate, running
 from flowjob.kernels.accumulate import SumOverflow
 from flowjob.runtime.accumulators.base import Bools
 from flowjob.runtime.batch import Int64s
@@ -43,6 +45,32 @@ def raise_(best: Int64s, seen: Bools, slots: Int64s, keys: Int64s) -> None:
     """The greater of what is there and the row's key."""
     accumulate.maximum(slots, keys, best)
     seen[slots] = True
+
+
+def running_count(counts: Int64s, slots: Int64s, valid: Bools) -> Int64s:
+    """As `count` of valid rows (all, if `valid` is empty), and the count after each row."""
+    return running.running_count(slots, counts, valid)
+
+
+def running_sum(
+    sums: npt.NDArray[Any], slots: Int64s, values: npt.NDArray[Any], valid: Bools
+) -> npt.NDArray[Any] | None:
+    """Adds, and the sum after each row; None when a sum would leave int64."""
+    try:
+        after: npt.NDArray[Any] = running.running_add(slots, values, sums, valid)
+    except SumOverflow:
+        return None
+    return after
+
+
+def running_lower(best: Int64s, slots: Int64s, keys: Int64s, valid: Bools) -> Int64s:
+    after: Int64s = running.running_minimum(slots, keys, best, valid)
+    return after
+
+
+def running_raise(best: Int64s, slots: Int64s, keys: Int64s, valid: Bools) -> Int64s:
+    after: Int64s = running.running_maximum(slots, keys, best, valid)
+    return after
 
 
 def latest(times: Int64s, slots: Int64s, values: Int64s) -> None:

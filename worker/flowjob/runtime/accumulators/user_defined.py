@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from flowjob.aggregates import Aggregate
 from flowjob.errors import JobFailed
-from flowjob.runtime.accumulators.base import Accumulator, valid_rows
+from flowjob.runtime.accumulators.base import Accumulator, valid_rows, validity
 from flowjob.runtime.batch import Int64s
 
 
@@ -62,7 +62,22 @@ class UserDefined(Accumulator):
     def result(self, slots: Int64s) -> pa.Array:
         held = [self.values[slot] for slot in slots.tolist()]
         give = self.aggregate.result
-        results = [None if acc is _NOTHING else give(acc) for acc in held]
+        return self._column([None if acc is _NOTHING else give(acc) for acc in held])
+
+    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+        skip = self.aggregate.skip_nulls
+        values, aggregate = self.values, self.aggregate
+        results = []
+        valid = validity(columns).tolist() if skip else [True] * len(slots)
+        for slot, value, counts in zip(slots.tolist(), _python(columns), valid):
+            acc = values[slot]
+            if counts:
+                acc = aggregate.add(aggregate.create() if acc is _NOTHING else acc, value)
+                values[slot] = acc
+            results.append(None if acc is _NOTHING else aggregate.result(acc))
+        return self._column(results)
+
+    def _column(self, results: list[Any]) -> pa.Array:
         try:
             return pa.array(results, self.type)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.keys import encode_keys
 from flowjob.plan.partials import PANE_COLUMN
+from flowjob.runtime.accumulators.base import occurrences
 from flowjob.runtime.batch import Batch, Data, Int64s
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.pane_grid import PaneGrid
@@ -22,7 +23,6 @@ from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, k
 from flowjob.runtime.operators.window_contents import (
     Contents,
     Inputs,
-    occurrences,
     take_columns,
     take_inputs,
 )

@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from flowjob.runtime.accumulators.base import occurrences
 from flowjob.runtime.batch import Batch, Data, Int64s
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.session_table import SessionTable
 from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, key_types
-from flowjob.runtime.operators.window_contents import Contents, Inputs, occurrences, take_inputs
+from flowjob.runtime.operators.window_contents import Contents, Inputs, take_inputs
 from flowjob.runtime.operators.window_results import Firing
 
 _NEVER = 2**63 - 1

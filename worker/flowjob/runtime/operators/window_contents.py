@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from flowjob.aggregates import plain
@@ -99,6 +98,10 @@ class Contents:
             accumulator.merge_within(targets, sources)
             accumulator.reset(sources)
 
+    def running(self, slots: Int64s, inputs: Inputs) -> list[pa.Array]:
+        """Rows join their slots; the results of each row's slot as of that row."""
+        return [a.running(slots, columns) for a, columns in zip(self.accumulators, inputs)]
+
     def partials(self, slots: Int64s) -> list[pa.Array]:
         """The partial columns of all accumulators, in order."""
         return [column for each in self.accumulators for column in each.partials(slots)]
@@ -130,15 +133,3 @@ def take_columns(columns: Sequence[pa.Array], rows: Int64s) -> list[pa.Array]:
 def decoded(column: pa.Array) -> pa.Array:
     """The column without dictionary encoding."""
     return column.cast(plain(column.type)) if pa.types.is_dictionary(column.type) else column
-
-
-def occurrences(groups: Int64s) -> Int64s:
-    """For each row, how many earlier rows are of the same group."""
-    order = np.argsort(groups, kind="stable")
-    ordered = groups[order]
-    n = len(groups)
-    starts = np.concatenate(([True], ordered[1:] != ordered[:-1])) if n else np.empty(0, np.bool_)
-    first = np.maximum.accumulate(np.where(starts, np.arange(n), 0))
-    ranks = np.empty(n, np.int64)
-    ranks[order] = np.arange(n) - first
-    return ranks

@@ -1,0 +1,84 @@
+"""Aggregates per key since the beginning: one output row per input row, or a changelog of the keys'
+values.
+
+The changelog shows, per batch, only what each key ends at: intermediate updates within a batch are
+left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from flowjob.plan.specs import RunningAggregateSpec
+from flowjob.runtime.accumulators import scatter
+from flowjob.runtime.batch import Batch, Data, Int64s, Kind
+from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext
+from flowjob.runtime.operators.key_store import KeyStore
+from flowjob.runtime.operators.window_base import key_types
+from flowjob.runtime.operators.window_contents import Contents, Inputs, decoded
+
+
+class RunningAggregate(Operator):
+    """`contents` by key slot; keys are never forgotten."""
+
+    def __init__(self, spec: RunningAggregateSpec) -> None:
+        assert spec.input.schema is not None
+        assert spec.output.schema is not None
+        self.spec = spec
+        self.schema = spec.output.schema
+        self._fields = [self.schema.field(key.name) for key in spec.keys]
+        self._fields += [self.schema.field(call.name) for call in spec.calls]
+
+    def open(self, context: OperatorContext) -> None:
+        assert self.spec.input.schema is not None
+        self.keys = KeyStore(key_types(self.spec.keys))
+        self.contents = Contents.of_calls(self.spec.calls, self.spec.input.schema)
+        self._arrived = 0
+
+    def process(self, data: Data, port: int) -> Emitted:
+        assert isinstance(data, Batch)
+        if len(data) == 0:
+            return
+        keys = [decoded(data.columns.column(key.column)) for key in self.spec.keys]
+        slots, new = self.keys.upsert(keys, len(data))
+        self.contents.grow(self.keys.limit)
+        arrivals = np.arange(self._arrived, self._arrived + len(data))
+        self._arrived += len(data)
+        inputs = self.contents.read(data.columns, arrivals)
+        if self.spec.changelog:
+            yield self._changes(data, slots, new, inputs)
+        else:
+            results = self.contents.running(slots, inputs)
+            yield Batch(self._columns([*keys, *results]), data.timestamps)
+
+    def _changes(self, data: Batch, slots: Int64s, new: Int64s, inputs: Inputs) -> Batch:
+        """Per key of the batch, in the order of their last rows: -U of the old value, +U of the
+        new; +I if new."""
+        last = scatter.last_rows(slots)
+        touched = slots[last]
+        before = self.contents.results(touched)
+        self.contents.update(slots, inputs)
+        after = self.contents.results(touched)
+        n = len(touched)
+        fresh = np.isin(touched, new)
+        kinds = np.empty(2 * n, np.int8)
+        kinds[0::2] = Kind.UPDATE_BEFORE
+        kinds[1::2] = np.where(fresh, Kind.INSERT, Kind.UPDATE_AFTER)
+        kept = np.ones(2 * n, np.bool_)
+        kept[0::2] = ~fresh
+        # Old values are rows 0 … n-1 of the two put together, new ones n … 2n-1.
+        rows = np.arange(2 * n).reshape(2, n).T.ravel()[kept]
+        at = pa.array(rows)
+        results = [pa.concat_arrays([old, now]).take(at) for old, now in zip(before, after)]
+        keys = [key.take(pa.array(rows % n)) for key in self.keys.take(touched)]
+        times = None if data.timestamps is None else data.timestamps[last][rows % n]
+        return Batch(self._columns([*keys, *results]), times, kinds[kept])
+
+    def _columns(self, arrays: list[pa.Array]) -> pa.RecordBatch:
+        found = {
+            field.name: array if array.type == field.type else array.cast(field.type)
+            for field, array in zip(self._fields, arrays)
+        }
+        return pa.RecordBatch.from_arrays(
+            [found[name] for name in self.schema.names], schema=self.schema
+        )
