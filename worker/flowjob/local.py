@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,9 +10,18 @@ if TYPE_CHECKING:
 
 
 def run(job: Job, *, parallelism: int = 1, **options: Any) -> Any:
-    """Runs `job` to its end in worker processes of this machine.
+    """Runs `job` to its end in worker processes of this machine, and prints what they print.
 
     options are those of runtime.minicluster.run_local. Raises JobFailed and its kin."""
     from flowjob.runtime.minicluster import run_local
 
+    if "listeners" not in options:
+        options.setdefault("on_output", show_output)
     return run_local(job, parallelism=parallelism, **options)
+
+
+def show_output(slot: int, stream: str, lines: list[str]) -> None:  # noqa: ARG001 - a listener gets it
+    """Prints lines of a worker where this process prints."""
+    to = sys.stderr if stream == "stderr" else sys.stdout
+    to.write("".join(f"{line}\n" for line in lines))
+    to.flush()

@@ -58,7 +58,7 @@ def preview(stream: Stream[Any], limit: int, *, parallelism: int) -> Preview:
     shown = AnyStream[Any](job._builder, stream._input)
     job.write(shown, collect(limit, title="preview"))
     messages: list[bytes] = []
-    run(job, parallelism=parallelism, on_report=lambda sink, data: messages.append(data))
+    run(job, parallelism=parallelism, on_report=lambda _, data: messages.append(data))
     batches = [decode_report(m).columns for m in messages]
     schema = stream.type.schema if stream.type.schema is not None else _object_schema()
     table = pa.Table.from_batches(batches, schema=batches[0].schema if batches else schema)

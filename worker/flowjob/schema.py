@@ -102,7 +102,7 @@ def _read_columns(cls: type[Schema]) -> tuple[Column, ...]:
     setattr(cls, "__flowjob_reading__", True)  # noqa: B010
     try:
         # Not msgspec.structs.fields: it evaluates annotations without the scope of the class.
-        annotations = _annotations(cls)
+        annotations = resolved_annotations(cls)
         names = zip(cls.__struct_fields__, cls.__struct_encode_fields__)
         found = tuple(_read_column(cls, a, name, annotations[a]) for a, name in names)
     finally:
@@ -130,7 +130,7 @@ def _text(annotation: Any) -> str:
     return annotation.__name__ if type(annotation) is type else str(annotation)
 
 
-def _annotations(cls: type[Schema]) -> dict[str, Any]:
+def resolved_annotations(cls: type[Schema]) -> dict[str, Any]:
     """Resolved annotations of all fields, those of base classes included."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):

@@ -160,9 +160,7 @@ def row_type(returns: Any) -> StreamType:
 
 def return_annotation(function: Callable[..., Any]) -> Any:
     """The return annotation of a function, resolved; None when there is none."""
-    target = (
-        function if inspect.isroutine(function) else getattr(type(function), "__call__", function)
-    )
+    target: Any = function if inspect.isroutine(function) else type(function).__call__
     try:
         return typing.get_type_hints(target).get("return")
     except (NameError, TypeError):

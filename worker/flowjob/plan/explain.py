@@ -97,7 +97,7 @@ def partitioning_text(partitioning: Partitioning) -> str:
         case Exchange.CUSTOM:
             return f"custom({partitioning.column or 'row'})"
         case exchange:
-            return exchange.value
+            return str(exchange.value)
 
 
 def _tag(tag: str | None) -> str:

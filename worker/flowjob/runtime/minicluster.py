@@ -172,11 +172,9 @@ def job_request(
 
 def pickled(job: Job) -> PickledSource:
     """A job as it is in this process, for the ones that were not made from a script or module."""
-    import cloudpickle
+    from flowjob.pickling import dumps
 
-    return PickledSource(
-        data=cloudpickle.dumps(job), sys_path=client_path(), directory=str(Path.cwd())
-    )
+    return PickledSource(data=dumps(job), sys_path=client_path(), directory=str(Path.cwd()))
 
 
 def from_script(

@@ -13,11 +13,12 @@ from flowjob.connectors.base import Split
 from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.runtime.exchange import ExchangeSettings, Identity, SlotAddress, SlotExchange
 from flowjob.runtime.slot import SlotContext
-from flowjob.runtime.task_set import RunOptions, TaskKey, TaskSet
+from flowjob.runtime.task_set import DEFAULT_BATCH_ROWS, RunOptions, TaskKey, TaskSet
 
 
 class SlotTasks:
-    """The TaskRunner of real slots. `job.run` may give `exchange` (fields of ExchangeSettings)."""
+    """The TaskRunner of real slots. `job.run` may give `batch_rows` (of sources and operators) and `exchange` (fields
+    of ExchangeSettings)."""
 
     def __init__(self, context: SlotContext) -> None:
         self._context = context
@@ -37,7 +38,8 @@ class SlotTasks:
             slot=f"slot {context.slot}",
         )
         self._exchange = SlotExchange(context.env, settings, identity)
-        options = RunOptions(run_id=context.job.run_id, batch_rows=settings.batch_rows)
+        batch_rows = context.job.run.get("batch_rows", DEFAULT_BATCH_ROWS)
+        options = RunOptions(run_id=context.job.run_id, batch_rows=batch_rows)
         self._tasks = TaskSet(context.env, context.graph, self._exchange, self, options)
         return Address(*await self._exchange.listen(context.host))
 

@@ -49,7 +49,7 @@ class Driver:
                 now = self._slice_began = self.clock.monotonic()
                 self.metrics.backpressured += now - began
             else:
-                await signal  # type: ignore[misc]
+                await signal
 
     async def breathe(self) -> None:
         """Lets the slot's other work run when this task has had its slice."""

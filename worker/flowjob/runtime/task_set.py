@@ -36,12 +36,16 @@ class Upstairs(Protocol):
     def sink_report(self, task: TaskKey, sink: str, data: bytes) -> Awaitable[None] | None: ...
 
 
+DEFAULT_BATCH_ROWS = 16_384
+"""The most rows that sources and operators should put into a batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What holds for all tasks of a run."""
 
     run_id: str = "run"
-    batch_rows: int = 16_384
+    batch_rows: int = DEFAULT_BATCH_ROWS
 
 
 class _Running:

@@ -108,7 +108,8 @@ def _batched(steps: Sequence[Step], table: pa.Table, batch_rows: int) -> list[An
 
 def _collect(job: Job, output: Stream[Any], number: int, results: Results) -> None:
     """Collects an output and all side outputs of the operator it comes from."""
-    tags = {None: output, **{t: output.side(t) for t in output._node.sides}}
+    tags: dict[str | None, Stream[Any]] = {None: output}
+    tags.update((tag, output.side(tag)) for tag in output._node.sides)
     for tag, stream in tags.items():
         name = f"{number}:{tag or ''}"
         job.write(stream, collect(title=name))
