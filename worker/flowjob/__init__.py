@@ -4,7 +4,9 @@
 
 Everything a job is written with is here; the rest of the package is how it runs."""
 
-from flowjob import files, sinks, testing, triggers
+from typing import Any
+
+from flowjob import files, sinks, triggers
 from flowjob.aggregates import (
     Aggregate,
     collect,
@@ -68,6 +70,16 @@ from flowjob.windows import (
     sliding,
     tumbling,
 )
+
+
+def __getattr__(name: str) -> Any:
+    """`fj.testing` on first use: it is the only part that needs the runtime."""
+    if name == "testing":
+        from importlib import import_module
+
+        return import_module("flowjob.testing")
+    raise AttributeError(f"module 'flowjob' has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 

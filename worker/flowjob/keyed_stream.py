@@ -20,7 +20,6 @@ from flowjob.plan.logical import Input
 from flowjob.plan.specs import (
     KeyByFunctionSpec,
     KeyedProcessSpec,
-    ProjectSpec,
     ReduceSpec,
     RunningAggregateSpec,
 )
@@ -69,7 +68,8 @@ class KeyedStream(Generic[T]):
         """Aggregates per key since the beginning: one row for each input row, with the values as of that row.
         `.changelog()` after it gives updates instead."""
         self._stream._append_only("a running aggregate")
-        stream, calls = aggregate_inputs(self._stream, aggregates)
+        source, calls = aggregate_inputs(self._stream._builder, self._stream._input, aggregates)
+        stream = Stream[Any](self._stream._builder, source)
         output = aggregate_type(stream._node.type_of(stream._input.tag), self.fields, calls, ())
         spec = RunningAggregateSpec(
             input=stream._node.type_of(stream._input.tag),
@@ -168,7 +168,9 @@ def _key_by_columns(
             hidden.append((fields[-1].column, expression))
         _check_key_type(name, key.type)
     if hidden:
-        stream = add_hidden(stream, hidden, "key")
+        stream = Stream(
+            stream._builder, building.add_hidden(stream._builder, stream._input, hidden, "key")
+        )
     return KeyedStream(stream, tuple(fields))
 
 
@@ -197,18 +199,6 @@ def _key_by_function(
     name = building.operator_name("key", function)
     node = stream._builder.add(spec, (stream._input,), name, follows=True)
     return KeyedStream(Stream(stream._builder, Input(node.id)), fields)
-
-
-def add_hidden(stream: Stream[Any], hidden: list[tuple[str, Expr]], name: str) -> Stream[Any]:
-    """The stream with evaluated hidden columns added behind its own, earlier hidden ones included."""
-    full = stream._node.type_of(stream._input.tag)
-    schema = building.require_columns(full, name)
-    outputs: list[tuple[str, Expr]] = [(n, col(n)) for n in schema.names]
-    outputs += hidden
-    output = building.project_type(full, outputs, name)
-    spec = ProjectSpec(input=full, output=output, outputs=tuple(outputs))
-    node = stream._builder.add(spec, (stream._input,), name, follows=True)
-    return Stream(stream._builder, Input(node.id))
 
 
 def _check_key_type(name: str, type: pa.DataType) -> None:

@@ -44,7 +44,8 @@ class WindowedStream(Generic[T]):
 
     def agg(self, **aggregates: Any) -> Stream[Any]:
         """Aggregates per window: columns are the key's names, window_start, window_end, then these."""
-        stream, calls = aggregate_inputs(self._stream, aggregates)
+        source, calls = aggregate_inputs(self._stream._builder, self._stream._input, aggregates)
+        stream = Stream[Any](self._stream._builder, source)
         full = stream._node.type_of(stream._input.tag)
         bounds = tuple(window_fields())
         spec = WindowAggregateSpec(

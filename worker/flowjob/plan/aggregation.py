@@ -18,19 +18,20 @@ from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
     from flowjob.expressions import Expr
-    from flowjob.stream import Stream
+    from flowjob.plan.building import GraphBuilder
+    from flowjob.plan.logical import Input
 
 
 def aggregate_inputs(
-    stream: Stream[Any], aggregates: Mapping[str, Any]
-) -> tuple[Stream[Any], tuple[AggregateCall, ...]]:
-    """The stream with every aggregate's inputs as columns, and the calls that read them."""
+    builder: GraphBuilder, source: Input, aggregates: Mapping[str, Any]
+) -> tuple[Input, tuple[AggregateCall, ...]]:
+    """The output `source` with every aggregate's inputs as columns, and the calls that read them."""
     from flowjob.aggregates import Aggregation
-    from flowjob.keyed_stream import add_hidden
 
+    type = building.visible(builder.graph[source.node].type_of(source.tag))
     if not aggregates:
         raise PlanError('agg() needs at least one aggregate: `total=fj.sum("x")`', where=caller())
-    schema = building.require_columns(stream.type, "agg()")
+    schema = building.require_columns(type, "agg()")
     hidden: list[tuple[str, Expr]] = []
     calls = []
     for name, aggregate in aggregates.items():
@@ -45,7 +46,7 @@ def aggregate_inputs(
         columns = []
         for given in aggregate.inputs:
             if isinstance(given, str):
-                building.check_column(stream.type, given, f"`{name}`")
+                building.check_column(type, given, f"`{name}`")
                 columns.append(given)
             else:
                 given.bind(schema, where=caller())
@@ -56,8 +57,8 @@ def aggregate_inputs(
                 columns.append(plain)
         calls.append(AggregateCall(name, aggregate, tuple(columns)))
     if hidden:
-        stream = add_hidden(stream, hidden, "aggregate inputs")
-    return stream, tuple(calls)
+        source = building.add_hidden(builder, source, hidden, "aggregate inputs")
+    return source, tuple(calls)
 
 
 def aggregate_type(

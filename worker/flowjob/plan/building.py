@@ -16,7 +16,7 @@ import pyarrow as pa
 from flowjob.errors import PlanError, TypeMismatch, UnknownColumn
 from flowjob.expressions import Expr, col
 from flowjob.plan.logical import NO_SIDES, Input, LogicalGraph, LogicalNode
-from flowjob.plan.specs import OperatorSpec
+from flowjob.plan.specs import OperatorSpec, ProjectSpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECTS, Mode, StreamType
 from flowjob.plan.where import caller
 from flowjob.schema import Schema, stream_type
@@ -145,6 +145,18 @@ def project_type(type: StreamType, outputs: Iterable[tuple[str, Expr]], what: st
     given = pa.schema(fields)
     same = visible(StreamType(given)).schema == visible(type).schema
     return StreamType(given, type.row_class if same else None)
+
+
+def add_hidden(
+    builder: GraphBuilder, source: Input, hidden: list[tuple[str, Expr]], name: str
+) -> Input:
+    """The output `source` with evaluated hidden columns behind its own, earlier hidden ones included."""
+    full = builder.graph[source.node].type_of(source.tag)
+    schema = require_columns(full, name)
+    outputs: list[tuple[str, Expr]] = [(n, col(n)) for n in schema.names]
+    outputs += hidden
+    spec = ProjectSpec(input=full, output=project_type(full, outputs, name), outputs=tuple(outputs))
+    return Input(builder.add(spec, (source,), name, follows=True).id)
 
 
 def row_type(returns: Any) -> StreamType:
