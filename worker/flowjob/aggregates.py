@@ -24,7 +24,7 @@ Acc = TypeVar("Acc")
 Out = TypeVar("Out")
 
 MEAN_SCALE = 6
-"""The mean of decimals has at least so many digits after the point."""
+"""The mean of decimals has at least so many digits after the point, where 38 digits leave room."""
 
 
 class Aggregation(ABC):
@@ -99,7 +99,7 @@ class Mean(Aggregation):
         if pa.types.is_integer(got) or pa.types.is_floating(got):
             return pa.float64()
         if pa.types.is_decimal(got):
-            return pa.decimal128(38, got.scale if got.scale > MEAN_SCALE else MEAN_SCALE)
+            return pa.decimal128(38, _mean_scale(got))
         if pa.types.is_duration(got):
             return got
         raise self._refuse(got, _NUMBERS)
@@ -304,8 +304,13 @@ _ORDERED = "a type with an order (numbers, decimals, bool, strings, bytes, dates
 
 
 def plain(got: pa.DataType) -> pa.DataType:
-    """The type a result has: the input's, without dictionary encoding."""
-    return got.value_type if pa.types.is_dictionary(got) else got
+    """The type a result has: the input's, without dictionary encoding; strings rather than views of
+    them."""
+    if pa.types.is_dictionary(got):
+        got = got.value_type
+    if pa.types.is_string_view(got):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(got) else got
 
 
 def has_order(got: pa.DataType) -> bool:
@@ -337,6 +342,12 @@ def is_bytes_like(got: pa.DataType) -> bool:
         or pa.types.is_string_view(got)
         or pa.types.is_binary_view(got)
     )
+
+
+def _mean_scale(got: pa.DataType) -> int:
+    room: int = 38 - (got.precision - got.scale)
+    wanted = MEAN_SCALE if room > MEAN_SCALE else room
+    return wanted if wanted > got.scale else int(got.scale)
 
 
 def _out_argument(cls: type[Any]) -> Any:

@@ -92,7 +92,7 @@ def values_of(row: dict[str, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("keys", KEY_TYPES)
 @settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_each_row_gives_the_aggregates_as_of_that_row(keys: str, data: Any) -> None:
@@ -111,7 +111,7 @@ def test_each_row_gives_the_aggregates_as_of_that_row(keys: str, data: Any) -> N
         assert harness.timestamps == list(range(len(rows)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     rows=st.lists(st.tuples(st.sampled_from(["a", None]), st.one_of(st.none(), st.integers(0, 9)))),
     size=st.sampled_from([1, 3, 100]),

@@ -131,5 +131,6 @@ def take_columns(columns: Sequence[pa.Array], rows: Int64s) -> list[pa.Array]:
 
 
 def decoded(column: pa.Array) -> pa.Array:
-    """The column without dictionary encoding."""
-    return column.cast(plain(column.type)) if pa.types.is_dictionary(column.type) else column
+    """The column without dictionary encoding or views, which cannot be gathered."""
+    type = plain(column.type)
+    return column if type == column.type else column.cast(type)
