@@ -1,3 +1,4 @@
+# ruff: noqa: T201, ASYNC251
 """A program that needs no engine: a planner and a task runner for tests of processes and the control plane.
 
 Slots import this module like a user's; what they should do is said in the FakeJob."""

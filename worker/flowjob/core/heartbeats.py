@@ -1,8 +1,7 @@
 """Decides from silence alone that a peer is lost. Pure: the caller brings the time.
 
-Silence only counts while the observer itself was awake: after it was stopped (Ctrl-Z, a sleeping
-laptop, a starved machine) every peer gets its time again, instead of all being declared lost on
-waking."""
+Silence only counts while the observer itself was awake: one that was stopped (Ctrl-Z, a sleeping laptop, a starved
+machine) would otherwise declare every peer lost on waking."""
 
 from __future__ import annotations
 

@@ -1,18 +1,8 @@
 """A job's life as a pure state machine: `handle(event) -> [Instruction]`.
 
-It decides what starts when, what a failure's root cause is, and that everything is stopped before
-the job ends with exactly one outcome. The shell that carries instructions out is
-runtime/jobmanager/. It must not know clocks (deadlines are instructions, their passing is an
-event), connections or messages.
-
-    WAITING ──enough slots──▶ STARTING ──all ready──▶ DEPLOYING ──all deployed──▶ RUNNING
-       └───────────┴── any failure, cancel, deadline ──┴───────── or all finished ────┘
-                                        ▼
-                                    STOPPING ──all slots gone──▶ ENDED
-
-A lost connection between slots is a symptom: its reason (a killed process, a user error on the
-other side) may arrive a moment later. It is held back for `Timeouts.root_cause` and only told when
-nothing better shows up."""
+It decides what starts when, what a failure's root cause is, and that everything is stopped before the job ends with
+exactly one outcome. The shell that carries instructions out is runtime/jobmanager/. It must not know clocks (deadlines
+are instructions, their passing is an event), connections or messages."""
 
 from __future__ import annotations
 
@@ -93,7 +83,15 @@ _OVER = (JobState.STOPPING, JobState.ENDED)
 
 
 class JobMachine:
-    """One job, one attempt. Call `start` once, then `handle` for everything that happens."""
+    """One job, one attempt. Call `start` once, then `handle` for everything that happens.
+
+    WAITING ──enough slots──▶ STARTING ──all ready──▶ DEPLOYING ──all deployed──▶ RUNNING
+       └───────────┴── any failure, cancel, deadline ──┴───────── or all finished ────┘
+                                        ▼
+                                    STOPPING ──all slots gone──▶ ENDED
+
+    A lost connection between slots is a symptom: its reason (a killed process, a user error on the other side) may
+    arrive a moment later. It is held back for `Timeouts.root_cause` and only told when nothing better shows up."""
 
     def __init__(self, shape: JobShape, timeouts: Timeouts | None = None, attempt: int = 1) -> None:
         self.shape = shape

@@ -127,7 +127,7 @@ class JobManager:
             await cluster.start(Endpoint(f"ws://{host}:{port}", token), self._process_exited)
             await self._finished.wait()
         finally:
-            self._sessions.broadcast(messages.Shutdown(reason="the job has ended"))
+            self._sessions.end("the job has ended")
             await self._splits.close()
             await cluster.stop()
             await cancel_all([beating, *self._deadlines.values()])

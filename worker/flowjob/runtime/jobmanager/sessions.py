@@ -18,6 +18,7 @@ from flowjob.runtime.messages import (
     Leaving,
     Refused,
     Register,
+    Shutdown,
     TaskManagerAlive,
     ToJobManager,
     ToTaskManager,
@@ -63,6 +64,7 @@ class Sessions:
         self._lost = lost
         self._received = received
         self._sessions: dict[str, Session] = {}
+        self._ended: str | None = None
 
     def host_of(self, name: str) -> str:
         return self._sessions[name].host
@@ -73,6 +75,11 @@ class Sessions:
         if session is not None:
             stamped = messages.stamped(message, self._generation)
             session.outbox.put(messages.to_taskmanager.encode(stamped))
+
+    def end(self, reason: str) -> None:
+        """Sends all TaskManagers home, also those that come later."""
+        self._ended = reason
+        self.broadcast(Shutdown(reason=reason))
 
     def broadcast(self, message: ToTaskManager) -> None:
         for name in self._sessions:
@@ -137,7 +144,7 @@ class Sessions:
             return f"it belongs to a newer JobManager (generation {hello.generation})"
         if hello.taskmanager in self._sessions:
             return f"there is already a TaskManager named {hello.taskmanager}"
-        return None
+        return self._ended
 
     async def _read(self, session: Session) -> None:
         while (data := await session.connection.receive()) is not None:
