@@ -36,6 +36,9 @@ class MapBatches(Operator):
         batch = cast(Batch, data)
         result = self._checked(self._function(batch.columns.select(self._visible)))
         made = self._timed(result, batch)
+        if 0 < len(made) <= self._batch_rows:
+            yield made
+            return
         for start in range(0, len(made), self._batch_rows):
             yield made.slice(start, min(self._batch_rows, len(made) - start))
 
