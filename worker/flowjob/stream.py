@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
 
 import pyarrow as pa
-from flowjob.expressions import Expr, col
 
 from flowjob.errors import PlanError, TypeMismatch
+from flowjob.expressions import Expr, col
 from flowjob.plan import building
 from flowjob.plan.job_graph import Exchange, Partitioning
 from flowjob.plan.logical import Input, LogicalNode
@@ -333,6 +333,25 @@ class Stream(Generic[T]):
         spec = AssignEventTimeSpec(input=self.type, output=self.type, event_time=time)
         node = self._builder.add(spec, (self._input,), f"event_time({column})", event_time=True)
         return cast("Stream[T]", self._then(node))
+
+    # -- what needs a key
+
+    def agg(self, **aggregates: Any) -> NoReturn:
+        """Only per key or window: says so."""
+        raise self._needs_key("agg")
+
+    def reduce(self, function: Callable[..., Any]) -> NoReturn:
+        """Only per key: says so."""
+        raise self._needs_key("reduce")
+
+    def _needs_key(self, what: str) -> PlanError:
+        columns = self.type.columns
+        example = f'key_by("{columns[0]}")' if columns else "key_by(function)"
+        return PlanError(
+            f"{what}() works per key or per window: write `.{example}.{what}(…)`, or `.window(…)` first for windows over "
+            "the whole stream",
+            where=caller(),
+        )
 
     # -- looking at it
 

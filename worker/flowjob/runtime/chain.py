@@ -83,7 +83,7 @@ class Link:
         try:
             outputs = operator.process(data, port)
         except Exception as error:
-            blame(error, self.context)
+            blame(error, self.context, getattr(self.node.spec, "function", None))
             raise
         yield from self.emit(outputs)
 
@@ -103,7 +103,7 @@ class Link:
                 else:
                     yield output
         except Exception as error:
-            blame(error, self.context)
+            blame(error, self.context, getattr(self.node.spec, "function", None))
             raise
 
     def _send(
