@@ -37,7 +37,7 @@ run: setup data ## Run the flights example in two worker processes
 	rm -rf out/flights
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
-test: setup ## Run the tests (not the minutes-long ones)
+test: setup data ## Run the tests (not the minutes-long ones)
 	$(BIN)/python -m pytest -n 2 -m 'not soak'
 
 lint: setup ## Check style, types and the layers between packages

@@ -1,0 +1,107 @@
+"""The flights example on the real data: DuckDB computes the same from the same files."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import pytest
+
+from flowjob.entrypoint import load, locate
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = ROOT / "examples" / "flights" / "flights.py"
+DATA = ROOT / "data" / "flights"
+
+HOURLY = """
+    select origin, strftime(hour, '%Y-%m-%d %H:%M') as hour, count(*), avg(dep_delay), max(dep_delay)
+    from flights where dep_time is not null and not impossible group by all order by all
+"""
+IMPOSSIBLE = "select flight, carrier, origin from flights where impossible order by all"
+
+
+@pytest.fixture(scope="module")
+def data() -> Path:
+    if not (DATA / ".complete").exists():
+        pytest.fail("the data is not there: `make data` fetches it")
+    return DATA
+
+
+@pytest.fixture
+def flights(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    sys.modules.pop("flights", None)
+
+
+def expected(pattern: Path, query: str) -> list[tuple[Any, ...]]:
+    """What DuckDB makes of the files."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"""
+            create view flights as select *,
+                cast(replace(rtrim(time_hour, 'Z'), 'T', ' ') as timestamp) as hour,
+                coalesce(distance / (air_time / 60.0) > 600 or dep_delay < -30
+                         or dep_delay > 1440 or distance < 50, false) as impossible
+            from read_csv('{pattern}', types = {{'time_hour': 'VARCHAR'}})
+            """
+        )
+        return connection.execute(query).fetchall()
+
+
+def written(directory: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        return connection.execute(query.format(directory)).fetchall()
+
+
+def run_over(pattern: Path, out: Path, **options: Any) -> None:
+    entrypoint = locate(str(SCRIPT), {"source": str(pattern), "out": str(out)}, ROOT)
+    load(entrypoint).run(**options)
+
+
+def check(pattern: Path, out: Path) -> None:
+    hourly = written(
+        out,
+        "select origin, strftime(window_start at time zone 'UTC', '%Y-%m-%d %H:%M'), departures, mean_delay, worst "
+        "from '{}/hourly/*.parquet' order by all",
+    )
+    wanted = expected(pattern, HOURLY)
+    assert [row[:3] for row in hourly] == [row[:3] for row in wanted]
+    for got, want in zip(hourly, wanted, strict=True):
+        assert math.isclose(got[3], want[3], rel_tol=1e-9)
+        assert got[4] == want[4]
+    suspects = "select flight, carrier, origin from '{}/impossible/*.jsonl' order by all"
+    assert written(out, suspects) == expected(pattern, IMPOSSIBLE)
+    for side in ("late", "rejected"):
+        assert not any(p.stat().st_size for p in (out / side).glob("*.jsonl"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallelism", [1, 2, 4])
+def test_the_whole_year_agrees_with_duckdb(
+    data: Path, flights: ModuleType, tmp_path: Path, parallelism: int
+) -> None:
+    run_over(data / "*.csv", tmp_path, parallelism=parallelism)
+    check(data / "*.csv", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_rows", [1, 7])
+def test_small_batches_agree_with_duckdb(
+    data: Path, flights: ModuleType, tmp_path: Path, batch_rows: int
+) -> None:
+    month = (data / "flights-2013-05.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "days.csv").write_text("".join(month[:2500]))
+    run_over(
+        tmp_path / "days.csv",
+        tmp_path / "out",
+        parallelism=2,
+        run={"exchange": {"batch_rows": batch_rows}},
+    )
+    check(tmp_path / "days.csv", tmp_path / "out")
