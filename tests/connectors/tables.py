@@ -39,7 +39,6 @@ SCALARS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
         st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000)),
     ),
 ]
-assert time and Decimal
 
 
 def struct_of(kind: pa.DataType) -> pa.DataType:

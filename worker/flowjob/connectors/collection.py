@@ -23,6 +23,7 @@ from flowjob.connectors.options import (
     NO_DELAY,
     check_event_time,
     event_time,
+    needed,
     projected,
     row_type,
 )
@@ -166,7 +167,7 @@ class CollectionSource(Source):
     def project(self, columns: tuple[str, ...]) -> CollectionSource | None:
         if self.declared.is_objects:
             return None
-        return replace(self, columns=columns)
+        return replace(self, columns=needed(self, columns))
 
     def enumerator(self, env: Env) -> SplitEnumerator:
         size, n = self.table.num_rows, self.splits

@@ -14,7 +14,7 @@ from flowjob.plan.types import StreamType
 from flowjob.watermarks import EventTime
 
 if TYPE_CHECKING:
-    from flowjob.connectors.base import OnBadRow
+    from flowjob.connectors.base import OnBadRow, Source
 
 NO_DELAY = timedelta(0)
 IDLE_AFTER = timedelta(seconds=30)
@@ -69,6 +69,15 @@ def check_on_bad_row(policy: OnBadRow) -> OnBadRow:
     if policy not in ("fail", "skip", "divert"):
         raise PlanError(f'on_bad_row is "fail", "skip" or "divert", not {policy!r}')
     return policy
+
+
+def needed(source: Source, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """What a projection to `columns` must read: the event time too, and at least one column, because Arrow batches
+    without any forget how many rows they have."""
+    event_time = source.event_time
+    if event_time is not None and event_time.column is not None:
+        columns = (*columns, event_time.column)
+    return columns or (source.type.columns[0],)
 
 
 def projected(schema: pa.Schema, columns: tuple[str, ...] | None) -> pa.Schema:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from flowjob.connectors.formats.csv_records import all_records, record_ends
+from flowjob.connectors.formats.csv_records import all_records, is_closed, record_ends
 from flowjob.connectors.formats.decoded import Decoded, isolate
 from flowjob.connectors.formats.from_text import BadValue, TextOptions, from_text
 from flowjob.connectors.formats.json_values import from_json_text
@@ -57,11 +57,10 @@ class CsvDecoder:
         return int(ends[-1]) if len(ends) else 0
 
     def decode(self, block: bytes, *, stop_early: bool) -> Decoded:
-        if self.cut(block) == len(block) or self._quote is None or self._quote not in block:
-            try:
-                return Decoded(self._parse(block))
-            except ValueError:
-                pass
+        try:
+            return Decoded(self._parse(block))
+        except ValueError:
+            pass
         quote = self._quote if self._options.multiline else None
         found = isolate(block, all_records(block, self._delimiter, quote), self._parse, stop_early)
         empty = self._schema.empty_table().to_batches() or [
@@ -74,6 +73,8 @@ class CsvDecoder:
     # -- one parse
 
     def _parse(self, block: bytes) -> pa.RecordBatch:
+        if not is_closed(block, self._delimiter, self._quote, multiline=self._options.multiline):
+            raise BadValue("a quoted cell is not closed where it should be")
         try:
             table = self._read(block, self._schema.names, quoted_nulls=not self._nullable_texts())
         except pa.ArrowInvalid as error:
@@ -160,9 +161,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 
 def holds_text(kind: pa.DataType) -> bool:
     """Whether an empty cell is a value of this type, and not the lack of one."""
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_bytes(kind)
-    )
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or is_bytes(kind))
 
 
 def cell_type(kind: pa.DataType) -> pa.DataType:

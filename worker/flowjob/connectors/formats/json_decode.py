@@ -42,6 +42,7 @@ class JsonLinesDecoder:
 
     def _parse(self, block: bytes) -> pa.RecordBatch:
         _require_utf8(block)
+        _require_objects(block)
         table = arrow_json.read_json(
             pa.BufferReader(block),
             read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
@@ -52,6 +53,7 @@ class JsonLinesDecoder:
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         if table.num_rows != lines:
             raise BadValue("not one object on every line")
+        table.validate(full=True)  # a list that begins with null comes with offsets that lie
         columns = [table.column(f.name).combine_chunks() for f in self._schema]
         arrays = [revive(_whole(c), f.type, self._options) for c, f in zip(columns, self._schema)]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
@@ -70,7 +72,10 @@ class JsonLinesDecoder:
                     raise BadValue("not a JSON object")
                 values = [convert(row.get(n)) for n, convert in zip(names, self._convert)]
             except ValueError as error:  # msgspec's errors and broken UTF-8 are ValueErrors too
-                bad.append(BadText(offset, readable(line), str(error)))
+                broken = isinstance(error, UnicodeDecodeError)
+                bad.append(
+                    BadText(offset, readable(line), "invalid UTF-8" if broken else str(error))
+                )
                 if stop_early:
                     break
                 continue
@@ -101,6 +106,17 @@ def _require_utf8(block: bytes) -> None:
         return
     offsets = pa.py_buffer(np.array([0, len(block)], np.int32))
     pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(block)]).cast(pa.string())
+
+
+def _require_objects(block: bytes) -> None:
+    """Every line opens an object. Arrow's parser dies on a block that begins with another `null`, and takes a later
+    one for a row of nulls."""
+    if not block:
+        return
+    characters = np.frombuffer(block, np.uint8)
+    starts = np.flatnonzero(characters[:-1] == ord("\n")) + 1
+    if characters[0] != ord("{") or not (characters[starts] == ord("{")).all():
+        raise BadValue("not one object on every line")
 
 
 def wire_schema(schema: pa.Schema, options: TextOptions) -> pa.Schema | None:
