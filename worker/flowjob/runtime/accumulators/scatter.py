@@ -78,6 +78,11 @@ def latest(times: Int64s, slots: Int64s, values: Int64s) -> None:
     accumulate.maximum(slots, values, times)
 
 
+def earliest(times: Int64s, slots: Int64s, values: Int64s) -> None:
+    """The least value of each slot."""
+    accumulate.minimum(slots, values, times)
+
+
 def first_rows(slots: Int64s) -> Int64s:
     """Positions of the first row of each slot, ascending."""
     _, positions = np.unique(slots, return_index=True)

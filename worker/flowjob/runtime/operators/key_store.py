@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.keys import encode_keys
-from flowjob.runtime.accumulators.base import grown
+from flowjob.runtime.accumulators.base import Bools, grown
 from flowjob.runtime.accumulators.value_log import ValueLog
 from flowjob.runtime.batch import Int64s
 
@@ -24,6 +24,7 @@ class KeyStore:
         self._index = GroupIndex()
         self._values = [ValueLog(type) for type in types]
         self._rows = _NONE
+        self._live: Bools = np.empty(0, np.bool_)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -48,6 +49,8 @@ class KeyStore:
         new: Int64s = found.new_slots
         if len(new):
             self._rows = grown(self._rows, self.limit, -1)
+            self._live = grown(self._live, self.limit, False)
+            self._live[new] = True
             at = pa.array(found.new_rows)
             for log, column in zip(self._values, keys):
                 first = log.append(column.take(at), owned=True)
@@ -59,6 +62,10 @@ class KeyStore:
         """The key columns of `slots`."""
         return [log.take(self._rows[slots]) for log in self._values]
 
+    def holds(self, slots: Int64s) -> Bools:
+        """Whether each slot stands for a key now."""
+        return self._live[slots]
+
     def hashes(self, slots: Int64s) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
         """hash64 of the keys of `slots`: what says which key group they are of."""
         found: np.ndarray[tuple[int], np.dtype[np.uint64]] = self._index.hashes(slots)
@@ -69,6 +76,7 @@ class KeyStore:
         if len(slots):
             self._index.release(slots)
             self._rows[slots] = -1
+            self._live[slots] = False
 
     def _compact(self) -> None:
         if self._values and self._values[0].worth_compacting(len(self)):
