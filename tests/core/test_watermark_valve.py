@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,7 +108,7 @@ def test_outputs_are_monotone_and_agree_with_the_definition(given_steps: list[St
         if open_:
             assert valve.time != MAX_TIME
     assert sent == sorted(set(sent))
-    assert all(a is not b for a, b in zip(statuses, statuses[1:]))
+    assert all(a is not b for a, b in itertools.pairwise(statuses))
     assert not statuses or statuses[0] is IDLE
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from flowjob.runtime.real.network import RealNetwork
 
 NUMBERS = StreamType(pa.schema([("n", pa.int64())]))
 SOURCE, TARGET = 0, 1
+Run = Callable[[Any], Any]
+"""Runs a coroutine to its end on a loop of its own (conftest.py)."""
 DEFAULTS = ExchangeSettings()
 
 
@@ -155,7 +157,3 @@ async def read_to_end(gate: InputGate) -> dict[int, list[Any]]:
 
 def rows_of(elements: Sequence[Any]) -> list[int]:
     return [n for e in elements if isinstance(e, Batch) for n in e.columns.column("n").to_pylist()]
-
-
-def run(coroutine: Any) -> Any:
-    return asyncio.run(coroutine)

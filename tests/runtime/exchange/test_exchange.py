@@ -10,10 +10,11 @@ from flowjob.core.elements import END_OF_INPUT, Status, Watermark
 from flowjob.plan.job_graph import Exchange
 from flowjob.runtime.batch import Batch
 from tests.runtime.exchange import harness as h
+from tests.runtime.exchange.harness import Run
 
 
 @pytest.mark.parametrize("local", [False, True])
-def test_rows_and_controls_arrive_in_the_order_they_were_written(local: bool) -> None:
+def test_rows_and_controls_arrive_in_the_order_they_were_written(run: Run, local: bool) -> None:
     async def scenario() -> None:
         async with h.cluster([h.edge(Exchange.FORWARD)], h.one_to_one(local=local)) as c:
             writer = c.writers[0, 0]
@@ -33,10 +34,10 @@ def test_rows_and_controls_arrive_in_the_order_they_were_written(local: bool) ->
                 [1, 2, 3], Watermark(10), [4], Status.IDLE, Status.ACTIVE, END_OF_INPUT,
             ]  # fmt: skip
 
-    h.run(scenario())
+    run(scenario())
 
 
-def test_every_row_of_a_key_reaches_the_same_consumer_in_order() -> None:
+def test_every_row_of_a_key_reaches_the_same_consumer_in_order(run: Run) -> None:
     placed = {(0, 0): "a", (0, 1): "b", (1, 0): "a", (1, 1): "b", (1, 2): "c"}
 
     async def scenario() -> None:
@@ -56,4 +57,4 @@ def test_every_row_of_a_key_reaches_the_same_consumer_in_order() -> None:
             assert sorted(seen) == list(range(2000))
             assert not any(s.failed.done() for s in c.slots.values())
 
-    h.run(scenario())
+    run(scenario())

@@ -98,6 +98,11 @@ class InputChannel:
             self.give_back(*grant)
             grant = self.credit.grant()
 
+    def finish(self) -> None:
+        """Everything was consumed: what the channel held of the slot's budget is free for others."""
+        self.return_credit()
+        self.credit.close()
+
 
 class InputGate:
     """What a task reads from. One reader at a time.
@@ -136,6 +141,8 @@ class InputGate:
             return None
         channel, flags, body, size = self._queue.popleft()
         if flags == CONTROL:
+            if isinstance(body, EndOfInput):
+                channel.finish()
             return channel.index, channel.port, body
         self.queued_bytes -= size
         channel.credit.consume(size)

@@ -193,6 +193,8 @@ class OutgoingConnection(asyncio.BufferedProtocol):
             why = f": {exc}" if exc else ""
             self._end(ConnectionError(f"the connection to {self._name} was lost{why}"))
         self._closing = True
+        for channel in self._channels:
+            channel.credit.outstanding = 0  # nobody is left to return it
         self._channels = ()
         self._waiting.clear()
         self._out.clear()
