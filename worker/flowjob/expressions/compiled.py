@@ -1,4 +1,6 @@
-"""What a bound expression is made of: compiled nodes, and the small vocabulary that functions are written in."""
+"""What a bound expression is made of: compiled nodes, and the small vocabulary that functions are written in.
+
+Knows types and kernels, not one operation: those stand in the catalogues (numeric.py and its neighbours)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""ExpressionFailed: a value that an expression cannot compute, at run time."""
+"""ExpressionFailed: a value that an expression cannot compute, at run time.
+
+Apart from errors.py because it is an operator's failure, which the task turns into UserCodeFailed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Comparisons, booleans, nulls and choices among values."""
+"""Comparisons, booleans, nulls and choices among values.
+
+Nulls follow SQL: a comparison with one is null, `and` and `or` are Kleene's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Functions of strings, lists and maps. Counts and positions are int64, whatever Arrow's own width is."""
+"""Functions of strings, lists and maps.
+
+Counts and positions are int64, whatever Arrow's own width is, so that they meet `int` of a Schema."""
 
 from __future__ import annotations
 

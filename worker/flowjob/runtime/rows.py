@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import cloudpickle
 import pyarrow as pa
 
+from flowjob import pickling
 from flowjob.plan.types import OBJECT_COLUMN, OBJECT_WIRE_SCHEMA, StreamType
 from flowjob.runtime.column_reading import Reader, reader, row_maker
 from flowjob.runtime.column_writing import REFUSED, REFUSED_BY_ARROW, Writer, fetcher, writer
@@ -145,7 +145,7 @@ def _pickle(rows: list[Any]) -> pa.RecordBatch:
         pickles = [pickle.dumps(row, 5) for row in rows]
     except (pickle.PicklingError, AttributeError, TypeError):
         # Something of a notebook or of a function's inside.
-        pickles = [cloudpickle.dumps(row, 5) for row in rows]
+        pickles = [pickling.dumps(row) for row in rows]
     return pa.RecordBatch.from_arrays([pa.array(pickles, pa.binary())], schema=OBJECT_WIRE_SCHEMA)
 
 
