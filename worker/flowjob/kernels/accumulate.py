@@ -1,8 +1,9 @@
-"""Fold values into accumulator columns by slot: count, sum, minimum and maximum of int64, uint64 and float64.
+"""Fold values into accumulator columns by slot: count, sum, minimum, maximum of int64, uint64, float64.
 
-Separate from the index, so that n aggregates need one look-up. Empty accumulators hold the identities below; "no value
-yet" is told by a count of valid values, which the caller keeps. Narrow types are widened by the caller. In floats NaN is
-greater than every number (as in SQL engines): a maximum is NaN when any value is, a minimum only when all are."""
+Separate from the index, so that n aggregates need one look-up. Empty accumulators hold the identities
+below; "no value yet" is told by a count of valid values, which the caller keeps. Narrow types are
+widened by the caller. In floats NaN is greater than every number (as in SQL engines): a maximum is
+NaN when any value is, a minimum only when all are."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ from flowjob.kernels.keys import EncodedKeys, Layout
 
 _FIRST_ENTRIES = 64
 _FIRST_ARENA = 1024
+_SMALL = 1 << 14
+_NONE: Int64s = np.empty(0, np.int64)
 
 
 class Upsert(NamedTuple):
@@ -72,15 +74,15 @@ class GroupIndex:
 
     def upsert(self, keys: EncodedKeys) -> Upsert:
         """The slot of every key, adding those not there."""
-        self._check_layout(keys)
-        n = len(keys)
-        slots: Int64s = np.empty(n, np.int64)
-        new_rows: Int64s = np.empty(n, np.int64)
+        slots, absent = self._find(keys)
+        if absent == 0:
+            return Upsert(slots, _NONE, _NONE)
+        new_rows: Int64s = np.empty(absent, np.int64)
         self._state[NEW] = 0
         done = 0
         while True:
-            done = self._upsert_from(done, keys, slots, new_rows)
-            if done == n:
+            done = self._add_from(done, keys, slots, new_rows)
+            if done == len(slots):
                 break
             self._make_room(keys, done)
         rows = new_rows[: self._state[NEW]].copy()
@@ -88,18 +90,7 @@ class GroupIndex:
 
     def find(self, keys: EncodedKeys) -> Int64s:
         """int64[n]: the slot of every key, -1 for those not there."""
-        self._check_layout(keys)
-        slots: Int64s = np.empty(len(keys), np.int64)
-        if keys.layout is Layout.FIXED:
-            index_kernels.find_fixed(
-                self._table, self._state, keys.bits, keys.valid, keys.hashes, slots
-            )
-        else:
-            index_kernels.find_bytes(
-                self._table, self._state, self._spans, self._arena,
-                keys.offsets, keys.data, keys.valid, keys.hashes, slots,
-            )  # fmt: skip
-        return slots
+        return self._find(keys)[0]
 
     def release(self, slots: Int64s) -> None:
         """Remove the keys of these slots; upsert hands the numbers out again, the last released first.
@@ -130,15 +121,29 @@ class GroupIndex:
             self._arena = np.empty(_FIRST_ARENA, np.uint8)
             self._spans = np.zeros(2 * len(self._hashes), np.int64)
 
-    def _upsert_from(self, first: int, keys: EncodedKeys, slots: Int64s, new_rows: Int64s) -> int:
+    def _find(self, keys: EncodedKeys) -> tuple[Int64s, int]:
+        self._check_layout(keys)
+        slots: Int64s = np.empty(len(keys), np.int64)
+        if keys.layout is Layout.FIXED:
+            absent = index_kernels.find_fixed(
+                self._table, self._state, keys.bits, keys.valid, keys.hashes, slots
+            )
+        else:
+            absent = index_kernels.find_bytes(
+                self._table, self._state, self._spans, self._arena,
+                keys.offsets, keys.data, keys.valid, keys.hashes, slots,
+            )  # fmt: skip
+        return slots, int(absent)
+
+    def _add_from(self, first: int, keys: EncodedKeys, slots: Int64s, new_rows: Int64s) -> int:
         limit = _limit(len(self._table) // 2)
         if keys.layout is Layout.FIXED:
-            done = index_kernels.upsert_fixed(
+            done = index_kernels.add_fixed(
                 self._table, self._state, self._hashes, self._free, limit,
                 keys.bits, keys.valid, keys.hashes, first, slots, new_rows,
             )  # fmt: skip
         else:
-            done = index_kernels.upsert_bytes(
+            done = index_kernels.add_bytes(
                 self._table, self._state, self._hashes, self._free, limit, self._spans, self._arena,
                 keys.offsets, keys.data, keys.valid, keys.hashes, first, slots, new_rows,
             )  # fmt: skip
@@ -151,7 +156,7 @@ class GroupIndex:
             self._compact(int(keys.offsets[row + 1] - keys.offsets[row]))
             return
         # Small tables quadruple: their rehashing is cheap and their keys are few compared to a batch.
-        entries *= 4 if entries < 1 << 14 else 2
+        entries *= 4 if entries < _SMALL else 2
         table = _empty_table(entries)
         index_kernels.rehash(self._table, self._hashes, table)
         self._table = table
@@ -172,8 +177,11 @@ class GroupIndex:
 
 
 def _limit(entries: int) -> int:
-    """How many keys a table of so many entries takes: above, runs of linear probing grow fast."""
-    return entries * 5 // 8
+    """How many keys a table of so many entries takes.
+
+    A key away from its home costs a mispredicted branch, four times a look-up; a table beyond the caches costs more still.
+    So small tables stay emptier than large ones."""
+    return entries // 4 if entries <= _SMALL else entries * 3 // 8
 
 
 def _empty_table(entries: int) -> Int64s:

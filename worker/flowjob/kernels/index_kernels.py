@@ -50,6 +50,15 @@ def place(table: Any, mask: Any, hash_: Any, word: Any, slot: Any) -> None:
 
 
 @helper
+def seek(table: Any, mask: Any, hash_: Any, word: Any) -> Any:
+    """The position of the entry with `word`, or of the empty one that ends its run."""
+    at = home(hash_, mask)
+    while table[2 * at + 1] >= 0 and table[2 * at] != word:
+        at = (at + 1) & mask
+    return at
+
+
+@helper
 def take_slot(state: Any, free: Any) -> Any:
     """A slot number for a new key: the last one released, else the next."""
     state[LIVE] += 1
@@ -81,29 +90,28 @@ def same_bytes(a: Any, a_start: Any, b: Any, b_start: Any, length: Any) -> Any:
         I64S, BOOLS, U64S, types.int64, I64S_OUT, I64S_OUT,
     )
 )  # fmt: skip
-def upsert_fixed(
+def add_fixed(
     table: Any, state: Any, slot_hashes: Any, free: Any, limit: Any,
     bits: Any, valid: Any, hashes: Any, first: Any, slots: Any, new_rows: Any,
 ) -> Any:  # fmt: skip
-    """Find or add rows first…; the row it stopped at because `limit` keys are in, or n."""
+    """Add the keys of rows first… that find_fixed did not find; the row it stopped at because `limit` keys are in, or n.
+
+    Apart from finding, because the loop that only finds is three times as fast as one that may also add."""
     mask = np.int64(table.shape[0] // 2 - 1)
     nulls = valid.shape[0] > 0
     n = hashes.shape[0]
-    far = mask >= _PREFETCH_FROM
     for i in range(first, n):
-        if far and i + _AHEAD < n:
-            prefetch(table, 2 * home(hashes[i + _AHEAD], mask))
+        if slots[i] >= 0:
+            continue
         slot = np.int64(-1)
         null = nulls and not valid[i]
         word = bits[i]
-        at = home(hashes[i], mask)
+        at = np.int64(0)
         if null:
             slot = state[NULL_SLOT]
         else:
+            at = seek(table, mask, hashes[i], word)
             slot = table[2 * at + 1]
-            while slot >= 0 and table[2 * at] != word:
-                at = (at + 1) & mask
-                slot = table[2 * at + 1]
         if slot < 0:
             if state[LIVE] >= limit:
                 return i
@@ -120,21 +128,24 @@ def upsert_fixed(
     return n
 
 
-@kernel(types.void(I64S, I64S, I64S, BOOLS, U64S, I64S_OUT))
-def find_fixed(table: Any, state: Any, bits: Any, valid: Any, hashes: Any, slots: Any) -> None:
-    """The slot of each row's key, -1 where absent."""
+@kernel(types.int64(I64S, I64S, I64S, BOOLS, U64S, I64S_OUT))
+def find_fixed(table: Any, state: Any, bits: Any, valid: Any, hashes: Any, slots: Any) -> Any:
+    """The slot of each row's key, -1 where absent; how many are."""
     mask = np.int64(table.shape[0] // 2 - 1)
     nulls = valid.shape[0] > 0
-    for i in range(hashes.shape[0]):
+    n = hashes.shape[0]
+    ahead = n - _AHEAD if mask >= _PREFETCH_FROM else 0
+    absent = np.int64(0)
+    for i in range(n):
+        if i < ahead:
+            prefetch(table, 2 * home(hashes[i + _AHEAD], mask))
         if nulls and not valid[i]:
-            slots[i] = state[NULL_SLOT]
-            continue
-        at = home(hashes[i], mask)
-        slot = table[2 * at + 1]
-        while slot >= 0 and table[2 * at] != bits[i]:
-            at = (at + 1) & mask
-            slot = table[2 * at + 1]
+            slot = state[NULL_SLOT]
+        else:
+            slot = table[2 * seek(table, mask, hashes[i], bits[i]) + 1]
         slots[i] = slot
+        absent += np.int64(slot < 0)
+    return absent
 
 
 @helper
@@ -164,18 +175,16 @@ def probe_bytes(
         I64S, U8S, BOOLS, U64S, types.int64, I64S_OUT, I64S_OUT,
     )
 )  # fmt: skip
-def upsert_bytes(
+def add_bytes(
     table: Any, state: Any, slot_hashes: Any, free: Any, limit: Any, spans: Any, arena: Any,
     offsets: Any, data: Any, valid: Any, hashes: Any, first: Any, slots: Any, new_rows: Any,
 ) -> Any:  # fmt: skip
-    """As upsert_fixed, for byte keys; also stops when a new key's bytes do not fit into the arena."""
-    mask = np.int64(table.shape[0] // 2 - 1)
+    """As add_fixed, for byte keys; also stops when a new key's bytes do not fit into the arena."""
     nulls = valid.shape[0] > 0
     n = hashes.shape[0]
-    far = mask >= _PREFETCH_FROM
     for i in range(first, n):
-        if far and i + _AHEAD < n:
-            prefetch(table, 2 * home(hashes[i + _AHEAD], mask))
+        if slots[i] >= 0:
+            continue
         start = offsets[i]
         length = offsets[i + 1] - start
         null = nulls and not valid[i]
@@ -206,20 +215,27 @@ def upsert_bytes(
     return n
 
 
-@kernel(types.void(I64S, I64S, I64S, U8S, I64S, U8S, BOOLS, U64S, I64S_OUT))
+@kernel(types.int64(I64S, I64S, I64S, U8S, I64S, U8S, BOOLS, U64S, I64S_OUT))
 def find_bytes(
     table: Any, state: Any, spans: Any, arena: Any,
     offsets: Any, data: Any, valid: Any, hashes: Any, slots: Any,
-) -> None:  # fmt: skip
-    """The slot of each row's key, -1 where absent."""
+) -> Any:  # fmt: skip
+    """The slot of each row's key, -1 where absent; how many are."""
+    mask = np.int64(table.shape[0] // 2 - 1)
     nulls = valid.shape[0] > 0
-    for i in range(hashes.shape[0]):
-        if nulls and not valid[i]:
-            slots[i] = state[NULL_SLOT]
-        else:
+    n = hashes.shape[0]
+    ahead = n - _AHEAD if mask >= _PREFETCH_FROM else 0
+    absent = np.int64(0)
+    for i in range(n):
+        if i < ahead:
+            prefetch(table, 2 * home(hashes[i + _AHEAD], mask))
+        slot = state[NULL_SLOT]
+        if not nulls or valid[i]:
             length = offsets[i + 1] - offsets[i]
             slot, _ = probe_bytes(table, spans, arena, hashes[i], data, offsets[i], length)
-            slots[i] = slot
+        slots[i] = slot
+        absent += np.int64(slot < 0)
+    return absent
 
 
 @kernel(types.void(I64S, U64S, I64S_OUT))
