@@ -7,7 +7,7 @@ so nothing can be left behind. It must not know operators."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from flowjob.core.credit import CreditBudget
 from flowjob.errors import ProtocolError
@@ -200,7 +200,7 @@ class SlotExchange:
                 await self.env.network.connect(
                     address.host,
                     address.port,
-                    lambda made=connection: made,
+                    _always(connection),
                     deadline=left,
                 )
                 await connection.welcomed
@@ -219,3 +219,8 @@ class SlotExchange:
                 return
             finally:
                 timer.cancel()
+
+
+def _always(connection: OutgoingConnection) -> Callable[[], OutgoingConnection]:
+    """A protocol factory that gives this one."""
+    return lambda: connection

@@ -1,4 +1,6 @@
-"""A channel whose consumer sits in the same slot: batches pass by reference, under the same credit rules."""
+"""A channel whose consumer sits in the same slot: batches pass by reference, under the same credit rules.
+
+So a job behaves alike wherever its tasks are put: same order, same batches, same back-pressure. No bytes here."""
 
 from __future__ import annotations
 

@@ -27,6 +27,9 @@ _CODEC_OF = {flag: name for name, flag in COMPRESSED.items()}
 _COMPRESSED_MASK = 0x06
 _RAW_SIZE = struct.Struct("<Q")
 
+_UNREADABLE = (pa.ArrowException, OSError, EOFError, ValueError, OverflowError)
+"""What Arrow raises over bytes that are no batch or schema."""
+
 _TS_TYPE = pa.int64()
 _KIND_TYPE = pa.int8()
 _TS_FIELD = pa.field(TS_COLUMN, _TS_TYPE, nullable=False)
@@ -89,7 +92,7 @@ class WireFormat:
         """Raises ProtocolError when the producer's batches look otherwise."""
         try:
             schema = pa.ipc.read_schema(pa.py_buffer(message))
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except _UNREADABLE as error:
             raise ProtocolError(
                 f"edge {self.edge.id}: the schema announced is unreadable: {error}"
             ) from error
@@ -167,7 +170,7 @@ class WireFormat:
             for i in self._recoded:
                 field = self.schema.field(i)
                 columns = columns.set_column(i, field, columns.column(i).cast(field.type))
-        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        except _UNREADABLE as error:
             raise ProtocolError(f"edge {self.edge.id}: an unreadable batch: {error}") from error
         return Batch(columns, timestamps, kinds)
 

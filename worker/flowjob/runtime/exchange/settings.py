@@ -1,4 +1,6 @@
-"""What an exchange is told: its limits, who it is, where the others are and which channels end in it. Plain data."""
+"""What an exchange is told: its limits, who it is, where the others are and which channels end in it.
+
+Plain data, made by the slot from what the JobManager sends and the job sets."""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ class ExchangeSettings:
     exclusive_bytes     of that, a channel's own part (less where there are very many channels)
     largest_window      the most that one channel's window may grow to out of the rest
     write_queue         in user space per connection
+    read_ahead          buffer per incoming connection, out of which small frames are cut
     largest_row         a frame that cannot be split may be so large
     connect_deadline    until every peer must have answered, retries included
     handshake_deadline  for a peer that has connected to show who it is
