@@ -1,4 +1,6 @@
-"""What a client asks of a JobManager, what it hears on the way, and what it gets in the end."""
+"""What a client asks of a JobManager, what it hears on the way, and what it gets in the end.
+
+Plain data between clients (command line, tests, later REST) and manager.py; it must not know connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Wall and monotonic time, and chance, of the machine itself."""
+"""Wall and monotonic time, and chance, of the machine itself.
+
+The only place that reads them: everything else is given a Clock, which tests replace."""
 
 from __future__ import annotations
 

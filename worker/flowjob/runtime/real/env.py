@@ -1,4 +1,6 @@
-"""Puts the real world together."""
+"""Puts the real world together: the Env that every process of ours is given at its start.
+
+It makes nothing but the parts; no connection, file or thread exists before somebody uses one."""
 
 from __future__ import annotations
 

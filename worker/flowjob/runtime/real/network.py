@@ -1,4 +1,6 @@
-"""TCP by asyncio transports. Delay-free small writes; nothing of our protocols."""
+"""TCP by asyncio transports, without delay for small writes.
+
+It must not know our protocols: bytes go to whatever asyncio.BaseProtocol the caller makes."""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import gc
 import importlib
-import importlib.util
 import os
 import select
 import signal
 import socket
 import sys
 import traceback
+from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 from flowjob.runtime.real.processes import LINUX, die_with_parent, ignore_interrupts
@@ -37,20 +38,39 @@ PRELOADED = (
     "cloudpickle",
     "flowjob.runtime.real.slot_process",
     "flowjob.runtime.slot_tasks",
-    "flowjob.runtime.operators.registry",
-    "flowjob.kernels.preload",
     "flowjob.plan",
     "flowjob.plan.explain",
-    "flowjob.job",
-    "flowjob.args",
+    "flowjob.entrypoint",
+    "flowjob.stream",
+    "flowjob.expressions",
+    "flowjob.aggregates",
+    "flowjob.windows",
+    "flowjob.files",
 )
+
+PRELOADED_WHEN_IDLE = tuple(
+    f"flowjob.runtime.operators.{name}"
+    for name in (
+        "row_functions",
+        "project",
+        "filter",
+        "sink",
+        "window_aggregate",
+        "local_window_aggregate",
+        "running_aggregate",
+        "keyed_process",
+        "window_apply",
+    )
+)
+"""What most slots need. A request does not wait for them: the slot then imports what it needs itself."""
 
 
 class Zygote:
-    """Serves one TaskManager over `channel` until it closes."""
+    """Serves one TaskManager over `channel` until it closes, and imports `when_idle` before it waits."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, when_idle: Iterable[str] = ()) -> None:
         self._channel = channel
+        self._when_idle = deque(when_idle)
         self._children: dict[int, str] = {}
         self._wake_reader, self._wake_writer = os.pipe()
 
@@ -64,8 +84,14 @@ class Zygote:
         poller.register(self._channel, select.POLLIN)
         poller.register(self._wake_reader, select.POLLIN)
         try:
-            while self._serve_once(poller.poll()):
-                pass
+            while True:
+                ready = poller.poll(0 if self._when_idle else None)
+                if ready and not self._serve_once(ready):
+                    return
+                if not ready:
+                    import_all([self._when_idle.popleft()])
+                    if not self._when_idle:
+                        freeze()
         finally:
             for pid in self._children:
                 os.kill(pid, signal.SIGKILL)
@@ -143,16 +169,17 @@ class Zygote:
                 send(self._channel, ChildExited(pid, os.waitstatus_to_exitcode(status)))
 
 
-def preload() -> None:
-    """Imports what every slot needs, and moves it out of the garbage collector's sight: pages stay shared."""
-    for module in PRELOADED:
+def import_all(modules: Iterable[str]) -> None:
+    """One that fails is printed: a slot that needs it fails with the same message, where it can be told."""
+    for module in modules:
         try:
             importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name is None or not module.startswith(error.name):
-                traceback.print_exc()  # a slot will fail with the same message, where it can be told
-        except Exception:  # noqa: BLE001 - as above
+        except Exception:  # noqa: BLE001 - see above
             traceback.print_exc()
+
+
+def freeze() -> None:
+    """Moves what was imported out of the garbage collector's sight: its pages stay shared with all slots."""
     gc.collect()
     gc.freeze()
 
@@ -167,7 +194,8 @@ def main() -> None:
     channel = socket.socket(fileno=int(sys.argv[1]))
     channel.set_inheritable(False)
     die_with_parent(int(sys.argv[2]), "flowjob-zygote")
-    preload()
+    import_all(PRELOADED)
+    freeze()
     if threads() > 1:
         print(  # noqa: T201 - goes to the TaskManager's stderr
             f"flowjob: the fork server has {threads()} threads; slots may hang. Set the thread count of the "
@@ -175,7 +203,7 @@ def main() -> None:
             file=sys.stderr,
         )
     try:
-        Zygote(channel).serve()
+        Zygote(channel, PRELOADED_WHEN_IDLE).serve()
     except OSError:
         pass  # the TaskManager went away in the middle of a message
     os._exit(0)
