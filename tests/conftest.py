@@ -68,6 +68,8 @@ def nothing_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     threads, children, files = _threads(), _children(), _open_files()
     yield
     left = _threads() - threads
+    if left:
+        gc.collect()  # a pool ends its threads when it is collected
     for thread in left:
         thread.join(GRACE_SECONDS)
     assert not [t.name for t in left if t.is_alive()], "the test left threads behind"
