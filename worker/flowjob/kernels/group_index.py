@@ -179,8 +179,8 @@ class GroupIndex:
 def _limit(entries: int) -> int:
     """How many keys a table of so many entries takes.
 
-    A key away from its home costs a mispredicted branch, four times a look-up; a table beyond the caches costs more still.
-    So small tables stay emptier than large ones."""
+    A key away from its home costs a mispredicted branch, four times a look-up; a table beyond the
+    caches costs more still. So small tables stay emptier than large ones."""
     return entries // 4 if entries <= _SMALL else entries * 3 // 8
 
 

@@ -94,9 +94,9 @@ def add_fixed(
     table: Any, state: Any, slot_hashes: Any, free: Any, limit: Any,
     bits: Any, valid: Any, hashes: Any, first: Any, slots: Any, new_rows: Any,
 ) -> Any:  # fmt: skip
-    """Add the keys of rows first… that find_fixed did not find; the row it stopped at because `limit` keys are in, or n.
+    """Add the keys of rows first… that find_fixed did not find; where it stopped at `limit` keys, or n.
 
-    Apart from finding, because the loop that only finds is three times as fast as one that may also add."""
+    Apart from finding, because the loop that only finds is three times as fast as one that also adds."""
     mask = np.int64(table.shape[0] // 2 - 1)
     nulls = valid.shape[0] > 0
     n = hashes.shape[0]
