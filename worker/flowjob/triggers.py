@@ -50,6 +50,11 @@ class TriggerContext(ABC):
 
     @property
     @abstractmethod
+    def time(self) -> TimeDomain:
+        """The clock that closes the window."""
+
+    @property
+    @abstractmethod
     def watermark(self) -> int:
         """Event time so far, µs UTC."""
 
@@ -125,8 +130,7 @@ class EventTimeTrigger(_Builtin):
         return FIRE if at == ctx.window_end - 1 else CONTINUE
 
     def on_merge(self, ctx: TriggerContext, merged: list[dict[str, Any]]) -> TriggerResult:
-        if ctx.watermark < ctx.window_end - 1:
-            ctx.set_event_timer(ctx.window_end - 1)
+        _register_end(ctx)
         return CONTINUE
 
     def __str__(self) -> str:
@@ -202,8 +206,8 @@ class ContinuousTrigger(_Builtin):
         return self._due(at, ctx)
 
     def on_merge(self, ctx: TriggerContext, merged: list[dict[str, Any]]) -> TriggerResult:
-        if self.domain is TimeDomain.EVENT and ctx.watermark < ctx.window_end - 1:
-            ctx.set_event_timer(ctx.window_end - 1)
+        if self.domain is TimeDomain.EVENT:
+            _register_end(ctx)
         planned = [state["next"] for state in merged if "next" in state]
         if planned:
             self._set(ctx, min(planned))
@@ -253,11 +257,14 @@ class EarlyTrigger(_Builtin):
         return FIRE
 
     def on_processing_time(self, at: int, ctx: TriggerContext) -> TriggerResult:
-        return FIRE if ctx.state.get("next") == at and ctx.state.pop("next") else CONTINUE
+        if ctx.state.get("next") == at:
+            del ctx.state["next"]
+            return FIRE
+        ended = ctx.time is TimeDomain.PROCESSING and at == ctx.window_end
+        return FIRE if ended else CONTINUE
 
     def on_merge(self, ctx: TriggerContext, merged: list[dict[str, Any]]) -> TriggerResult:
-        if ctx.watermark < ctx.window_end - 1:
-            ctx.set_event_timer(ctx.window_end - 1)
+        _register_end(ctx)
         planned = [state["next"] for state in merged if "next" in state]
         if planned:
             ctx.state["next"] = min(planned)
@@ -359,6 +366,9 @@ def default_trigger(assigner: WindowAssigner) -> Trigger:
 
 def _register_end(ctx: TriggerContext) -> TriggerResult:
     if ctx.window_end == MAX_TIME:
+        return CONTINUE
+    if ctx.time is TimeDomain.PROCESSING:
+        ctx.set_processing_timer(ctx.window_end)
         return CONTINUE
     if ctx.watermark >= ctx.window_end - 1:
         return FIRE  # late, but allowed

@@ -118,31 +118,37 @@ class RowWiseWindows(WindowOperator):
             return None
         if span in live:
             return live[span]
-        window = LiveWindow(key, span, self._take_slot(), arrival)
-        live[span] = window
         if touching:
-            self._merge(live, window, touching)
+            window = self._merge(live, span, touching)
+        else:
+            window = live[span] = LiveWindow(key, span, self._take_slot(), arrival)
         if self.assigner.bounded:
             self._expiry.set(window, span[1] - 1 + self.parts.lateness)
         return window
 
     def _merge(
-        self, live: dict[Span, LiveWindow], window: LiveWindow, parts: list[LiveWindow]
-    ) -> None:
-        self._update()
-        self._settle()
+        self, live: dict[Span, LiveWindow], span: Span, parts: list[LiveWindow]
+    ) -> LiveWindow:
+        """The windows `parts` become one that spans `span`: the first of them goes on as it."""
         parts.sort(key=lambda w: w.span)
-        window.arrival = min(w.arrival for w in parts)
-        window.rows = sum(w.rows for w in parts)
-        window.latest = max(w.latest for w in parts)
-        sources = np.array([w.slot for w in parts], np.int64)
-        self.contents.merge_within(np.full(len(parts), window.slot, np.int64), sources)
-        for part in parts:
-            part.dead = True
-            del live[part.span]
-            self._free.append(part.slot)
+        window, *others = parts
         merged = [part.state for part in parts]
+        for part in parts:
+            del live[part.span]
+        live[span] = window
+        window.span, window.state, window.timers = span, {}, {}
+        if others:
+            self._settle()
+            sources = np.array([w.slot for w in others], np.int64)
+            self.contents.merge_within(np.full(len(others), window.slot, np.int64), sources)
+            window.arrival = min(w.arrival for w in parts)
+            window.rows = sum(w.rows for w in parts)
+            window.latest = max(w.latest for w in parts)
+        for part in others:
+            part.dead = True
+            self._free.append(part.slot)
         self._decide(window, self.trigger.on_merge(BoundContext(self, window), merged))
+        return window
 
     # -- firing -----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowjob.runtime.operators.window_timers import LiveWindow
 from flowjob.triggers import TriggerContext
 from flowjob.watermarks import micros
-from flowjob.windows import EPOCH, Window
+from flowjob.windows import EPOCH, TimeDomain, Window
 
 if TYPE_CHECKING:
     from flowjob.runtime.operators.row_wise_windows import RowWiseWindows
@@ -31,6 +31,10 @@ class BoundContext(TriggerContext):
     @property
     def window_end(self) -> int:
         return self._window.span[1]
+
+    @property
+    def time(self) -> TimeDomain:
+        return self._operator.parts.domain
 
     @property
     def watermark(self) -> int:
