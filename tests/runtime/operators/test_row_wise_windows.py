@@ -165,3 +165,24 @@ def test_processing_time_windows_close_by_the_wall_clock_or_at_the_end_of_input(
         run(declared, rows(3), batch_size=None, harness=harness)
         harness.end()
         assert counts(harness) == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["tumbling", "session"])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_early_firing_in_columns_equals_the_trigger_run_row_by_row(name: str, data: Any) -> None:
+    events = data.draw(event_lists([1, 2, None], st.integers(-9, 9)))
+    lateness = data.draw(st.sampled_from([0, 7]))
+    trigger = triggers.early(every=SECOND)
+    declared = spec(ASSIGNERS[name], COUNT, lateness=lateness, trigger=trigger)
+    slow = OperatorHarness(row_wise(declared))
+    fast = OperatorHarness(window_aggregate(declared))
+    assert type(fast.operator) is not RowWiseWindows
+    for event in [*events, ("watermark", MAX_TIME)]:
+        step = data.draw(st.sampled_from([0, 0, 400_000, 1_700_000]))
+        for harness in (slow, fast):
+            run(declared, [event], batch_size=None, harness=harness)
+            harness.advance(harness.clock.wall() + step)
+    assert fired(fast, *COUNT) == fired(slow, *COUNT)

@@ -33,8 +33,9 @@ def merged_windows(grid: PaneGrid, tables: PaneTables, fired: int, due: int) -> 
         return
     slots = np.concatenate([p[1] for p in pairs])
     origins = np.repeat(np.arange(len(pairs)), [len(p[0]) for p in pairs])
-    order = np.argsort(ends, kind="stable")
-    ends, slots, origins = ends[order], slots[order], origins[order]
+    if ends.min() != ends.max():
+        order = np.argsort(ends, kind="stable")
+        ends, slots, origins = ends[order], slots[order], origins[order]
     for start, stop in _cuts(ends):
         piece = slice(start, stop)
         yield _merge(sources, ends[piece], slots[piece], origins[piece])
@@ -77,7 +78,7 @@ def _merge(sources: list[PaneTable], ends: Int64s, slots: Int64s, origins: Int64
     at = pa.array(back)
     columns = zip(*(sources[i].take_keys(slots[r]) for i, r in zip(concerned, rows)))
     keys = [pa.concat_arrays(parts).take(at) for parts in columns]
-    several = ends[0] != ends[-1]
+    several = bool(ends[0] != ends[-1])
     encoded = encode_keys([pa.array(ends), *keys] if several else keys, len(ends))
     index = GroupIndex().upsert(encoded)
     count = len(index.new_rows)
@@ -85,8 +86,11 @@ def _merge(sources: list[PaneTable], ends: Int64s, slots: Int64s, origins: Int64
     contents.grow(count)
     firsts = np.full(count, np.iinfo(np.int64).max)
     for i, r in zip(concerned, rows):
-        unique, picks = np.unique(slots[r], return_inverse=True)
-        contents.merge(index.slots[r], sources[i].contents, unique, picks)
+        if several:
+            unique, picks = np.unique(slots[r], return_inverse=True)
+            contents.merge(index.slots[r], sources[i].contents, unique, picks)
+        else:  # a slot is in one window once
+            contents.merge(index.slots[r], sources[i].contents, slots[r], None)
         np.minimum.at(firsts, index.slots[r], sources[i].arrivals[slots[r]])
     window_ends = ends[index.new_rows]
     order = np.lexsort((firsts, window_ends))

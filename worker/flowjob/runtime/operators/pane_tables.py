@@ -29,6 +29,7 @@ class PaneTable:
 
     keys      the key columns, row number = slot
     arrivals  int64 per slot: the arrival number of its first row
+    changed   bool per slot: rows have come since it last fired (kept for early firing only)
     """
 
     def __init__(self, first: int, span: int, key_types: Sequence[pa.DataType], contents: Contents):
@@ -37,6 +38,7 @@ class PaneTable:
         self.contents = contents
         self.keys = [ValueLog(type) for type in key_types]
         self.arrivals = _NONE
+        self.changed = np.empty(0, np.bool_)
         self._panes = _NONE
         self._index = GroupIndex()
 
@@ -80,6 +82,7 @@ class PaneTable:
         self.contents.grow(count)
         self.arrivals = grown(self.arrivals, count, 0)
         self.arrivals[before:count] = arrivals[rows]
+        self.changed = grown(self.changed, count, False)
         if self.span > 1:
             self._panes = grown(self._panes, count, 0)
             self._panes[before:count] = panes[rows]

@@ -79,17 +79,28 @@ class PaneWindows(WindowOperator):
                     return
                 keys, inputs = take_columns(keys, rows), take_inputs(inputs, rows)
                 panes, arrivals = panes[rows], arrivals[rows]
-        self._update(keys, inputs, panes, arrivals)
+        self._update(keys, inputs, panes, arrivals, show=bool(self.parts.early))
+        self.expect_early()
 
     def _update(
-        self, keys: list[pa.Array], inputs: Inputs, panes: Int64s, arrivals: Int64s
+        self,
+        keys: list[pa.Array],
+        inputs: Inputs,
+        panes: Int64s,
+        arrivals: Int64s,
+        *,
+        show: bool = False,
     ) -> None:
+        """Rows join panes; `show`: an early firing is to give what they change."""
         for table, rows in self.tables.split(panes):
             if rows is None:
-                table.contents.update(table.slots(keys, panes, arrivals), inputs)
+                slots = table.slots(keys, panes, arrivals)
+                table.contents.update(slots, inputs)
             else:
                 slots = table.slots(take_columns(keys, rows), panes[rows], arrivals[rows])
                 table.contents.update(slots, take_inputs(inputs, rows))
+            if show:
+                table.changed[slots] = True
 
     def _fire_again(
         self,
@@ -141,8 +152,25 @@ class PaneWindows(WindowOperator):
 
     # -- time -------------------------------------------------------------------------------------
 
-    def next_timer(self) -> int | None:
-        if self.event_time or not len(self.tables):
+    def fire_early(self) -> Emitted:
+        """Tumbling only: a window is a pane. In order of the windows' first rows."""
+        parts = [(table, np.flatnonzero(table.changed[: len(table)])) for table in self.tables]
+        firsts = [table.arrivals[slots] for table, slots in parts]
+        if not firsts:
+            return
+        turns = np.argsort(np.concatenate(firsts))
+        # Rarely are two tables mixed: most turns are runs of one table.
+        origins = np.repeat(np.arange(len(parts)), [len(slots) for _, slots in parts])[turns]
+        slots = np.concatenate([some for _, some in parts])[turns]
+        cuts = np.flatnonzero(np.diff(origins)) + 1
+        for run in np.split(np.arange(len(turns)), cuts):
+            if len(run):
+                table = parts[origins[run[0]]][0]
+                table.changed[slots[run]] = False
+                yield from self._fire_slots(table, slots[run])
+
+    def next_end(self) -> int | None:
+        if not len(self.tables):
             return None
         # Panes before `fired` wait only for the windows that are still to come.
         pane = min(int(table.panes().min()) for table in self.tables)
@@ -169,7 +197,13 @@ class PaneWindows(WindowOperator):
         else:
             slots = np.flatnonzero((panes >= self.fired) & (panes < due))
             slots = slots[np.argsort(panes[slots], kind="stable")]
+        if self.parts.early:
+            table.changed[slots] = False
+        yield from self._fire_slots(table, slots)
+
+    def _fire_slots(self, table: PaneTable, slots: Int64s) -> Emitted:
         # In pieces: a window of millions of keys need not be copied as a whole.
+        panes = table.panes()
         rows = self.context.batch_rows
         for start in range(0, len(slots), rows):
             some = slots[start : start + rows]

@@ -47,6 +47,7 @@ class SessionTable:
         self.store = SessionStore(gap)
         self.keys = KeyStore(key_types)
         self.arrival: Int64s = np.empty(0, np.int64)
+        self.changed = np.empty(0, np.bool_)
         self._suspects: list[Int64s] = []
         self._suspected = 0
 
@@ -62,10 +63,13 @@ class SessionTable:
         limit = self.store.id_limit
         self.contents.grow(limit)
         self.arrival = grown(self.arrival, limit, _LAST)
+        self.changed = grown(self.changed, limit, False)
         self.arrival[joined.new_sessions] = _LAST
         if len(joined.sources):
             self.contents.merge_within(joined.targets, joined.sources)
             scatter.earliest(self.arrival, joined.targets, self.arrival[joined.sources])
+            self.changed[joined.targets[self.changed[joined.sources]]] = True
+            self.changed[joined.sources] = False
         sessions: Int64s = joined.sessions
         joining = sessions
         if len(sessions) and int(sessions.min()) < 0:
@@ -73,6 +77,7 @@ class SessionTable:
             joining, rows = sessions[kept], rows.take(kept)
         self.contents.update(joining, rows.inputs)
         scatter.earliest(self.arrival, joining, rows.arrivals)
+        self.changed[joining] = True
         return sessions
 
     def note_idle(self, keys: Int64s) -> None:
@@ -94,6 +99,7 @@ class SessionTable:
         """Forgets sessions, and keys that have none left."""
         if len(sessions):
             self.contents.reset(sessions)
+            self.changed[sessions] = False
             self.keys.release(self.store.remove(sessions))
 
     def next_end(self) -> int:

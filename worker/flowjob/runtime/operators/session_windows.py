@@ -64,6 +64,7 @@ class SessionWindows(WindowOperator):
             if len(swift):
                 self.table.join(rows.take(swift), self.horizon)
             yield from self._one_by_one(rows, np.flatnonzero(careful), late)
+        self.expect_early()
         if late.any():
             yield from self.late(data, late)
             self.table.note_idle(rows.keys[late])
@@ -90,17 +91,22 @@ class SessionWindows(WindowOperator):
             now, sessions = now[sessions >= 0], sessions[sessions >= 0]
             over = self.table.store.ends(sessions) - 1 <= self.passed
             fired.add(now[over], sessions[over], self.table)
+            self.table.changed[sessions[over]] = False
         if fired.count:
             yield from self.emit(fired.firing())
 
     # -- time -------------------------------------------------------------------------------------
 
-    def next_timer(self) -> int | None:
-        if self.event_time:
-            return None
+    def next_end(self) -> int | None:
         if self._next is None:
             self._next = self.table.next_end()
         return None if self._next == _NEVER else self._next
+
+    def fire_early(self) -> Emitted:
+        table = self.table
+        changed = np.flatnonzero(table.changed[: table.store.id_limit])
+        changed = changed[np.argsort(table.arrival[changed])]
+        yield from self._fire_all(changed)
 
     def advance(self, passed: int) -> Emitted:
         table = self.table
@@ -109,13 +115,17 @@ class SessionWindows(WindowOperator):
         new = ends - 1 > self.passed
         due, ends = due[new], ends[new]
         due = due[np.lexsort((table.arrival[due], ends))]
-        rows = self.context.batch_rows
-        for start in range(0, len(due), rows):
-            yield from self._fire(due[start : start + rows])
+        yield from self._fire_all(due)
         self.passed = passed
         gone = table.store.due(self.horizon) if self.parts.lateness else due
         table.drop(gone)
         self._next = None
+
+    def _fire_all(self, sessions: Int64s) -> Emitted:
+        self.table.changed[sessions] = False
+        rows = self.context.batch_rows
+        for start in range(0, len(sessions), rows):
+            yield from self._fire(sessions[start : start + rows])
 
     def _fire(self, sessions: Int64s) -> Emitted:
         starts, ends = self.table.store.starts(sessions), self.table.store.ends(sessions)

@@ -6,6 +6,8 @@ their own."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
 from flowjob.runtime.operators.base import Form, Operator
 from flowjob.runtime.operators.count_windows import CountWindows
@@ -16,13 +18,14 @@ from flowjob.runtime.operators.session_windows import SessionWindows
 from flowjob.runtime.operators.window_base import WindowParts, WindowSpec, lateness_of
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.runtime.operators.window_results import AggregateResults
-from flowjob.triggers import CountTrigger, PurgingTrigger, Trigger, default_trigger
+from flowjob.triggers import CountTrigger, EarlyTrigger, PurgingTrigger, Trigger, default_trigger
 from flowjob.watermarks import micros
 from flowjob.windows import (
     CountWindow,
     Global,
     Session,
     Sliding,
+    TimeDomain,
     Tumbling,
     WindowAssigner,
 )
@@ -62,6 +65,13 @@ def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
                 return PaneWindows(parts, PaneGrid.of(assigner))
             case Session():
                 return SessionWindows(parts, micros(assigner.gap))
+    if isinstance(trigger, EarlyTrigger) and assigner.time is TimeDomain.EVENT:
+        early = replace(parts, early=micros(trigger.every))
+        match assigner:
+            case Tumbling():
+                return PaneWindows(early, PaneGrid.of(assigner))
+            case Session():
+                return SessionWindows(early, micros(assigner.gap))
     return RowWiseWindows(parts, assigner, trigger or default_trigger(assigner), spec.input)
 
 

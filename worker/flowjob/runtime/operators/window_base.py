@@ -41,6 +41,8 @@ class WindowParts:
     lateness: int
     domain: TimeDomain
     partials: bool = False
+    early: int = 0
+    """µs of wall time between early firings; 0: none."""
 
 
 class WindowOperator(Operator):
@@ -55,6 +57,7 @@ class WindowOperator(Operator):
         self.passed = MIN_TIME
         """Time up to and including which everything due has fired."""
         self._arrived = 0
+        self._early_at: int | None = None
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -66,7 +69,15 @@ class WindowOperator(Operator):
         if self.event_time and watermark > self.passed:
             yield from self.advance(watermark)
 
+    def next_timer(self) -> int | None:
+        over = None if self.event_time else self.next_end()
+        waits = [at for at in (over, self._early_at) if at is not None]
+        return min(waits, default=None)
+
     def on_time(self, now: int) -> Emitted:
+        if self._early_at is not None and self._early_at <= now:
+            self._early_at = None
+            yield from self.fire_early()
         if not self.event_time and now - 1 > self.passed:
             yield from self.advance(now - 1)
 
@@ -74,6 +85,20 @@ class WindowOperator(Operator):
         # A bounded input must not lose the windows that the wall clock has not closed yet.
         if not self.event_time:
             yield from self.advance(MAX_FIRING)
+
+    def next_end(self) -> int | None:
+        """When the next window ends that has not fired (asked of processing-time windows only)."""
+        return None
+
+    def fire_early(self) -> Emitted:
+        """Fires the windows that rows have joined since they last fired."""
+        yield from ()
+
+    def expect_early(self) -> None:
+        """Rows have joined windows: there is something to show at the next multiple of `early`."""
+        if self.parts.early and self._early_at is None:
+            now = self.context.env.clock.wall()
+            self._early_at = now - now % self.parts.early + self.parts.early
 
     def advance(self, passed: int) -> Emitted:
         """Fires what is due when `passed` is over, drops what has expired; sets `self.passed`."""
