@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +38,18 @@ def test_no_other_name_is_public(module: types.ModuleType) -> None:
 def test_names_are_listed_once_and_in_order(module: types.ModuleType) -> None:
     names = list(module.__all__)
     assert names == sorted(set(names))
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    stub = ast.parse(Path(flowjob.__file__).with_suffix(".pyi").read_text())
+    imported = {a.name for n in stub.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert imported == set(flowjob.__all__)
+
+
+def test_importing_flowjob_loads_nothing_heavy() -> None:
+    code = "import flowjob, sys; print([m for m in ('pyarrow', 'numba', 'flowjob.runtime') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_star_import_hides_nothing_built_in_by_surprise() -> None:
