@@ -291,7 +291,9 @@ class SourceTask:
                 self.driver.chain.on_status(element)
         if self._held is not None:
             now = self.driver.clock.monotonic()
-            if at_once or now - self._marked_at >= WATERMARK_INTERVAL:
+            if (
+                at_once or now >= self._marked_at + WATERMARK_INTERVAL
+            ):  # the sum that _wait waits for
                 await self._release()
 
     async def _release(self) -> None:
@@ -321,7 +323,8 @@ class SourceTask:
         if deadlines:
             delay = max(0.0, min(deadlines) - began)
             timer = asyncio.get_running_loop().create_task(clock.sleep(delay))
-            timer.add_done_callback(lambda _: self._wake.set())
+            # One that was cancelled below must not wake the next wait: it would spin.
+            timer.add_done_callback(lambda t: None if t.cancelled() else self._wake.set())
         try:
             await self._wake.wait()
             self._wake.clear()
