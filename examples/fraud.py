@@ -52,6 +52,7 @@ PAYMENTS = [
 ]
 
 job = fj.Job("fraud")
-alerts = fraud(job.read(fj.from_rows(PAYMENTS, event_time="at")))
+# A timer fires between two batches: here time is told after every row.
+alerts = fraud(job.read(fj.from_rows(PAYMENTS, event_time="at", watermark_every=1)))
 job.write(alerts, fj.show("alerts"))
 job.write(alerts.side(SmallThenLarge.alert_log), fj.print_("log"))

@@ -80,7 +80,8 @@ def test_expressions_and_row_functions_follow_each_other(example: Any) -> None:
 
 def test_a_large_payment_soon_after_a_small_one_is_an_alert(example: Any) -> None:
     fraud = example("fraud")
-    out = run(fraud.fraud, fraud.PAYMENTS)
+    script = [step for row in fraud.PAYMENTS for step in (row, watermark(row.at))]
+    out = run(fraud.fraud, script)
     assert out.rows == [{"account": "anna", "amount": 900.0}]
     assert out.side(fraud.SmallThenLarge.alert_log) == ["anna 900.0"]
 
