@@ -46,8 +46,8 @@ PAYMENTS = [
         (0, "anna", 0.5),
         (10, "boris", 0.2),
         (20, "anna", 900.0),  # an alert: 20 s after a small one
-        (90, "boris", 700.0),  # none: the minute is over
-        (95, "carla", 600.0),  # none: nothing small before
+        (75, "carla", 600.0),  # none: nothing small before
+        (90, "boris", 700.0),  # none: the minute is over, and others' payments have told the time
     ]
 ]
 
