@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowjob import aggregates as agg
 from flowjob.core.elements import MAX_TIME
+from flowjob.runtime.operators import pane_merging
 from flowjob.windows import sliding, tumbling
 from tests.reference_model import canonical, run_windows
 from tests.runtime.operators.windowing import (
@@ -47,7 +49,7 @@ def expected(values: list[Any]) -> tuple[Any, ...]:
 @pytest.mark.parametrize("name", ASSIGNERS)
 @pytest.mark.parametrize("keys", KEY_TYPES)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_results_equal_row_by_row_execution_for_any_batch_split(
@@ -67,3 +69,37 @@ def test_results_equal_row_by_row_execution_for_any_batch_split(
         side = [(canonical(r["k"]), r["v"]) for r in harness.side("late")]
         assert side == [(canonical(r[1]), r[3]) for r in late]
         assert harness.metrics.late_rows == len(late)
+
+
+@pytest.mark.parametrize("lateness", [0, 40])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_windows_of_many_panes_are_made_of_blocks_that_late_rows_renew(
+    lateness: int, data: Any
+) -> None:
+    events = data.draw(event_lists(["a", "b", None], st.integers(-9, 9)))
+    events = [*events, ("watermark", MAX_TIME)]
+    assigner = sliding(MICRO * 60, MICRO * 2, MICRO)
+    want, late = run_windows(events, assigner, expected, lateness)
+    declared = spec(assigner, AGGREGATES, key=pa.string(), lateness=lateness)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pane_merging, "_MANY_PAIRS", 1)
+        harness = run(declared, events, batch_size=7)
+    assert fired(harness, *AGGREGATES) == [(canonical(k), s, e, r) for k, s, e, r in want]
+    assert len(harness.side("late")) == len(late)
+
+
+def test_sliding_windows_keep_only_panes_and_blocks_that_can_still_fire() -> None:
+    assigner = sliding(MICRO * 64, MICRO)
+    events: list[Any] = []
+    for t in range(700):
+        events += [("row", key, t, 1) for key in ("a", "b")] + [("watermark", t - 5)]
+    declared = spec(assigner, {"n": agg.count()}, key=pa.string())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pane_merging, "_MANY_PAIRS", 1)
+        harness = run(declared, events, batch_size=None)
+    assert [row["n"] for row in harness.rows[-2:]] == [64, 64]
+    assert len(harness.operator.tables) <= 75
+    assert len(harness.operator.blocks._blocks) <= 5 * 64

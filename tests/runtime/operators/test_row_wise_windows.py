@@ -42,7 +42,7 @@ def expected(values: list[Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("name", ASSIGNERS)
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_the_default_trigger_gives_the_models_results_row_by_row_too(name: str, data: Any) -> None:
@@ -169,7 +169,7 @@ def test_processing_time_windows_close_by_the_wall_clock_or_at_the_end_of_input(
 
 @pytest.mark.parametrize("name", ["tumbling", "session"])
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_early_firing_in_columns_equals_the_trigger_run_row_by_row(name: str, data: Any) -> None:

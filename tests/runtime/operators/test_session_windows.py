@@ -41,7 +41,7 @@ def expected(values: list[Any]) -> tuple[Any, ...]:
 @pytest.mark.parametrize("name", ASSIGNERS)
 @pytest.mark.parametrize("keys", KEY_TYPES)
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_results_equal_row_by_row_execution_for_any_batch_split(

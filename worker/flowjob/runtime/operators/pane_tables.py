@@ -69,6 +69,13 @@ class PaneTable:
             return np.full(len(self), self.first, np.int64)
         return self._panes[: len(self)]
 
+    def count_by_pane(self) -> tuple[Int64s, Int64s]:
+        """The panes with anything in them, ascending, and how many slots each has."""
+        if self.span == 1:
+            return np.array([self.first]), np.array([len(self)])
+        panes, counts = np.unique(self.panes(), return_counts=True)
+        return panes, counts.astype(np.int64)
+
     def take_keys(self, slots: Int64s) -> list[pa.Array]:
         return [log.take(slots) for log in self.keys]
 

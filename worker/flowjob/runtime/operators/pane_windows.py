@@ -16,6 +16,7 @@ from flowjob.plan.partials import PANE_COLUMN
 from flowjob.runtime.accumulators.base import occurrences
 from flowjob.runtime.batch import Batch, Data, Int64s
 from flowjob.runtime.operators.base import Emitted, OperatorContext
+from flowjob.runtime.operators.pane_blocks import PaneBlocks
 from flowjob.runtime.operators.pane_grid import PaneGrid
 from flowjob.runtime.operators.pane_merging import merged_windows
 from flowjob.runtime.operators.pane_tables import PaneTable, PaneTables
@@ -40,6 +41,7 @@ class PaneWindows(WindowOperator):
     def open(self, context: OperatorContext) -> None:
         super().open(context)
         self.tables = PaneTables(key_types(self.parts.keys), self.parts.contents)
+        self.blocks = PaneBlocks(self.tables, self.grid.width)
         self._set_passed(self.passed)
 
     # -- rows -------------------------------------------------------------------------------------
@@ -92,6 +94,7 @@ class PaneWindows(WindowOperator):
         show: bool = False,
     ) -> None:
         """Rows join panes; `show`: an early firing is to give what they change."""
+        self.blocks.changed(panes)
         for table, rows in self.tables.split(panes):
             if rows is None:
                 slots = table.slots(keys, panes, arrivals)
@@ -184,10 +187,12 @@ class PaneWindows(WindowOperator):
                 for table in self.tables.between(self.fired, due):
                     yield from self._fire_table(table, due)
             else:
-                for merged in merged_windows(self.grid, self.tables, self.fired, due):
+                for merged in merged_windows(self.grid, self.tables, self.blocks, self.fired, due):
                     yield from self._emit(*merged)
         self._set_passed(passed)
-        self.tables.drop_before(self.grid.first_live(self.expired))
+        first_live = self.grid.first_live(self.expired)
+        self.tables.drop_before(first_live)
+        self.blocks.drop_before(first_live)
 
     def _fire_table(self, table: PaneTable, due: int) -> Emitted:
         """Tumbling: a window is a pane. Slots are in order of first arrival already."""
