@@ -21,13 +21,14 @@ import uvloop
 
 from flowjob.core.elements import END_OF_INPUT
 from flowjob.plan.job_graph import Edge, Exchange, Partitioning
-from flowjob.plan.types import StreamType
+from flowjob.plan.types import KeyField, StreamType
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.env import Env
 from flowjob.runtime.exchange import (
     ChannelSpec,
     ExchangeSettings,
     Identity,
+    InputGate,
     SlotAddress,
     SlotExchange,
 )
@@ -36,7 +37,9 @@ from flowjob.runtime.real.network import RealNetwork
 
 NAMES = ("auction", "bidder", "price", "sent")
 SCHEMA = pa.schema([(n, pa.int64()) for n in NAMES])
-EDGE = Edge(0, 0, 1, 0, Partitioning(Exchange.FORWARD), StreamType(SCHEMA), True, False)
+KEY = KeyField("auction", "auction", pa.int64())
+HASH = Edge(0, 0, 1, 0, Partitioning(Exchange.HASH, (KEY,)), StreamType(SCHEMA), True, False)
+FORWARD = Edge(0, 0, 1, 0, Partitioning(Exchange.FORWARD), StreamType(SCHEMA), True, False)
 
 
 def env() -> Env:
@@ -49,12 +52,20 @@ def batch(rows: int) -> Batch:
     return Batch(pa.record_batch(dict.fromkeys(NAMES, numbers), schema=SCHEMA), numbers)
 
 
-async def consume(settings: ExchangeSettings, pipe: Connection) -> None:
+async def consume(edge: Edge, settings: ExchangeSettings, pipe: Connection) -> None:
     exchange = SlotExchange(env(), settings, Identity("bench", 1, "t", "consumer"))
     address = await exchange.listen("127.0.0.1")
-    gate = exchange.add_gate(1, 0, [ChannelSpec(EDGE, 0)])
+    gates = [exchange.add_gate(1, i, [ChannelSpec(edge, 0)]) for i in range(consumers(edge))]
     pipe.send(address)
     latencies: list[float] = []
+    await asyncio.gather(*(read(gate, latencies) for gate in gates))
+    rows, size = sum(g.rows for g in gates), sum(g.bytes for g in gates)
+    pipe.send((rows, size, time.process_time(), latencies))
+    await asyncio.sleep(0.2)
+    await exchange.close()
+
+
+async def read(gate: InputGate, latencies: list[float]) -> None:
     yielded = 0.0
     while True:
         polled = gate.poll()
@@ -63,23 +74,25 @@ async def consume(settings: ExchangeSettings, pipe: Connection) -> None:
             continue
         element = polled[2]
         if element is END_OF_INPUT:
-            break
+            return
         if len(element) == 1:
             latencies.append(time.monotonic_ns() - element.columns.column("sent")[0].as_py())
         if time.monotonic() - yielded > 0.001:
             await asyncio.sleep(0)
             yielded = time.monotonic()
-    pipe.send((gate.rows, gate.bytes, time.process_time(), latencies))
-    await asyncio.sleep(0.2)
-    await exchange.close()
+
+
+def consumers(edge: Edge) -> int:
+    return 2 if edge.partitioning.exchange is Exchange.HASH else 1
 
 
 async def produce(
-    settings: ExchangeSettings, address: tuple[str, int], rows: int, total: int
+    edge: Edge, settings: ExchangeSettings, address: tuple[str, int], rows: int, total: int
 ) -> float:
     exchange = SlotExchange(env(), settings, Identity("bench", 1, "t", "producer"))
-    writer = exchange.add_output(EDGE, 0, [0], max_parallelism=128)
-    await exchange.connect({(1, 0): SlotAddress("consumer", *address)})
+    targets = range(consumers(edge))
+    writer = exchange.add_output(edge, 0, targets, max_parallelism=128)
+    await exchange.connect({(1, i): SlotAddress("consumer", *address) for i in targets})
     one, written, yielded = batch(rows), 0, 0.0
     began = time.monotonic()
     while written < total:
@@ -104,8 +117,8 @@ async def produce(
     return seconds
 
 
-def consumer(settings: ExchangeSettings, pipe: Connection, profile: bool) -> None:
-    _run(consume(settings, pipe), profile)
+def consumer(edge: Edge, settings: ExchangeSettings, pipe: Connection, profile: bool) -> None:
+    _run(consume(edge, settings, pipe), profile)
 
 
 def _run(coroutine: Any, profile: bool) -> Any:
@@ -120,14 +133,16 @@ def _run(coroutine: Any, profile: bool) -> Any:
     return result
 
 
-def measure(name: str, settings: ExchangeSettings, rows: int, total: int, profile: bool) -> None:
+def measure(
+    name: str, edge: Edge, settings: ExchangeSettings, rows: int, total: int, profile: bool
+) -> None:
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=consumer, args=(settings, theirs, profile)
+        target=consumer, args=(edge, settings, theirs, profile)
     )
     process.start()
     cpu = time.process_time()
-    seconds = _run(produce(settings, ours.recv(), rows, total), profile)
+    seconds = _run(produce(edge, settings, ours.recv(), rows, total), profile)
     cpu = time.process_time() - cpu
     received, size, consumer_cpu, latencies = ours.recv()
     process.join()
@@ -147,16 +162,19 @@ def main() -> None:
     wanted, profile = sys.argv[1:], "--profile" in sys.argv
     base = ExchangeSettings()
     small = replace(base, batch_rows=64)
-    for name, settings, rows, total in (
-        ("exchange_64", small, 64, 10_000_000),
-        ("exchange_1000", replace(base, batch_rows=1000), 1000, 50_000_000),
-        ("exchange_full", base, 16_384, 100_000_000),
-        ("exchange_64_cut_from_full", small, 16_384, 10_000_000),
-        ("latency_1k", base, 1, 2_000),
-        ("latency_1k_at_once", replace(base, flush_interval=0.0), 1, 2_000),
+    for name, edge, settings, rows, total in (
+        ("exchange_64", FORWARD, small, 64, 10_000_000),
+        ("exchange_1000", FORWARD, replace(base, batch_rows=1000), 1000, 50_000_000),
+        ("exchange_full", FORWARD, base, 16_384, 100_000_000),
+        ("exchange_64_cut_from_full", FORWARD, small, 16_384, 10_000_000),
+        ("hash_64", HASH, small, 64, 10_000_000),
+        ("hash_64_gathered", HASH, base, 64, 10_000_000),
+        ("hash_full", HASH, base, 16_384, 50_000_000),
+        ("latency_1k", FORWARD, base, 1, 2_000),
+        ("latency_1k_at_once", FORWARD, replace(base, flush_interval=0.0), 1, 2_000),
     ):
         if not wanted or name in wanted or wanted == ["--profile"]:
-            measure(name, settings, rows, total, profile)
+            measure(name, edge, settings, rows, total, profile)
 
 
 if __name__ == "__main__":

@@ -199,3 +199,40 @@ def test_waiting_ends_at_its_deadline(run: Run) -> None:
             assert gate.poll() is None
 
     run(scenario())
+
+
+def test_a_row_that_cannot_be_sent_fails_the_attempt_when_a_timer_finds_it(run: Run) -> None:
+    async def scenario() -> None:
+        edge = h.edge(Exchange.FORWARD, TEXTS)
+        async with h.cluster([edge], h.one_to_one(), replace(SMALL, largest_row=1000)) as c:
+            c.writers[0, 0].write(Batch(pa.record_batch({"n": ["x" * 2000]})))
+            async with asyncio.timeout(5):
+                error = await asyncio.shield(c.slots["left"].failed)
+            assert "a single row takes" in str(error)
+
+    run(scenario())
+
+
+def test_small_batches_are_gathered_before_they_are_partitioned(run: Run) -> None:
+    placed = {(0, 0): "left", (1, 0): "left", (1, 1): "right"}
+
+    async def scenario() -> None:
+        settings = replace(h.DEFAULTS, flush_interval=3600.0)
+        async with h.cluster([h.edge(Exchange.HASH)], placed, settings) as c:
+            writer = c.writers[0, 0]
+            for start in range(0, 100, 2):
+                writer.write(h.sequence(start, 2))
+            assert writer.buffered_bytes >= 800
+            writer.control(Watermark(1))
+            writer.write(h.numbers(1000))
+            writer.control(END_OF_INPUT)
+            rows = []
+            for gate in c.gates.values():
+                (elements,) = (await h.read_to_end(gate)).values()
+                assert len(elements[0]) > 2
+                assert elements[1] == Watermark(1)
+                assert sum(isinstance(e, Batch) for e in elements) <= 2
+                rows += h.rows_of(elements)
+            assert sorted(rows) == [*range(100), 1000]
+
+    run(scenario())

@@ -39,15 +39,28 @@ class Link(Protocol):
         ...
 
 
+class Shippable(Protocol):
+    """Rows that wait to leave. `rows` says how many, `shipped_at` when some last left (monotonic)."""
+
+    rows: int
+    shipped_at: float
+
+    def ship(self) -> None: ...
+
+
 class Flusher(Protocol):
-    """Calls `ship()` of channels whose rows have waited long enough."""
+    """Calls `ship()` of what has waited long enough."""
 
     def now(self) -> float:
         """Seconds, monotonic."""
         ...
 
-    def schedule(self, channel: OutputChannel) -> None:
-        """`channel` has its first row."""
+    def schedule(self, waiting: Shippable) -> None:
+        """`waiting` has its first row."""
+        ...
+
+    def failed(self, error: Exception) -> None:
+        """Rows could not be shipped, and no task is there to tell."""
         ...
 
 
@@ -125,15 +138,19 @@ class OutputChannel:
         return not self._parts and not self._queue
 
     def append(self, batch: Batch, rows: int) -> None:
-        """Rows for this channel; `batch` conforms to the edge and is not empty."""
+        """Rows for this channel; `batch` conforms to the edge and is not empty. They leave in time."""
         first = not self._parts
+        self.add(batch, rows)
+        if first and self._parts:
+            self._flusher.schedule(self)
+
+    def add(self, batch: Batch, rows: int) -> None:
+        """The same, but only their number makes them leave: the caller calls `ship`."""
         self._parts.append(batch)
         self.rows += rows
         self.waiting_bytes += self.format.size(batch)
         if self.rows >= self._full_rows or self.waiting_bytes >= self._full_bytes:
             self.ship()
-        elif first:
-            self._flusher.schedule(self)
 
     def control(self, element: Control) -> None:
         """Goes out after every row so far."""
@@ -173,7 +190,10 @@ class OutputChannel:
             self._drain()
         if self.due and self._parts and not self._queue:
             if self._may_send():
-                self._encode()
+                try:
+                    self._encode()
+                except Exception as error:  # noqa: BLE001 - called from the loop: nobody else would hear of it
+                    self._flusher.failed(error)
             else:
                 self._await_link()
         if self.stalled:

@@ -17,11 +17,12 @@ from flowjob.runtime.exchange import local
 from flowjob.runtime.exchange.channels import OutputChannel
 from flowjob.runtime.exchange.flushing import IntervalFlusher, TurnReturns
 from flowjob.runtime.exchange.gate import InputChannel, InputGate
-from flowjob.runtime.exchange.partitioners import partitioner_for
+from flowjob.runtime.exchange.partitioners import HashPartitioner, partitioner_for
 from flowjob.runtime.exchange.receiver import IncomingConnection
 from flowjob.runtime.exchange.sender import OutgoingConnection
 from flowjob.runtime.exchange.serialization import WireFormat
 from flowjob.runtime.exchange.settings import ChannelSpec, ExchangeSettings, Identity, SlotAddress
+from flowjob.runtime.exchange.staging import Stage
 from flowjob.runtime.exchange.writer import EdgeWriter
 
 RETRY_SECONDS = 0.05
@@ -49,7 +50,7 @@ class SlotExchange:
             exclusive=settings.exclusive_bytes,
             largest_window=settings.largest_window,
         )
-        self._flusher = IntervalFlusher(env.clock, settings.flush_interval)
+        self._flusher = IntervalFlusher(env.clock, settings.flush_interval, self.fail)
         self._returns = TurnReturns()
         self._listener: Listener | None = None
         self._strangers: dict[IncomingConnection, None] = {}
@@ -97,7 +98,10 @@ class SlotExchange:
             for consumer in consumers
         ]
         partitioner = partitioner_for(edge, producer, consumers, max_parallelism)
-        writer = EdgeWriter(edge, producer, channels, wire, partitioner)
+        stage = None
+        if isinstance(partitioner, HashPartitioner):
+            stage = Stage(channels, partitioner, self._flusher)
+        writer = EdgeWriter(producer, channels, wire, partitioner, stage)
         self.writers.append(writer)
         return writer
 

@@ -6,9 +6,10 @@ has just shipped waits out the interval, so that batches grow with the load."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from flowjob.runtime.env import Clock
-from flowjob.runtime.exchange.channels import OutputChannel
+from flowjob.runtime.exchange.channels import Shippable
 from flowjob.runtime.exchange.gate import InputChannel
 from flowjob.runtime.exchange.receiver import IncomingConnection
 
@@ -20,30 +21,31 @@ little to do, and costs little when there is much."""
 class IntervalFlusher:
     """See channels.Flusher."""
 
-    def __init__(self, clock: Clock, interval: float) -> None:
+    def __init__(self, clock: Clock, interval: float, fail: Callable[[Exception], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self.now = clock.monotonic
         self._interval = interval
+        self.failed = fail
         self._early = 0
         self._early_since = float("-inf")
-        self._soon: list[OutputChannel] = []
-        self._later: list[OutputChannel] = []
+        self._soon: list[Shippable] = []
+        self._later: list[Shippable] = []
         self._turn: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def schedule(self, channel: OutputChannel) -> None:
+    def schedule(self, waiting: Shippable) -> None:
         interval = self._interval
         if interval == 0:
-            channel.ship()
+            waiting.ship()
             return
         now = self.now()
-        waited = now - channel.shipped_at
+        waited = now - waiting.shipped_at
         if waited >= interval or self._may_be_early(now):
-            self._soon.append(channel)
+            self._soon.append(waiting)
             if self._turn is None:
                 self._turn = self._loop.call_soon(self._end_turn)
         else:
-            self._later.append(channel)
+            self._later.append(waiting)
             if self._timer is None:
                 self._timer = self._loop.call_later(interval - waited, self._end_interval)
 
@@ -63,13 +65,21 @@ class IntervalFlusher:
 
     def _end_turn(self) -> None:
         self._turn = None
-        channels, self._soon = self._soon, []
-        _ship(channels)
+        due, self._soon = self._soon, []
+        self._ship(due)
 
     def _end_interval(self) -> None:
         self._timer = None
-        channels, self._later = self._later, []
-        _ship(channels)
+        due, self._later = self._later, []
+        self._ship(due)
+
+    def _ship(self, due: list[Shippable]) -> None:
+        for waiting in due:
+            if waiting.rows:
+                try:
+                    waiting.ship()
+                except Exception as error:  # noqa: BLE001 - called from the loop: nobody else would hear of it
+                    self.failed(error)
 
 
 class TurnReturns:
@@ -111,9 +121,3 @@ class TurnReturns:
         self._turn = None
         if self._dirty or self._connections:
             self._wake()
-
-
-def _ship(channels: list[OutputChannel]) -> None:
-    for channel in channels:
-        if channel.rows:
-            channel.ship()

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Sequence
 
 from flowjob.core.elements import Control
-from flowjob.plan.job_graph import Edge
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.exchange.channels import OutputChannel
 from flowjob.runtime.exchange.partitioners import Partitioner
 from flowjob.runtime.exchange.serialization import WireFormat
+from flowjob.runtime.exchange.staging import Stage
 
 
 class EdgeWriter:
@@ -25,19 +25,20 @@ class EdgeWriter:
 
     def __init__(
         self,
-        edge: Edge,
         producer: int,
         channels: Sequence[OutputChannel],
         wire: WireFormat,
         partitioner: Partitioner | None,
+        stage: Stage | None,
     ) -> None:
-        self.edge = edge
+        self.edge = wire.edge
         self.producer = producer
         self.channels = channels
         self.blocked = False
         self.rows = 0
         self._format = wire
         self._partitioner = partitioner
+        self._stage = stage
         self._stalled = 0
         self._waiters: list[asyncio.Future[None]] = []
         for channel in channels:
@@ -56,7 +57,8 @@ class EdgeWriter:
     @property
     def buffered_bytes(self) -> int:
         """Bytes written and not yet sent."""
-        return sum(c.buffered_bytes for c in self.channels)
+        staged = self._stage.buffered_bytes if self._stage is not None else 0
+        return staged + sum(c.buffered_bytes for c in self.channels)
 
     @property
     def in_flight_bytes(self) -> int:
@@ -70,20 +72,26 @@ class EdgeWriter:
             return
         batch = self._format.conform(batch)
         self.rows += rows
-        if self._partitioner is None:
+        if self._stage is not None:
+            self._stage.append(batch, rows)
+        elif self._partitioner is None:
             self.channels[0].append(batch, rows)
-            return
-        channels = self.channels
-        for target, part in self._partitioner.split(batch):
-            channels[target].append(part, part.columns.num_rows)
+        else:
+            channels = self.channels
+            for target, part in self._partitioner.split(batch):
+                channels[target].append(part, part.columns.num_rows)
 
     def control(self, element: Control) -> None:
         """`element` to every consumer, behind all rows written so far."""
+        if self._stage is not None:
+            self._stage.deal()
         for channel in self.channels:
             channel.control(element)
 
     def flush(self) -> None:
         """Ship what is buffered without waiting for more."""
+        if self._stage is not None:
+            self._stage.deal()
         for channel in self.channels:
             if channel.rows:
                 channel.ship()
