@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from flowjob import aggregates as agg
 from flowjob import triggers
 from flowjob.core.elements import MAX_TIME
+from flowjob.errors import PlanError
 from flowjob.runtime.operators.base import Operator
 from flowjob.runtime.operators.row_wise_windows import RowWiseWindows
 from flowjob.runtime.operators.window_aggregate import window_aggregate, window_parts
@@ -186,3 +187,23 @@ def test_early_firing_in_columns_equals_the_trigger_run_row_by_row(name: str, da
             run(declared, [event], batch_size=None, harness=harness)
             harness.advance(harness.clock.wall() + step)
     assert fired(fast, *COUNT) == fired(slow, *COUNT)
+
+
+class Unmergeable(agg.Aggregate[int, int, int]):
+    def create(self) -> int:
+        return 0
+
+    def add(self, acc: int, value: int) -> int:
+        return acc + value
+
+    def result(self, acc: int) -> int:
+        return acc
+
+
+def test_an_aggregate_without_merge_is_refused_in_sessions_and_slides_row_by_row() -> None:
+    aggregates = {"u": Unmergeable("v")}
+    with pytest.raises(PlanError, match="has no merge"):
+        window_aggregate(spec(session(gap=MICRO), aggregates))
+    declared = spec(sliding(MICRO * 4, MICRO * 2), aggregates)
+    harness = run(declared, [*rows(1, 2), ("watermark", MAX_TIME)], batch_size=None)
+    assert [r["u"] for r in harness.rows] == [1, 3, 2]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flowjob.errors import PlanError
 from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
 from flowjob.runtime.operators.base import Form, Operator
 from flowjob.runtime.operators.count_windows import CountWindows
@@ -54,6 +55,8 @@ def window_parts(spec: WindowAggregateSpec) -> WindowParts:
 def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
     """The operator that keeps windows of this assigner and trigger."""
     assigner, trigger = spec.assigner, spec.trigger
+    if assigner.merging and isinstance(spec, WindowAggregateSpec):
+        _check_mergeable(spec)
     if isinstance(assigner, CountWindow) and trigger is None:
         return CountWindows(parts, assigner)
     match assigner, trigger:
@@ -73,6 +76,15 @@ def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
             case Session():
                 return SessionWindows(early, micros(assigner.gap))
     return RowWiseWindows(parts, assigner, trigger or default_trigger(assigner), spec.input)
+
+
+def _check_mergeable(spec: WindowAggregateSpec) -> None:
+    for call in spec.calls:
+        if not call.aggregate.mergeable:
+            raise PlanError(
+                f"`{call.name}`: {call.aggregate} has no merge, which {spec.assigner} needs: two "
+                "sessions become one when a row falls between them. Define `merge(self, a, b)`"
+            )
 
 
 def _is_default(trigger: Trigger | None, assigner: WindowAssigner) -> bool:
