@@ -1,4 +1,7 @@
-"""collect and count_distinct: accumulators that keep every value, or every different one."""
+"""collect and count_distinct: accumulators that keep every value, or every different one.
+
+Their state grows with the rows; what else they share is the log of values by slot
+(owned_log.py)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Runs of panes already merged, for sliding windows of many panes: each window is made of a few
-blocks.
+"""Runs of panes already merged, for sliding windows of many panes: each window is a few blocks.
 
-A block covers 2^level aligned panes and is merged from its two halves, once; sliding on by a pane
-merges about one new block per level instead of all the window's panes (the idea of a segment tree;
-as in Tangwongsan et al., "General Incremental Sliding-Window Aggregation", VLDB 2015). It works for
-aggregates that cannot be subtracted."""
+A block covers 2^level aligned panes and is merged once, from its halves; sliding on by a pane
+merges about one block per level instead of all panes (the idea of a segment tree; as in Tangwongsan
+et al., "General Incremental Sliding-Window Aggregation", VLDB 2015). Nothing need be
+subtractable."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Session windows with the default trigger, vectorised: rows find their sessions, sessions grow and
-merge, in kernels.
+"""Session windows, vectorised: rows find their sessions, and sessions grow and merge, in kernels.
 
-Firing order is (session end, arrival of the session's first row). A row that came too late on its
-own is taken nevertheless when it touches a live session. With allowed lateness a row may also fire
-its session at once: keys with such rows are worked off one row per key at a time, so that each
-firing is as of its row."""
+Firing order is (session end, arrival of the session's first row). A row too late on its own is
+taken when it touches a live session. With allowed lateness a row may also fire its session at once:
+keys with such rows are worked off one row per key at a time, so that each firing is as of its
+row."""
 
 from __future__ import annotations
 

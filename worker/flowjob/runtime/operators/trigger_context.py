@@ -1,4 +1,6 @@
-"""A trigger's view of one window of the row-wise operator."""
+"""A trigger's view of one window of the row-wise operator.
+
+The only thing of the runtime that a user's trigger touches."""
 
 from __future__ import annotations
 
