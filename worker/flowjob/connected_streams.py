@@ -1,4 +1,6 @@
-"""ConnectedStreams: two streams with different rows in one function that shares state between them."""
+"""ConnectedStreams: two streams with different rows in one function that shares state between them.
+
+Building is pure, as for streams: it checks what fits together and adds one node to the graph."""
 
 from __future__ import annotations
 

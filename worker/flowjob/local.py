@@ -1,4 +1,6 @@
-"""Runs a job on this machine, with the processes and protocols of a cluster: `job.run()` and `flowjob run`."""
+"""Runs a job on this machine, with the processes and protocols of a cluster: `job.run()` and `flowjob run`.
+
+The runtime is imported when a job is run, never before: writing a job must stay light."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Sinks that need no system behind them: `fj.sinks.collect`, `fj.sinks.show`, `fj.sinks.print_`, `fj.sinks.discard`."""
+"""Sinks that need no system behind them: `fj.sinks.collect`, `fj.sinks.show`, `fj.sinks.print_`, `fj.sinks.discard`.
+
+Only names: the sinks themselves are in connectors/."""
 
 from flowjob.connectors.collect import collect, show
 from flowjob.connectors.discard import discard

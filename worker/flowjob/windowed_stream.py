@@ -1,4 +1,6 @@
-"""WindowedStream: rows in windows, per key or all together, and what can be computed of each window."""
+"""WindowedStream: rows in windows, per key or all together, and what can be computed of each window.
+
+It checks and describes; which operator carries a window out is decided by the runtime from the spec alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From a job to its job graph: checks, state identities, parallelism, rules, chains. A pure function."""
+"""From a job to its job graph: checks, state identities, parallelism, rules, chains. A pure function.
+
+Every process of a job compiles for itself and compares digests, so nothing here may depend on time, chance or place."""
 
 from __future__ import annotations
 

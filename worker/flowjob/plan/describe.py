@@ -1,4 +1,6 @@
-"""What explain says below each operator: its expressions, keys, windows and aggregates, and what may surprise."""
+"""What explain says below each operator: its expressions, keys, windows and aggregates, and what may surprise.
+
+Part of the plan digest, so it must be the same text in every process: no addresses, no paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The type of a stream, and how it changes over time. Shared by the public API, the planner and connectors."""
+"""The type of a stream, and how it changes over time. Shared by the public API, the planner and connectors.
+
+It must not import any of them."""
 
 from __future__ import annotations
 

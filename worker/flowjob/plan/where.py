@@ -1,4 +1,6 @@
-"""Finds the line of the user's program that is calling us, for errors and explain."""
+"""Finds the line of the user's program that is calling us, for errors and explain.
+
+Only for people: no decision may depend on it, since it differs between processes."""
 
 from __future__ import annotations
 

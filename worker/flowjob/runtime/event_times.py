@@ -1,4 +1,6 @@
-"""Event time out of a column: int64 µs since the epoch, UTC."""
+"""Event time out of a column: int64 µs since the epoch, UTC.
+
+Shared by sources and operators that take time from a column; what becomes of nulls is theirs to decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a test run gave: rows as plain dicts, in order, per output and side output."""
+"""What a test run gave: rows as plain dicts, in order, per output and side output.
+
+It knows reports of collecting sinks, not how the job was run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A source that follows a script: rows, watermarks and the passing of time, exactly in the order they are written."""
+"""A source that follows a script: rows, watermarks and the passing of time, exactly in the order they are written.
+
+It only makes sense in virtual time (testing/virtual_time.py), where waiting lets everything else happen first."""
 
 from __future__ import annotations
 

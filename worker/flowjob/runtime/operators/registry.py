@@ -1,4 +1,6 @@
-"""Which operator carries out which spec. A table, so that adding an operator is adding a line."""
+"""Which operator carries out which spec. A table, so that adding an operator is adding a line.
+
+Operators are imported when first built: a slot loads only those its job has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Union: rows of several inputs as one stream. The merging is the gate's; this is the node they meet in."""
+"""Union: rows of several inputs as one stream. The merging is the gate's; this is the node they meet in.
+
+It also stands for a source at the head of its chain, where rows come from splits instead of channels."""
 
 from __future__ import annotations
 
