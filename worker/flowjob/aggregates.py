@@ -1,10 +1,8 @@
-"""What can be computed over the rows of a window or key: built-in aggregates and the base of
-user-defined ones.
+"""What can be computed over the rows of a window or key: built-in aggregates, the base of your own.
 
 Declarations only: an aggregate names its inputs (columns or expressions), says what type it gives
-and refuses wrong ones while the program is being planned. How it is computed is
-runtime/accumulators/. As in SQL, nulls are skipped by all but `count()`, and an aggregate over
-nothing is null (a count is 0)."""
+and refuses wrong ones at plan time. How it is computed is runtime/accumulators/. As in SQL, nulls
+are skipped by all but `count()`, and an aggregate over nothing is null (a count is 0)."""
 
 from __future__ import annotations
 
