@@ -188,6 +188,8 @@ class CollectionSource(Source):
 class TableReader(SplitReader):
     """Slices of a table in memory; never waits."""
 
+    immediate = True
+
     def __init__(self, table: pa.Table, batch_rows: int, given: int) -> None:
         self._table = table
         self._batch_rows = batch_rows
