@@ -1,13 +1,12 @@
 """`python -m bench [NAME…] [--rows N] [--parallelism P]`: runs benchmarks and prints one JSON line each.
 
-Here is only the command; what a benchmark is and how it is measured is bench/runner.py, the jobs are beside it."""
+Here is only the command: bench/catalogue.py lists the benchmarks, bench/runner.py measures them."""
 
 import argparse
 import json
 import sys
 
 from bench import catalogue
-from bench.runner import measure
 
 DESCRIPTION = "Runs whole jobs through the public API and prints one JSON line per benchmark."
 
@@ -26,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     failed = 0
     for name in options.names or benchmarks:
         try:
-            result = measure(benchmarks[name], rows=options.rows, parallelism=options.parallelism)
+            result = benchmarks[name](options.rows, options.parallelism)
         except Exception as error:  # noqa: BLE001 - the other benchmarks still run
             failed += 1
             print(f"{name}: {error}", file=sys.stderr, flush=True)

@@ -17,6 +17,9 @@ import flowjob as fj
 
 SAMPLE_SECONDS = 0.2
 
+Build = Callable[[int, int], fj.Job]
+"""(rows, parallelism) -> job"""
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -30,7 +33,7 @@ class Benchmark:
 
     name: str
     rows: int
-    build: Callable[[int, int], fj.Job]
+    build: Build
     exchange: Mapping[str, Any] = field(default_factory=dict)
     figures: Callable[[list[tuple[str, bytes]]], dict[str, Any]] | None = None
 

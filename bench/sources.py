@@ -1,0 +1,213 @@
+"""Sources of the benchmarks: rows computed from their number, so that what is measured is the engine.
+
+A split is every n-th row, read by one subtask each, so that event time advances everywhere alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+import flowjob as fj
+from flowjob.connectors.base import Assignment, Position, Read, Source, Split, SplitReader
+from flowjob.connectors.known_splits import KnownSplits
+from flowjob.plan.types import StreamType
+from flowjob.runtime.env import Env
+from flowjob.watermarks import EventTime
+
+START_US = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+US_PER_ROW = 10
+"""100,000 rows per second of event time: a million in a window of ten seconds."""
+
+TEN_SECONDS = timedelta(seconds=10)
+VALUES = 10_007
+
+
+class KeyedRow(fj.Schema):
+    key: int
+    value: int
+    at: datetime
+
+
+class NamedRow(fj.Schema):
+    key: str
+    value: int
+    at: datetime
+
+
+def keyed_rows(
+    rows: int, parallelism: int, *, keys: int, text: bool = False, timed: bool = False
+) -> GeneratedRows:
+    """`rows` rows over `keys` keys in no order, with text keys of 16 characters or integers; with event time."""
+    return GeneratedRows(
+        rows=rows,
+        splits=parallelism,
+        keys=keys,
+        row_class=NamedRow if text else KeyedRow,
+        event_time=EventTime("at") if timed else None,
+    )
+
+
+def spread(numbers: npt.NDArray[np.uint64], factor: int, size: int) -> npt.NDArray[np.int64]:
+    """Numbers to 0 … size - 1, evenly and in no order, without a division."""
+    mixed = (numbers * np.uint64(factor)) & np.uint64(0xFFFF_FFFF)
+    return ((mixed * np.uint64(size)) >> np.uint64(32)).astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedRows(Source):
+    """See keyed_rows."""
+
+    rows: int
+    splits: int
+    keys: int
+    row_class: type[fj.Schema]
+    columns: tuple[str, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        return "generated rows"
+
+    @property
+    def type(self) -> StreamType:
+        whole = self.row_class.arrow_schema()
+        if self.columns is None:
+            return StreamType(whole, self.row_class)
+        return StreamType(pa.schema([whole.field(n) for n in whole.names if n in self.columns]))
+
+    @property
+    def bounded(self) -> bool:
+        return True
+
+    @property
+    def assignment(self) -> Assignment:
+        return Assignment.DEAL
+
+    def project(self, columns: tuple[str, ...]) -> GeneratedRows:
+        timed = ("at",) if self.event_time is not None else ()
+        return replace(self, columns=(*columns, *timed))
+
+    def enumerator(self, env: Env) -> KnownSplits:
+        return KnownSplits(tuple(Split(f"every-{i}", {"first": i}) for i in range(self.splits)))
+
+    def reader(
+        self, env: Env, split: Split, position: Position | None, batch_rows: int
+    ) -> SplitReader:
+        first = (position or split.data)["first"]
+        return GeneratedReader(self, first, batch_rows)
+
+
+class GeneratedReader(SplitReader):
+    """Computes rows; never waits."""
+
+    immediate = True
+
+    def __init__(self, source: GeneratedRows, first: int, batch_rows: int) -> None:
+        self._source = source
+        self._schema = source.type.schema
+        self._next = first
+        self._batch_rows = batch_rows
+        self._names = key_names(source) if "key" in source.row_class.__annotations__ else None
+
+    async def read(self) -> Read | None:
+        source = self._source
+        if self._next >= source.rows:
+            return None
+        stop = min(source.rows, self._next + self._batch_rows * source.splits)
+        numbers = np.arange(self._next, stop, source.splits, dtype=np.int64)
+        self._next += len(numbers) * source.splits
+        arrays = [self._column(field, numbers) for field in self._schema]
+        return Read(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+
+    def _column(self, field: pa.Field, numbers: npt.NDArray[np.int64]) -> pa.Array:
+        if field.name == "at":
+            return pa.array(numbers * US_PER_ROW + START_US).cast(field.type)
+        unsigned = numbers.view(np.uint64)
+        if field.name == "value":
+            return pa.array(spread(unsigned, 2_246_822_519, VALUES))
+        keys = pa.array(spread(unsigned, 2_654_435_761, self._source.keys))
+        return keys if self._names is None else self._names.take(keys)
+
+    def position(self) -> Position:
+        return {"first": self._next}
+
+
+def key_names(source: GeneratedRows) -> pa.Array | None:
+    """All text keys, when the keys are texts."""
+    if source.row_class is not NamedRow:
+        return None
+    return pa.array([f"user-{number:011d}" for number in range(source.keys)])
+
+
+class StampedRow(fj.Schema):
+    made_us: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StampedRows(Source):
+    """`rows` rows at `rate` per second of wall time, each with the time at which it was made."""
+
+    rows: int
+    splits: int
+    rate: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.rate:,.0f} rows/s"
+
+    @property
+    def type(self) -> StreamType:
+        return StreamType(StampedRow.arrow_schema(), StampedRow)
+
+    @property
+    def bounded(self) -> bool:
+        return True
+
+    @property
+    def assignment(self) -> Assignment:
+        return Assignment.DEAL
+
+    def enumerator(self, env: Env) -> KnownSplits:
+        return KnownSplits(tuple(Split(f"part-{i}") for i in range(self.splits)))
+
+    def reader(
+        self, env: Env, split: Split, position: Position | None, batch_rows: int
+    ) -> SplitReader:
+        return StampedReader(env, self.rows // self.splits, self.rate / self.splits, batch_rows)
+
+
+class StampedReader(SplitReader):
+    """Waits a moment, then gives all rows that have become due."""
+
+    TICK = 0.0005
+
+    def __init__(self, env: Env, rows: int, rate: float, batch_rows: int) -> None:
+        self._clock = env.clock
+        self._rows = rows
+        self._rate = rate
+        self._batch_rows = batch_rows
+        self._given = 0
+        self._began: float | None = None
+
+    async def read(self) -> Read | None:
+        if self._given >= self._rows:
+            return None
+        if self._began is None:
+            self._began = self._clock.monotonic()
+        while (count := self._due()) == 0:
+            await self._clock.sleep(self.TICK)
+        self._given += count
+        made: Any = np.full(count, self._clock.wall(), dtype=np.int64)
+        return Read(pa.RecordBatch.from_arrays([pa.array(made)], schema=StampedRow.arrow_schema()))
+
+    def _due(self) -> int:
+        assert self._began is not None
+        due = int((self._clock.monotonic() - self._began) * self._rate)
+        return min(due, self._rows, self._given + self._batch_rows) - self._given
+
+    def position(self) -> Position:
+        return {"given": self._given}
