@@ -52,6 +52,20 @@ def test_importing_flowjob_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_any_public_name_can_be_the_first_one_that_a_program_uses() -> None:
+    code = """
+import os, sys, flowjob, pyarrow
+for home in flowjob._HOMES:
+    if os.fork() == 0:
+        getattr(flowjob, flowjob._HOMES[home].split()[0])
+        os._exit(0)
+    if os.wait()[1]:
+        sys.exit(home)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_star_import_hides_nothing_built_in_by_surprise() -> None:
     """`max`, `min` and `sum` are ours on purpose: the documented import is `import flowjob as fj`."""
     import builtins
