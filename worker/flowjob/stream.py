@@ -348,8 +348,8 @@ class Stream(Generic[T]):
         columns = self.type.columns
         example = f'key_by("{columns[0]}")' if columns else "key_by(function)"
         return PlanError(
-            f"{what}() works per key or per window: write `.{example}.{what}(…)`, or `.window(…)` first for windows over "
-            "the whole stream",
+            f"{what}() works per key or per window: write `.{example}.{what}(…)`, or `.window(…)` first for "
+            "windows over the whole stream",
             where=caller(),
         )
 

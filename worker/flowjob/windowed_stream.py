@@ -4,7 +4,7 @@ It checks and describes; which operator carries a window out is decided by the r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -48,6 +48,7 @@ class WindowedStream(Generic[T]):
         """Aggregates per window: columns are the key's names, window_start, window_end, then these."""
         source, calls = aggregate_inputs(self._stream._builder, self._stream._input, aggregates)
         stream = Stream[Any](self._stream._builder, source)
+        self._check_mergeable(aggregates)
         full = stream._node.type_of(stream._input.tag)
         bounds = tuple(window_fields())
         spec = WindowAggregateSpec(
@@ -60,6 +61,15 @@ class WindowedStream(Generic[T]):
             calls=calls,
         )
         return self._add(stream, spec, f"window({self._assigner})")
+
+    def _check_mergeable(self, aggregates: Mapping[str, Any]) -> None:
+        for name, aggregate in aggregates.items():
+            if self._assigner.merging and not aggregate.mergeable:
+                raise PlanError(
+                    f"`{name}`: {aggregate} has no merge, which {self._assigner} needs: two sessions become one when a "
+                    "row falls between them. Define `merge(self, a, b)`",
+                    where=caller(),
+                )
 
     def apply(self, function: Callable[..., Any], *, returns: Any = None) -> Stream[Any]:
         """`function(window, rows)` for each window, with all its rows; returns a row or an iterable of rows."""

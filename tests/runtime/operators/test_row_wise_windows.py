@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from flowjob import aggregates as agg
 from flowjob import triggers
 from flowjob.core.elements import MAX_TIME
-from flowjob.errors import PlanError
 from flowjob.runtime.operators.base import Operator
 from flowjob.runtime.operators.row_wise_windows import RowWiseWindows
 from flowjob.runtime.operators.window_aggregate import window_aggregate, window_parts
@@ -200,10 +199,8 @@ class Unmergeable(agg.Aggregate[int, int, int]):
         return acc
 
 
-def test_an_aggregate_without_merge_is_refused_in_sessions_and_slides_row_by_row() -> None:
+def test_an_aggregate_without_merge_slides_row_by_row() -> None:
     aggregates = {"u": Unmergeable("v")}
-    with pytest.raises(PlanError, match="has no merge"):
-        window_aggregate(spec(session(gap=MICRO), aggregates))
     declared = spec(sliding(MICRO * 4, MICRO * 2), aggregates)
     harness = run(declared, [*rows(1, 2), ("watermark", MAX_TIME)], batch_size=None)
     assert [r["u"] for r in harness.rows] == [1, 3, 2]

@@ -22,6 +22,7 @@ from flowjob.plan.specs import (
     WindowApplySpec,
 )
 from flowjob.plan.types import KeyField, StreamType
+from flowjob.plan.window_keeping import Keeping, keeping
 from flowjob.watermarks import EventTime
 
 
@@ -81,8 +82,9 @@ def _window(spec: Any) -> list[str]:
     lines = [f"per {_keys(spec.keys)}" if spec.keys else "not keyed: runs at parallelism 1"]
     lines.append(str(spec.assigner))
     if spec.trigger is not None:
-        row_wise = " (sees every row: this window runs row by row)" if spec.trigger.row_wise else ""
-        lines.append(f"trigger {spec.trigger}{row_wise}")
+        lines.append(f"trigger {spec.trigger}")
+    if keeping(spec) is Keeping.ROW_WISE:
+        lines.append("its trigger sees every row: this window runs row by row")
     if spec.allowed_lateness:
         lines.append(f"allowed lateness {spec.allowed_lateness}")
     return lines

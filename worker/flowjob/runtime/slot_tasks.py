@@ -17,8 +17,8 @@ from flowjob.runtime.task_set import DEFAULT_BATCH_ROWS, RunOptions, TaskKey, Ta
 
 
 class SlotTasks:
-    """The TaskRunner of real slots. `job.run` may give `batch_rows` (of sources and operators) and `exchange` (fields
-    of ExchangeSettings)."""
+    """The TaskRunner of real slots. `job.run` may give `batch_rows` (of sources and operators), `checked` (assert
+    what operators promise) and `exchange` (fields of ExchangeSettings)."""
 
     def __init__(self, context: SlotContext) -> None:
         self._context = context
@@ -39,7 +39,11 @@ class SlotTasks:
         )
         self._exchange = SlotExchange(context.env, settings, identity)
         batch_rows = context.job.run.get("batch_rows", DEFAULT_BATCH_ROWS)
-        options = RunOptions(run_id=context.job.run_id, batch_rows=batch_rows)
+        options = RunOptions(
+            run_id=context.job.run_id,
+            batch_rows=batch_rows,
+            checked=context.job.run.get("checked", False),
+        )
         self._tasks = TaskSet(context.env, context.graph, self._exchange, self, options)
         return Address(*await self._exchange.listen(context.host))
 

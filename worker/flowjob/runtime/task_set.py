@@ -17,6 +17,7 @@ from flowjob.runtime.chain import Chain, Link
 from flowjob.runtime.env import Env
 from flowjob.runtime.exchange import ChannelSpec, EdgeWriter, InputGate, SlotAddress, SlotExchange
 from flowjob.runtime.operators.base import Operator, OperatorContext, OperatorMetrics
+from flowjob.runtime.operators.checked import Checked
 from flowjob.runtime.operators.registry import build
 from flowjob.runtime.operators.union import Union
 from flowjob.runtime.source_task import SourceTask, SplitInbox
@@ -46,6 +47,8 @@ class RunOptions:
 
     run_id: str = "run"
     batch_rows: int = DEFAULT_BATCH_ROWS
+    checked: bool = False
+    """Assert the promises of every operator (runtime/operators/checked.py)."""
 
 
 class _Running:
@@ -220,7 +223,10 @@ class TaskSet:
                 run_id=self._options.run_id,
                 report=partial(self._upstairs.sink_report, (vertex.id, subtask), node.name),
             )
-            links.append(Link(node, _operator(node.spec), context))
+            operator = _operator(node.spec)
+            if self._options.checked:
+                operator = Checked(operator, node.spec)
+            links.append(Link(node, operator, context))
         for link in links:
             link.connect(links, writers)
         return Chain(links)

@@ -187,7 +187,9 @@ async def _run(
     exchange = SlotExchange(env, settings, Identity("test", 1, "", "here"))
     here = _Here(graph, env, on_report)
     await here.discover()
-    tasks = here.tasks = TaskSet(env, graph, exchange, here, RunOptions(batch_rows=batch_rows))
+    tasks = here.tasks = TaskSet(
+        env, graph, exchange, here, RunOptions(batch_rows=batch_rows, checked=True)
+    )
     keys = [(v.id, subtask) for v in graph.vertices for subtask in range(v.parallelism)]
     tasks.prepare(keys)
     await tasks.connect({key: SlotAddress("here", "", 0) for key in keys})

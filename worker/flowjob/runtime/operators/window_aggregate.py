@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowjob.errors import PlanError
-from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
+from flowjob.plan.specs import WindowAggregateSpec
+from flowjob.plan.window_keeping import Keeping, count_window_of, keeping
 from flowjob.runtime.operators.base import Form, Operator
 from flowjob.runtime.operators.count_windows import CountWindows
 from flowjob.runtime.operators.pane_grid import PaneGrid
@@ -19,17 +19,9 @@ from flowjob.runtime.operators.session_windows import SessionWindows
 from flowjob.runtime.operators.window_base import WindowParts, WindowSpec, lateness_of
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.runtime.operators.window_results import AggregateResults
-from flowjob.triggers import CountTrigger, EarlyTrigger, PurgingTrigger, Trigger, default_trigger
+from flowjob.triggers import EarlyTrigger, default_trigger
 from flowjob.watermarks import micros
-from flowjob.windows import (
-    CountWindow,
-    Global,
-    Session,
-    Sliding,
-    TimeDomain,
-    Tumbling,
-    WindowAssigner,
-)
+from flowjob.windows import Session, Sliding, Tumbling
 
 
 def window_aggregate(spec: WindowAggregateSpec) -> Operator:
@@ -55,44 +47,15 @@ def window_parts(spec: WindowAggregateSpec) -> WindowParts:
 def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
     """The operator that keeps windows of this assigner and trigger."""
     assigner, trigger = spec.assigner, spec.trigger
-    if assigner.merging and isinstance(spec, WindowAggregateSpec):
-        _check_mergeable(spec)
-    if isinstance(assigner, CountWindow) and trigger is None:
-        return CountWindows(parts, assigner)
-    match assigner, trigger:
-        case Global(), PurgingTrigger(inner=CountTrigger(n=n)):
-            return CountWindows(parts, CountWindow(n, n))
-    if _is_default(trigger, assigner):
-        match assigner:
-            case Tumbling() | Sliding() if _panes_serve(spec):
-                return PaneWindows(parts, PaneGrid.of(assigner))
-            case Session():
-                return SessionWindows(parts, micros(assigner.gap))
-    if isinstance(trigger, EarlyTrigger) and assigner.time is TimeDomain.EVENT:
-        early = replace(parts, early=micros(trigger.every))
-        match assigner:
-            case Tumbling():
-                return PaneWindows(early, PaneGrid.of(assigner))
-            case Session():
-                return SessionWindows(early, micros(assigner.gap))
+    if isinstance(trigger, EarlyTrigger) and keeping(spec) is not Keeping.ROW_WISE:
+        parts = replace(parts, early=micros(trigger.every))
+    match keeping(spec), assigner:
+        case Keeping.COUNTS, _:
+            window = count_window_of(spec)
+            assert window is not None
+            return CountWindows(parts, window)
+        case Keeping.PANES, Tumbling() | Sliding():
+            return PaneWindows(parts, PaneGrid.of(assigner))
+        case Keeping.SESSIONS, Session():
+            return SessionWindows(parts, micros(assigner.gap))
     return RowWiseWindows(parts, assigner, trigger or default_trigger(assigner), spec.input)
-
-
-def _check_mergeable(spec: WindowAggregateSpec) -> None:
-    for call in spec.calls:
-        if not call.aggregate.mergeable:
-            raise PlanError(
-                f"`{call.name}`: {call.aggregate} has no merge, which {spec.assigner} needs: two "
-                "sessions become one when a row falls between them. Define `merge(self, a, b)`"
-            )
-
-
-def _is_default(trigger: Trigger | None, assigner: WindowAssigner) -> bool:
-    return trigger is None or trigger == default_trigger(assigner)
-
-
-def _panes_serve(spec: WindowSpec) -> bool:
-    """Panes of sliding windows are merged, so every aggregate must be able to."""
-    if isinstance(spec.assigner, Tumbling) or isinstance(spec, WindowApplySpec):
-        return True
-    return all(call.aggregate.mergeable for call in spec.calls)
