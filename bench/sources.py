@@ -53,9 +53,14 @@ def keyed_rows(
 
 
 def spread(numbers: npt.NDArray[np.uint64], factor: int, size: int) -> npt.NDArray[np.int64]:
-    """Numbers to 0 … size - 1, evenly and in no order, without a division."""
-    mixed = (numbers * np.uint64(factor)) & np.uint64(0xFFFF_FFFF)
-    return ((mixed * np.uint64(size)) >> np.uint64(32)).astype(np.int64)
+    """Numbers to 0 … size - 1, as if by chance: a multiplicative hash, scaled without a division."""
+    mixed = numbers * np.uint64(factor)
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= np.uint64(0xBF58_476D_1CE4_E5B9)
+    mixed >>= np.uint64(32)
+    mixed *= np.uint64(size)
+    mixed >>= np.uint64(32)
+    return mixed.view(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +133,8 @@ class GeneratedReader(SplitReader):
             return pa.array(numbers * US_PER_ROW + START_US).cast(field.type)
         unsigned = numbers.view(np.uint64)
         if field.name == "value":
-            return pa.array(spread(unsigned, 2_246_822_519, VALUES))
-        keys = pa.array(spread(unsigned, 2_654_435_761, self._source.keys))
+            return pa.array(spread(unsigned, 0x9E37_79B9_7F4A_7C15, VALUES))
+        keys = pa.array(spread(unsigned, 0xD6E8_FEB8_6659_FD93, self._source.keys))
         return keys if self._names is None else self._names.take(keys)
 
     def position(self) -> Position:
