@@ -87,3 +87,24 @@ def test_ci_calls_targets_that_exist() -> None:
     called = re.findall(r"^make (.*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert called
     assert {t for line in called for t in line.split()} <= set(targets)
+
+
+def test_every_command_and_option_is_documented() -> None:
+    from typer.main import get_command
+
+    from flowjob.cli.main import app
+
+    text = (ROOT / "docs/cli.md").read_text()
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert f"## flowjob {name}\n" in text
+        options = [o for p in command.params for o in (*p.opts, *p.secondary_opts)]
+        missing = {o for o in options if o.startswith("-") and f"`{o}" not in text}
+        assert missing == set(), f"flowjob {name}"
+
+
+def test_every_exit_status_is_documented() -> None:
+    from flowjob.cli import exits
+
+    text = (ROOT / "docs/cli.md").read_text()
+    documented = {int(n) for n in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    assert documented == {value for name, value in vars(exits).items() if name.startswith("EXIT_")}
