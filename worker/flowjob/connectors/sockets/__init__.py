@@ -1,0 +1,1 @@
+"""Lines over TCP, in and out: the public names are in flowjob/sockets.py."""
