@@ -1,4 +1,6 @@
-"""The row types of Nexmark. Prices are cents."""
+"""The row types of Nexmark, as users see them. Prices are cents.
+
+Columns are named as the benchmark names them, in Python spelling; how rows are made is rows.py."""
 
 from __future__ import annotations
 
