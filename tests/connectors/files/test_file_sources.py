@@ -15,7 +15,7 @@ import pytest
 from flowjob import files
 from flowjob.connectors.base import Source
 from flowjob.connectors.files import text_blocks
-from flowjob.connectors.formats.csv_encode import csv_lines
+from flowjob.connectors.formats.csv_encode import csv_header, csv_lines
 from flowjob.connectors.formats.json_encode import json_lines
 from flowjob.errors import FlowjobError, PlanError, SchemaError, UnknownColumn
 from flowjob.runtime.env import Env
@@ -37,8 +37,12 @@ def numbered(start: int, stop: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(rows, SCHEMA)
 
 
+def as_csv(batch: pa.RecordBatch) -> bytes:
+    return csv_header(batch.schema.names) + csv_lines(batch).to_pybytes()
+
+
 def write_csv(path: Path, batch: pa.RecordBatch) -> bytes:
-    text: bytes = csv_lines(batch, header=True).to_pybytes()
+    text: bytes = as_csv(batch)
     path.write_bytes(text)
     return text
 
@@ -89,7 +93,7 @@ async def test_row_groups_of_a_parquet_file_share_its_rows(
 
 async def test_every_type_is_read_from_every_format(tmp_path: Path, env: Env):
     batch = everything()
-    (tmp_path / "a.csv").write_bytes(csv_lines(batch, header=True).to_pybytes())
+    (tmp_path / "a.csv").write_bytes(as_csv(batch))
     (tmp_path / "a.jsonl").write_bytes(json_lines(batch).to_pybytes())
     pq.write_table(pa.Table.from_batches([batch]), tmp_path / "a.parquet")
     await check_source(files.csv(tmp_path / "a.csv", batch.schema), batch.to_pylist(), env)
@@ -119,7 +123,7 @@ async def test_compressed_files_are_told_by_their_name(
 
 
 async def test_a_compressed_file_that_was_cut_short_is_an_error(tmp_path: Path, env: Env):
-    whole = gzip.compress(csv_lines(numbered(0, 5000), header=True).to_pybytes())
+    whole = gzip.compress(as_csv(numbered(0, 5000)))
     (tmp_path / "a.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(OSError, match=r"a\.csv\.gz cannot be decompressed"):
         await read_rows(files.csv(tmp_path / "a.csv.gz", SCHEMA), env)

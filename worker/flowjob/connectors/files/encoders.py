@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flowjob.connectors.formats.csv_encode import csv_lines
+from flowjob.connectors.formats.csv_encode import csv_header, csv_lines
 from flowjob.connectors.formats.json_encode import json_lines
 
 _ENDINGS = {"gzip": ".gz", "bz2": ".bz2", "zstd": ".zst", "lz4": ".lz4"}
@@ -114,8 +114,7 @@ class CsvEncoding:
     def open(self, path: str, schema: pa.Schema) -> Encoder:
         file = _TextFile(path, self.compression, self._lines)
         if self.header:
-            empty = pa.RecordBatch.from_pylist([], schema)
-            file.put(csv_lines(empty, delimiter=self.delimiter, header=True))
+            file.put(pa.py_buffer(csv_header(schema.names, delimiter=self.delimiter)))
         return file
 
     def _lines(self, batch: pa.RecordBatch) -> pa.Buffer:

@@ -1,31 +1,53 @@
 """Columns to CSV text that CsvDecoder reads back exactly.
 
-Strings are quoted and nulls are not, so that an empty string and nothing stay different; nested values are
-cells of JSON. It must not know files."""
+Text is quoted where it must be, and where it is empty: nothing at all is a null. Nested values are cells of JSON. Whole
+columns at a time; it must not know files."""
 
 from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.csv as arrow_csv
+import re
 
-from flowjob.connectors.formats.json_encode import as_json
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowjob.connectors.formats.json_encode import as_json, text_buffer
 from flowjob.connectors.formats.to_text import is_bytes, to_text
 
 
-def csv_lines(batch: pa.RecordBatch, *, delimiter: str = ",", header: bool = False) -> pa.Buffer:
-    """The rows as lines, after a line of column names when asked for."""
-    cells = pa.table([_cells(a) for a in batch.columns], names=batch.schema.names)
-    out = pa.BufferOutputStream()
-    options = arrow_csv.WriteOptions(include_header=header, delimiter=delimiter)
-    arrow_csv.write_csv(cells, out, options)
-    return out.getvalue()
+def csv_lines(batch: pa.RecordBatch, *, delimiter: str = ",") -> pa.Buffer:
+    """A line for each row."""
+    if not batch.num_rows or not batch.num_columns:
+        return pa.py_buffer(b"\n" * batch.num_rows)
+    cells = [pc.fill_null(_cells(a, delimiter), "") for a in batch.columns]
+    parts: list[object] = []
+    for cell in cells:
+        parts += [cell, delimiter]
+    return text_buffer(pc.binary_join_element_wise(*parts[:-1], "\n", ""))
 
 
-def _cells(array: pa.Array) -> pa.Array:
+def csv_header(names: list[str], *, delimiter: str = ",") -> bytes:
+    """The line of column names."""
+    cells = quoted_cells(pa.array(names, pa.string()), delimiter).to_pylist()
+    return f"{delimiter.join(cells)}\n".encode()
+
+
+def _cells(array: pa.Array, delimiter: str) -> pa.Array:
     kind, types = array.type, pa.types
     if types.is_nested(kind):
-        return as_json(array)
-    other_zone = types.is_timestamp(kind) and kind.tz not in (None, "UTC")
-    if types.is_duration(kind) or is_bytes(kind) or types.is_dictionary(kind) or other_zone:
-        return to_text(array)
-    return array
+        return quoted_cells(as_json(array), delimiter)
+    text = to_text(array)
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind):
+        return quoted_cells(text.cast(pa.string()), delimiter)
+    if is_bytes(kind) or (delimiter.isalnum() or delimiter in "+-.:"):
+        return quoted_cells(text, delimiter)
+    return text
+
+
+def quoted_cells(text: pa.Array, delimiter: str) -> pa.Array:
+    """The texts, those between quotes that would not be read back otherwise."""
+    special = rf'["\r\n{re.escape(delimiter)}]|^\s|\s$|^$'
+    needs = pc.match_substring_regex(text, special)
+    if not pc.any(needs, min_count=0).as_py():
+        return text
+    doubled = pc.replace_substring(text, '"', '""')
+    return pc.if_else(needs, pc.binary_join_element_wise('"', doubled, '"', ""), text)

@@ -20,7 +20,8 @@ ISO = "iso"
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 """Formats that are integers since the epoch, and how many µs one is."""
 
-_OFFSET = r"([zZ]|[+-]\d\d(:?\d\d)?)$"
+_OFFSET = r"\d\d:?\d\d.*([zZ]|[+-]\d\d(:?\d\d)?)$"
+_OFFSET_AT_END = re.compile(_OFFSET)
 _DURATION = re.compile(
     r"(?P<sign>-?)P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?"
     r"(?:(?P<seconds>\d+)(?:\.(?P<fraction>\d{1,6}))?S)?)?"
@@ -86,19 +87,24 @@ def _parse(text: pa.Array, form: str, zone: str) -> pa.Array:
     if form != ISO:
         return _parse_pattern(text, form, zone)
     try:
+        # A cast that fails costs much more than one that succeeds: look at one value first.
+        if _names_zone(text):
+            return text.cast(utc)
         return _localize(text.cast(pa.timestamp("us")), zone)
     except pa.ArrowInvalid:
-        pass
-    try:
-        return text.cast(utc)
-    except pa.ArrowInvalid:
         return _parse_mixed(text, zone)
+
+
+def _names_zone(text: pa.Array) -> bool:
+    present = text.is_valid().index(True).as_py() if text.null_count else 0
+    first = text[present].as_py() if 0 <= present < len(text) else ""
+    return _OFFSET_AT_END.search(first or "") is not None
 
 
 def _parse_mixed(text: pa.Array, zone: str) -> pa.Array:
     """With and without offsets, and perhaps wrong: value by value where columns do not help."""
     utc = pa.timestamp("us", "UTC")
-    marked = pc.match_substring_regex(text, r"\d\d:?\d\d.*" + _OFFSET)
+    marked = pc.match_substring_regex(text, _OFFSET)
     try:
         zoned = pc.if_else(marked, text, None).cast(utc)
         plain = _localize(pc.if_else(marked, None, text).cast(pa.timestamp("us")), zone)

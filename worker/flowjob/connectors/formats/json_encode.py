@@ -23,7 +23,11 @@ def json_lines(batch: pa.RecordBatch) -> pa.Buffer:
         return pa.py_buffer(b"")
     if not batch.num_columns:
         return pa.py_buffer(b"{}\n" * batch.num_rows)
-    lines = pc.binary_join_element_wise(_objects(batch.columns, batch.schema), "\n", "")
+    return text_buffer(pc.binary_join_element_wise(_objects(batch.columns, batch.schema), "\n", ""))
+
+
+def text_buffer(lines: pa.Array) -> pa.Buffer:
+    """The bytes of all texts of an array, one after the other; no copy."""
     offsets = lines.buffers()[1], lines.buffers()[2]
     start, stop = _bounds(lines)
     assert offsets[1] is not None
