@@ -12,9 +12,10 @@ import pytest
 
 import flowjob
 import flowjob.sinks
+import flowjob.sockets
 import flowjob.testing
 
-PUBLIC_MODULES = [flowjob, flowjob.sinks, flowjob.testing]
+PUBLIC_MODULES = [flowjob, flowjob.sinks, flowjob.sockets, flowjob.testing]
 
 
 @pytest.mark.parametrize("module", PUBLIC_MODULES, ids=lambda m: m.__name__)

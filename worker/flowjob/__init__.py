@@ -44,7 +44,7 @@ _HOMES = {
 }
 """Module -> the names it gives."""
 
-_MODULES = ("files", "sinks", "testing", "triggers")
+_MODULES = ("files", "sinks", "sockets", "testing", "triggers")
 
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -1,6 +1,6 @@
 """The names of `import flowjob`, for type checkers: __init__.py loads them on first use."""
 
-from flowjob import files, sinks, testing, triggers
+from flowjob import files, sinks, sockets, testing, triggers
 from flowjob.aggregates import (
     Aggregate,
     collect,
@@ -173,6 +173,7 @@ __all__ = [
     "side_output",
     "sinks",
     "sliding",
+    "sockets",
     "struct",
     "sum",
     "testing",

@@ -89,9 +89,10 @@ class Dialer:
         if self._since is None:
             self._since = now
         first, most = self.reconnect.first.total_seconds(), self.reconnect.most.total_seconds()
-        self._pause = min(max(first, 2 * self._pause), most)
         limit = self.reconnect.give_up_after
-        if now + self._pause > self._since + limit.total_seconds():
+        left = self._since + limit.total_seconds() - now
+        self._pause = min(max(first, 2 * self._pause), most, left)
+        if left <= 0:
             raise JobFailed(
                 f"{self.address} gave no data for {limit} since the connection was lost or first "
                 f"tried; the last attempt: {why}"

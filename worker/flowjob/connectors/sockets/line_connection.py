@@ -6,6 +6,7 @@ back-pressure here. It must not know formats, nor what follows a lost connection
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 from flowjob.connectors.sockets.line_buffer import LineBuffer, Lines
 
@@ -65,8 +66,7 @@ class LineConnection(asyncio.Protocol):
     # -- called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.got_bytes = True

@@ -22,10 +22,8 @@ class LinesDecoder:
         return data.rfind(b"\n") + 1
 
     def decode(self, block: bytes, *, stop_early: bool) -> Decoded:
-        if not block.endswith(b"\n"):
+        if block and not block.endswith(b"\n"):
             block += b"\n"
-        if b"\r\n" in block:
-            block = block.replace(b"\r\n", b"\n")
         try:
             return Decoded(_parse(block))
         except BadValue:
@@ -37,6 +35,8 @@ class LinesDecoder:
 
 def _parse(block: bytes) -> pa.RecordBatch:
     """The line ends are taken out of the bytes, and where they were are the offsets of the values."""
+    if b"\r\n" in block:
+        block = block.replace(b"\r\n", b"\n")
     ends = line_ends(block)
     count = len(ends)
     offsets = np.zeros(count + 1, np.int32)

@@ -6,7 +6,7 @@ it what the peer has not read yet. It must not know formats."""
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flowjob.connectors.sockets.address import Address, told
 from flowjob.errors import JobFailed
@@ -84,9 +84,8 @@ class OutputConnection(asyncio.Protocol):
     # -- called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
 
     def pause_writing(self) -> None:
         self._writable.clear()

@@ -59,7 +59,7 @@ class SocketSink(Sink):
                 pa.types.is_string(kinds[0]) or pa.types.is_large_string(kinds[0])
             ):
                 raise PlanError(
-                    f'{self.name} writes streams of one `str` column, this one has {", ".join(type.columns)}. '
+                    f"{self.name} writes streams of one `str` column, this one has {', '.join(type.columns)}. "
                     'Select one, or write format="jsonl"'
                 )
 
