@@ -1,7 +1,8 @@
 """Runs one benchmark: a whole job in processes of its own, measured from outside.
 
 Seconds count from the moment when all tasks run to the end of the job; starting is a benchmark of its own. Memory is
-the sum over all processes, as sampled: pages that forked processes share are counted in each."""
+the sum over all processes, as sampled: pages that forked processes share are counted in each. Processor time is that of
+the slots, without their start: it stays comparable on a machine that does other work too."""
 
 from __future__ import annotations
 
@@ -9,13 +10,15 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-
-import psutil
 
 import flowjob as fj
 
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.02
+
+ZYGOTE_DEPTH = 2
+"""Below this process: the TaskManager, its zygote, the slots that this one forks."""
 
 Build = Callable[[int, int], fj.Job]
 """(rows, parallelism) -> job"""
@@ -43,7 +46,7 @@ def measure(benchmark: Benchmark, *, rows: int | None, parallelism: int) -> dict
     count = rows if rows is not None else benchmark.rows
     reports: list[tuple[str, bytes]] = []
     job = benchmark.build(count, parallelism)
-    with PeakMemory() as memory:
+    with Usage() as usage:
         result = job.run(
             parallelism=parallelism,
             run={"exchange": dict(benchmark.exchange)},
@@ -56,7 +59,8 @@ def measure(benchmark: Benchmark, *, rows: int | None, parallelism: int) -> dict
         "seconds": round(seconds, 3),
         "rows_per_second": round(count / seconds),
         "parallelism": parallelism,
-        "peak_rss_bytes": memory.peak,
+        "rows_per_cpu_second": round(count / usage.slot_seconds) if usage.slot_seconds else None,
+        "peak_rss_bytes": usage.peak_bytes,
         "start_seconds": round(result.phases["running"], 3),
         "busy_shares": busy_shares(result.metrics),
     }
@@ -76,15 +80,24 @@ def busy_shares(metrics: Mapping[Any, Mapping[str, Any]]) -> dict[str, float]:
     return {name: round(part / whole, 2) for name, (part, whole) in busy.items() if whole}
 
 
-class PeakMemory:
-    """The most resident memory of this process and all below it, while it is entered."""
+class Usage:
+    """What this process and all below it use while it is entered.
+
+    peak_bytes    the most resident memory
+    slot_seconds  processor time of all slots
+    """
 
     def __init__(self) -> None:
-        self.peak = 0
+        self.peak_bytes = 0
+        self._seconds: dict[int, tuple[float, float]] = {}
         self._stop = threading.Event()
         self._sampler = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> PeakMemory:
+    @property
+    def slot_seconds(self) -> float:
+        return sum(last - first for first, last in self._seconds.values())
+
+    def __enter__(self) -> Usage:
         self._sampler.start()
         return self
 
@@ -93,12 +106,35 @@ class PeakMemory:
         self._sampler.join()
 
     def _sample(self) -> None:
-        this = psutil.Process()
-        while True:
-            pids = [this.pid, *(p.pid for p in this.children(recursive=True))]
-            self.peak = max(self.peak, sum(resident(pid) for pid in pids))
-            if self._stop.wait(SAMPLE_SECONDS):
-                return
+        this = os.getpid()
+        while not self._stop.wait(SAMPLE_SECONDS):
+            generations = [[this]]
+            while generations[-1]:
+                generations.append([c for pid in generations[-1] for c in children(pid)])
+            self.peak_bytes = max(self.peak_bytes, sum(resident(p) for g in generations for p in g))
+            for slot in (p for g in generations[ZYGOTE_DEPTH + 1 :] for p in g):
+                seconds = cpu_seconds(slot)
+                first, last = self._seconds.get(slot, (seconds, seconds))
+                self._seconds[slot] = first, max(last, seconds)
+
+
+def children(pid: int) -> list[int]:
+    """Processes that `pid` started, from any of its threads."""
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        found = [Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]
+    except OSError:
+        return []
+    return [int(child) for line in found for child in line.split()]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process; 0 when it has gone."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(pid: int) -> int:
