@@ -36,6 +36,11 @@ class Aggregation(ABC):
         checked: tuple[Any, ...] = inputs
         for given in checked:
             # Expressions are told by what they are not: their module is not needed to declare.
+            if isinstance(given, Aggregation):
+                raise TypeError(
+                    f"{type(self).__name__.lower()}({given}): aggregates do not nest. Name the inner one in one agg(), "
+                    "and aggregate its result in the next"
+                )
             if given is None or isinstance(given, int | float | bytes | list | tuple | dict | set):
                 raise TypeError(
                     f"{type(self).__name__.lower()}({given!r}): an aggregate reads a column name "
@@ -63,7 +68,7 @@ class Aggregation(ABC):
     __repr__ = __str__
 
     def _refuse(self, got: pa.DataType, takes: str) -> TypeMismatch:
-        return TypeMismatch(f"{self} takes {takes}, but its input is of type {got}")
+        return TypeMismatch(f"{self} takes {takes}. Its input is of type {got}")
 
 
 class Count(Aggregation):
@@ -297,7 +302,7 @@ def collect(column: str | Expr) -> Collect:
 
 # -- types ----------------------------------------------------------------------------------------
 
-_NUMBERS = "numbers, decimals or durations; cast it, as in fj.col('x').cast(float)"
+_NUMBERS = "numbers, decimals or durations; cast others, as in fj.col('x').cast(float)"
 _ORDERED = "a type with an order (numbers, decimals, bool, strings, bytes, dates, times)"
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flowjob.errors import PlanError
+from flowjob.errors import PlanError, TypeMismatch
 from flowjob.plan import building
 from flowjob.plan.job_graph import Exchange
 from flowjob.plan.logical import Input
@@ -33,8 +33,10 @@ class ConnectedStreams:
         if isinstance(second, KeyedStream):
             self._second = second._stream
             self._second_keys = second.fields
-        else:
+        elif isinstance(second, Stream):
             self._second = second
+        else:
+            raise TypeMismatch(f"connect takes a stream, got {second!r}", where=caller())
         self._broadcast = _is_broadcast(self._second)
         self._check()
 

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import traceback
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from flowjob.errors import BadArguments, FlowjobError, PlanError
 from flowjob.job import Job
 
 DEFAULT_ATTRIBUTE = "job"
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class Entrypoint(msgspec.Struct, frozen=True):
@@ -45,6 +48,8 @@ def locate(target: str, args: Mapping[str, Any], directory: Path) -> Entrypoint:
     Raises PlanError when a script is not there."""
     name, attribute = _split(target)
     if not _is_script(name):
+        if (directory / name).is_file():
+            raise PlanError(f"`{name}` is no Python script; name the .py file that defines the job")
         return Entrypoint(target, dict(args), (str(directory),))
     path = (directory / name).resolve()
     if path.is_dir():
@@ -160,12 +165,27 @@ def _users_code(failed: str) -> Iterator[None]:
     """Turns what the user's code raises into a PlanError with the user's lines of the traceback."""
     try:
         yield
+    except PlanError as error:
+        if error.where is None and (line := _users_line(error)) is not None:
+            error.where = line
+            error.args = (f"{error.message}\n  at {line}",)
+        raise
     except (FlowjobError, KeyboardInterrupt):
         raise
     except BaseException as error:  # noqa: BLE001 - a script may also call sys.exit
         from flowjob.runtime.failures import user_traceback
 
         raise PlanError(f"{user_traceback(error)}{failed}") from None
+
+
+def _users_line(error: BaseException) -> str | None:
+    """`file:line` of the innermost frame outside this package that `error` passed."""
+    line = None
+    for frame, number in traceback.walk_tb(error.__traceback__):
+        name = frame.f_code.co_filename
+        if not name.startswith((_PACKAGE, "<")):
+            line = f"{name}:{number}"
+    return line
 
 
 def _attribute(module: ModuleType, name: str, attribute: str | None) -> Any:

@@ -5,6 +5,7 @@ path is a directory, in which each subtask writes its own files. Nothing is open
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from datetime import timedelta
 from os import PathLike, fspath
@@ -32,7 +33,8 @@ from flowjob.connectors.options import (
     row_type,
 )
 from flowjob.connectors.options import event_time as _event_time
-from flowjob.errors import PlanError
+from flowjob.errors import PlanError, TypeMismatch
+from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
     from flowjob.connectors.base import OnBadRow
@@ -196,6 +198,11 @@ def _source(path: Paths, schema: Any, format: FileFormat, options: dict[str, Any
     every = follow if isinstance(follow, timedelta) else FOLLOW_EVERY if follow else None
     split_bytes = options.pop("split_bytes", SPLIT_BYTES)
     _refuse(options, "a source")
+    if schema is None and not isinstance(format, ParquetFormat):
+        raise TypeMismatch(
+            "only Parquet files say what their columns are; for others give a Schema class",
+            where=caller(),
+        )
     given = None if schema is None else row_type(schema)
     if given is not None:
         check_event_time(given.schema, column)
@@ -247,7 +254,15 @@ def _pick(options: dict[str, Any], **defaults: Any) -> dict[str, Any]:
 
 def _refuse(rest: dict[str, Any], what: str) -> None:
     if rest:
-        raise TypeError(f"{', '.join(rest)}: no such option of {what}")
+        near = difflib.get_close_matches(next(iter(rest)), _OPTIONS, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near and near[0] not in rest else ""
+        raise TypeError(f"{', '.join(rest)}: no such option of {what}{hint}")
+
+
+_OPTIONS = (
+    "event_time max_delay idle_after watermark_every on_bad_row follow split_bytes delimiter header quote null_values "
+    "multiline time_format timezone roll_rows roll_bytes roll_after compression row_group_rows"
+).split()  # noqa: SIM905
 
 
 def _local(path: Path) -> str:

@@ -5,6 +5,7 @@ operators that call them are in runtime/operators/; this module must not import 
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 import typing
@@ -197,6 +198,11 @@ def check_kind(
     for callback in _CALLBACKS[kind]:
         if getattr(type(function), callback) is getattr(kind, callback):
             raise TypeMismatch(f"{name} must override `{callback}`", where=where)
+        if inspect.isgeneratorfunction(getattr(type(function), callback)):
+            raise TypeMismatch(
+                f"`{name}.{callback}` has a `yield`; a callback gives rows with `ctx.emit(row)`",
+                where=where,
+            )
     for state, declaration in declared_states(function).items():
         shared = kind is BroadcastProcess and isinstance(declaration, MapState)
         if shared and declaration.ttl is not None:

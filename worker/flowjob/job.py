@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowjob.connectors.base import BAD_ROW_TYPE, BAD_ROWS
 from flowjob.errors import PlanError, TypeMismatch, UnsupportedChangelog
 from flowjob.plan import building
+from flowjob.plan.arguments import check_parallelism
 from flowjob.plan.building import GraphBuilder
 from flowjob.plan.logical import Input, LogicalGraph
 from flowjob.plan.specs import SinkSpec, SourceSpec
@@ -28,8 +29,8 @@ class Job:
     max_parallelism is the number of key groups: state can never be split finer. It is chosen once per job."""
 
     def __init__(self, name: str, *, max_parallelism: int = DEFAULT_MAX_PARALLELISM) -> None:
-        if not name:
-            raise PlanError("a job needs a name", where=caller())
+        if not isinstance(name, str) or not name:
+            raise PlanError(f"a job needs a name, got {name!r}", where=caller())
         if not 1 <= max_parallelism <= 32_768:
             raise PlanError(
                 f"max_parallelism must be 1 … 32768, got {max_parallelism}", where=caller()
@@ -48,7 +49,9 @@ class Job:
         from flowjob.connectors.base import Source
 
         if not isinstance(source, Source):
-            raise TypeMismatch(f"read takes a source, got {source!r}", where=caller())
+            raise TypeMismatch(_no_source(source), where=caller())
+        if parallelism is not None:
+            check_parallelism(parallelism)
         if source.event_time is not None and source.event_time.column is not None:
             field = building.check_column(source.type, source.event_time.column, "event_time")
             building.check_time_type(field, caller())
@@ -70,9 +73,16 @@ class Job:
         from flowjob.connectors.base import Sink
 
         if not isinstance(sink, Sink):
-            raise TypeMismatch(f"write takes a sink, got {sink!r}", where=caller())
+            raise TypeMismatch(_no_sink(sink), where=caller())
+        if not isinstance(stream, Stream):
+            raise TypeMismatch(_no_stream(stream), where=caller())
+        if parallelism is not None:
+            check_parallelism(parallelism)
         if stream._builder is not self._builder:
-            raise PlanError("this stream belongs to another job", where=caller())
+            raise PlanError(
+                f"`{stream._node.name}` belongs to another job: write a stream that came from `read` of this one",
+                where=caller(),
+            )
         if stream._node.mode not in sink.accepts:
             accepted = " or ".join(sorted(m.value for m in sink.accepts))
             raise UnsupportedChangelog(
@@ -105,3 +115,35 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.name!r}: {len(self.graph.nodes)} operators>"
+
+
+def _no_source(given: Any) -> str:
+    from flowjob.connectors.base import Sink
+
+    if isinstance(given, Sink):
+        return f"read takes a source, but `{given.name}` is a sink. To read files, give their row type: {_READING}"
+    return f"read takes a source, such as {_READING}; got {given!r}"
+
+
+def _no_sink(given: Any) -> str:
+    from flowjob.connectors.base import Source
+
+    if isinstance(given, Stream):
+        return "write takes a stream and then a sink: `job.write(stream, sink)`"
+    if isinstance(given, Source):
+        return f"write takes a sink, but `{given.name}` is a source. To write files, leave the row type out: {_WRITING}"
+    return f"write takes a sink, such as {_WRITING}; got {given!r}"
+
+
+def _no_stream(given: Any) -> str:
+    if hasattr(given, "_assigner"):
+        return "write takes a stream, but a window gives none before `.agg(…)` or `.apply(…)`"
+    if hasattr(given, "fields"):
+        return (
+            "write takes a stream, but a keyed one gives none before agg, reduce, window or process"
+        )
+    return f"write takes a stream, got {given!r}"
+
+
+_READING = '`fj.files.csv("data/*.csv", YourSchema)`'
+_WRITING = '`fj.files.jsonl("out")` or `fj.print_()`'

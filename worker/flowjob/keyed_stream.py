@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import pyarrow as pa
 
 from flowjob.errors import PlanError, TypeMismatch
 from flowjob.expressions import Expr, col
-from flowjob.plan import building
-from flowjob.plan.aggregation import aggregate_inputs, aggregate_type
+from flowjob.plan import arguments, building
+from flowjob.plan.aggregation import aggregate_inputs, aggregate_type, refuse_unnamed
 from flowjob.plan.job_graph import Exchange, Partitioning
 from flowjob.plan.logical import Input
 from flowjob.plan.specs import (
@@ -64,9 +64,10 @@ class KeyedStream(Generic[T]):
 
         return open_window(self._stream, self.fields, assigner, trigger, allowed_lateness)
 
-    def agg(self, **aggregates: Any) -> Stream[Any]:
+    def agg(self, *unnamed: NoReturn, **aggregates: Any) -> Stream[Any]:
         """Aggregates per key since the beginning: one row for each input row, with the values as of that row.
         `.changelog()` after it gives updates instead."""
+        refuse_unnamed(unnamed)
         self._stream._append_only("a running aggregate")
         source, calls = aggregate_inputs(self._stream._builder, self._stream._input, aggregates)
         stream = Stream[Any](self._stream._builder, source)
@@ -81,6 +82,7 @@ class KeyedStream(Generic[T]):
 
     def reduce(self, function: Callable[[T, T], T]) -> Stream[T]:
         """(row so far, row) -> row per key; one row for each input row. `.changelog()` after it gives updates."""
+        arguments.check_function(function, "reduce")
         self._stream._append_only("reduce")
         spec = ReduceSpec(
             input=self._full_type, output=self.type, keys=self.fields, function=function
@@ -109,6 +111,15 @@ class KeyedStream(Generic[T]):
         from flowjob.connected_streams import ConnectedStreams
 
         return ConnectedStreams(self._stream, self.fields, other)
+
+    if not TYPE_CHECKING:  # type checkers must still see that it is not there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            advice = None
+            if not name.startswith("_") and hasattr(Stream, name):
+                advice = f"Say it before the key: `stream.{name}(…).key_by(…)`. After key_by come agg, reduce, window, "
+                advice += "process and connect"
+            raise arguments.no_such_method(self, name, advice)
 
     @property
     def _full_type(self) -> StreamType:

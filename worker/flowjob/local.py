@@ -15,8 +15,16 @@ def run(job: Job, *, parallelism: int = 1, **options: Any) -> Any:
     """Runs `job` to its end in worker processes of this machine, and prints what they print.
 
     options are those of runtime.minicluster.run_local. Raises JobFailed and its kin."""
-    from flowjob.runtime.minicluster import run_local
+    from dataclasses import fields
 
+    from flowjob.runtime.jobmanager.request import Listeners
+    from flowjob.runtime.minicluster import LocalOptions, run_local
+
+    known = [f.name for kind in (LocalOptions, Listeners) for f in fields(kind)]
+    known += ["options", "listeners"]
+    for name in options:
+        if name not in known:
+            raise TypeError(f"run has no option `{name}`; it has: parallelism, {', '.join(known)}")
     if "listeners" not in options:
         options.setdefault("on_output", show_output)
     return run_local(job, parallelism=parallelism, **options)

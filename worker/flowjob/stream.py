@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from flowjob.errors import PlanError, TypeMismatch
 from flowjob.expressions import Expr, col
-from flowjob.plan import building
+from flowjob.plan import arguments, building
 from flowjob.plan.job_graph import Exchange, Partitioning
 from flowjob.plan.logical import Input, LogicalNode
 from flowjob.plan.specs import (
@@ -88,10 +88,14 @@ class Stream(Generic[T]):
     def select(self, *columns: str | Expr, **named: Any) -> Stream[Any]:
         """Only these columns and expressions, in this order: `select("a", total=col("a") * 2)`."""
         outputs = building.named_outputs(columns, named, "select")
+        if not outputs:
+            raise PlanError("select needs at least one column", where=caller())
+        arguments.refuse_columns_as_text(named, self.type.columns)
         return self._project(outputs, "select")
 
     def with_columns(self, *columns: Expr, **named: Any) -> Stream[Any]:
         """All columns, with these added or replaced."""
+        arguments.refuse_columns_as_text(named, self.type.columns)
         added = dict(building.named_outputs(columns, named, "with_columns"))
         kept = [(n, added.pop(n, col(n))) for n in self.schema.names]
         return self._project([*kept, *added.items()], "with_columns")
@@ -109,7 +113,10 @@ class Stream(Generic[T]):
         """Columns under new names: `rename(old="new")`."""
         for old in names:
             building.check_column(self.type, old, "rename")
-        return self._project([(names.get(n, n), col(n)) for n in self.schema.names], "rename")
+        renamed = [names.get(n, n) for n in self.schema.names]
+        arguments.refuse_twice(renamed, "rename")
+        outputs = [(new, col(n)) for new, n in zip(renamed, self.schema.names)]
+        return self._project(outputs, "rename")
 
     def _project(self, outputs: list[tuple[str, Expr]], name: str) -> Stream[Any]:
         output = building.project_type(self.type, outputs, name)
@@ -121,9 +128,11 @@ class Stream(Generic[T]):
     ) -> Stream[Any]:
         """One pyarrow.RecordBatch in, one out, whose columns are those of `returns` (a Schema or pyarrow.Schema)."""
         building.require_columns(self.type, "map_batches")
+        arguments.check_function(function, "map_batches")
         self._append_only("map_batches")
         output = building.row_type(returns)
-        building.require_columns(output, "the result of map_batches")
+        if output.schema is None:
+            raise TypeMismatch(arguments.no_columns("map_batches", returns), where=caller())
         spec = MapBatchesSpec(input=self.type, output=output, function=function)
         name = building.operator_name("map_batches", function)
         return self._then(self._builder.add(spec, (self._input,), name))
@@ -141,7 +150,9 @@ class Stream(Generic[T]):
             bound = condition.bind(schema, where=caller())
             if not pa.types.is_boolean(bound.type):
                 raise TypeMismatch(
-                    f"filter needs a boolean, but `{condition}` is {bound.type}", where=caller()
+                    f"filter needs a boolean, but `{condition}` is {bound.type}: compare it, as in "
+                    f"`({condition}) > 0`, or write `.is_not_null()`",
+                    where=caller(),
                 )
             node = self._builder.add(
                 FilterSpec(input=self.type, output=self.type, predicate=condition),
@@ -154,24 +165,32 @@ class Stream(Generic[T]):
                 spec, (self._input,), building.operator_name("filter", condition)
             )
         else:
-            raise TypeMismatch(
-                f"filter takes an expression or a function, got {condition!r}", where=caller()
-            )
+            raise TypeMismatch(arguments.no_condition(condition), where=caller())
         return cast("Stream[T]", self._then(node))
 
     def map(self, function: Callable[[T], Any], *, returns: Any = None) -> Stream[Any]:
-        """One row for each. The result is typed by `returns` or the function's annotation; else it holds objects."""
+        """One row out for each row in.
+
+        The result has the columns of the Schema class that `returns` or the function's annotation names; without one
+        it holds plain Python objects, which have no columns."""
+        arguments.check_function(function, "map")
         declared = returns if returns is not None else building.return_annotation(function)
         spec = MapSpec(input=self.type, output=building.row_type(declared), function=function)
         name = building.operator_name("map", function)
         return self._then(self._builder.add(spec, (self._input,), name))
 
     def flat_map(self, function: Callable[[T], Any], *, returns: Any = None) -> Stream[Any]:
-        """Any number of rows for each; `returns` is the type of one of them."""
+        """Any number of rows out for each row in: the function returns an iterable of rows, or is a generator.
+
+        `returns`, or the annotation `-> Iterable[Row]`, is the type of one of them."""
+        arguments.check_function(function, "flat_map")
         self._append_only("flat_map")
         declared = returns
         if declared is None:
-            declared = building.element_type(building.return_annotation(function))
+            annotation = building.return_annotation(function)
+            if building.row_type(annotation).schema is not None:
+                raise TypeMismatch(arguments.one_row(annotation.__name__), where=caller())
+            declared = building.element_type(annotation)
         spec = FlatMapSpec(input=self.type, output=building.row_type(declared), function=function)
         name = building.operator_name("flat_map", function)
         return self._then(self._builder.add(spec, (self._input,), name))
@@ -198,7 +217,8 @@ class Stream(Generic[T]):
         if tag not in self._node.sides:
             known = ", ".join(f"`{t}`" for t in self._node.sides) or "(none)"
             raise PlanError(
-                f"`{self._node.name}` has no side output `{tag}`. Its side outputs: {known}",
+                f"`{self._node.name}` has no side output `{tag}`. Its side outputs: {known}"
+                f"{arguments.SIDE_ADVICE.get(tag, '')}",
                 where=caller(),
             )
         return Stream(self._builder, Input(self._input.node, tag))
@@ -239,6 +259,8 @@ class Stream(Generic[T]):
     def union(self, *others: Stream[T]) -> Stream[T]:
         """All rows of these streams, which must have one type."""
         for other in others:
+            if not isinstance(other, Stream):
+                raise TypeMismatch(arguments.no_stream(other, "union"), where=caller())
             if other.type.schema != self.type.schema:
                 raise TypeMismatch(
                     f"union needs streams of one type, but {self!r} and {other!r} differ",
@@ -286,6 +308,7 @@ class Stream(Generic[T]):
         self, function: Callable[[Any, int], int], column: str | None = None
     ) -> Stream[T]:
         """Each row to subtask `function(value, number of subtasks)`; the value is `column`'s, or the whole row."""
+        arguments.check_function(function, "partition_by")
         if column is not None:
             building.check_column(self.type, column, "partition_by")
         return self._partitioned(Partitioning(Exchange.CUSTOM, function=function, column=column))
@@ -294,15 +317,17 @@ class Stream(Generic[T]):
 
     def named(self, name: str) -> Stream[T]:
         """Names the operator this stream comes from, for people and, when it has state, as the state's identity."""
-        if not name or name.startswith(HIDDEN_PREFIX):
-            raise PlanError(f"not a name: {name!r}", where=caller())
+        if not isinstance(name, str) or not name or name.startswith(HIDDEN_PREFIX):
+            raise PlanError(
+                f"named takes a text that is not empty and does not begin with `__`, got {name!r}",
+                where=caller(),
+            )
         self._builder.update(self._input.node, name=name, pinned=True)
         return self
 
     def parallelism(self, n: int) -> Stream[T]:
         """How many subtasks the operator this stream comes from has."""
-        if n < 1:
-            raise PlanError(f"parallelism must be at least 1, got {n}", where=caller())
+        arguments.check_parallelism(n)
         self._builder.update(self._input.node, parallelism=n)
         return self
 
@@ -329,6 +354,7 @@ class Stream(Generic[T]):
         """Takes event time from another column from here on."""
         field = building.check_column(self.type, column, "with_event_time")
         building.check_time_type(field, caller())
+        arguments.check_duration(max_delay, "max_delay")
         time = EventTime(column, max_delay, idle_after)
         spec = AssignEventTimeSpec(input=self.type, output=self.type, event_time=time)
         node = self._builder.add(spec, (self._input,), f"event_time({column})", event_time=True)
@@ -352,6 +378,18 @@ class Stream(Generic[T]):
             "windows over the whole stream",
             where=caller(),
         )
+
+    if not TYPE_CHECKING:  # type checkers must still see that it is not there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            columns = () if name.startswith("_") else self.type.columns
+            is_column = name in columns
+            advice = (
+                f'A column is written `fj.col("{name}")`'
+                if is_column
+                else arguments.METHOD_ADVICE.get(name)
+            )
+            raise arguments.no_such_method(self, name, advice)
 
     # -- looking at it
 

@@ -34,6 +34,12 @@ class EventTime:
     watermark_every: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("max_delay", "idle_after"):
+            value = getattr(self, name)
+            if not isinstance(value, timedelta) and (name == "max_delay" or value is not None):
+                raise TypeError(
+                    f"{name} takes a timedelta, such as timedelta(minutes=5); got {value!r}"
+                )
         if self.max_delay < timedelta(0):
             raise ValueError(f"max_delay must not be negative, got {self.max_delay}")
         if self.idle_after is not None and self.idle_after <= timedelta(0):

@@ -7,22 +7,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from flowjob.errors import MissingEventTime, PlanError
-from flowjob.plan import building
-from flowjob.plan.aggregation import aggregate_inputs, aggregate_type
+from flowjob.errors import MissingEventTime, PlanError, TypeMismatch
+from flowjob.plan import arguments, building
+from flowjob.plan.aggregation import aggregate_inputs, aggregate_type, refuse_unnamed
 from flowjob.plan.job_graph import Exchange, Partitioning
 from flowjob.plan.logical import Input
 from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
 from flowjob.plan.types import KeyField
 from flowjob.plan.where import caller
 from flowjob.stream import Stream
-from flowjob.windows import TimeDomain, window_fields
+from flowjob.windows import Global, TimeDomain, WindowAssigner, window_fields
 
 if TYPE_CHECKING:
     from flowjob.triggers import Trigger
-    from flowjob.windows import WindowAssigner
 
 T = TypeVar("T")
 
@@ -44,8 +43,9 @@ class WindowedStream(Generic[T]):
         self._trigger = trigger
         self._lateness = allowed_lateness
 
-    def agg(self, **aggregates: Any) -> Stream[Any]:
-        """Aggregates per window: columns are the key's names, window_start, window_end, then these."""
+    def agg(self, *unnamed: NoReturn, **aggregates: Any) -> Stream[Any]:
+        """One row per window: the key's columns, window_start, window_end, then the named aggregates."""
+        refuse_unnamed(unnamed)
         source, calls = aggregate_inputs(self._stream._builder, self._stream._input, aggregates)
         stream = Stream[Any](self._stream._builder, source)
         self._check_mergeable(aggregates)
@@ -72,7 +72,10 @@ class WindowedStream(Generic[T]):
                 )
 
     def apply(self, function: Callable[..., Any], *, returns: Any = None) -> Stream[Any]:
-        """`function(window, rows)` for each window, with all its rows; returns a row or an iterable of rows."""
+        """Calls `function(window, rows)` once per window, with all its rows in order of arrival.
+
+        It returns a row, an iterable of rows, or None for nothing. `returns`, or its annotation, types one row."""
+        arguments.check_function(function, "apply")
         declared = returns
         if declared is None:
             annotation = building.return_annotation(function)
@@ -87,6 +90,15 @@ class WindowedStream(Generic[T]):
             function=function,
         )
         return self._add(self._stream, spec, f"window({self._assigner})")
+
+    if not TYPE_CHECKING:  # type checkers must still see that it is not there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            advice = None
+            if not name.startswith("_") and (hasattr(Stream, name) or name in _AGGREGATES):
+                advice = "A window gives results by `.agg(name=fj.count(), …)` or `.apply(function)`; the rest comes "
+                advice += "before `.window(…)` or after these"
+            raise arguments.no_such_method(self, name, advice)
 
     def _add(self, stream: Stream[Any], spec: Any, name: str) -> Stream[Any]:
         if self._keys:
@@ -113,10 +125,8 @@ def open_window(
 ) -> WindowedStream[T]:
     """Checks what a window needs of its stream."""
     stream._append_only("a window")
-    if allowed_lateness < timedelta(0):
-        raise PlanError(
-            f"allowed_lateness must not be negative: {allowed_lateness}", where=caller()
-        )
+    _check_declarations(assigner, trigger)
+    arguments.check_duration(allowed_lateness, "allowed_lateness")
     needs_time = assigner.bounded and assigner.time is TimeDomain.EVENT
     if needs_time and not stream._node.event_time:
         source = _source_of(stream)
@@ -126,6 +136,31 @@ def open_window(
             where=caller(),
         )
     return WindowedStream(stream, keys, assigner, trigger, allowed_lateness)
+
+
+def _check_declarations(assigner: Any, trigger: Any) -> None:
+    from flowjob.triggers import Trigger
+
+    if not isinstance(assigner, WindowAssigner):
+        raise TypeMismatch(
+            "window takes fj.tumbling(timedelta(hours=1)), fj.sliding(…), fj.session(gap=…), fj.count_window(n) or "
+            f"fj.global_window(), got {assigner!r}",
+            where=caller(),
+        )
+    if trigger is not None and not isinstance(trigger, Trigger):
+        raise TypeMismatch(
+            f"trigger takes a trigger, such as fj.early(every=timedelta(minutes=1)), got {trigger!r}",
+            where=caller(),
+        )
+    if isinstance(assigner, Global) and trigger is None:
+        raise PlanError(
+            "a global window never ends, so it needs a trigger to give results: "
+            "`.window(fj.global_window(), trigger=fj.triggers.count(100))`",
+            where=caller(),
+        )
+
+
+_AGGREGATES = frozenset({"count", "sum", "mean", "min", "max", "first", "last", "reduce"})
 
 
 def _source_of(stream: Stream[Any]) -> Any:

@@ -29,6 +29,7 @@ from flowjob.connectors.options import (
 )
 from flowjob.errors import TypeMismatch
 from flowjob.plan.types import OBJECT_WIRE_SCHEMA, OBJECTS, StreamType
+from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
     from flowjob.runtime.env import Env
@@ -97,16 +98,24 @@ def _columns_of(rows: Any, schema: Any) -> tuple[StreamType, pa.Table]:
 
 def _table_of(values: Sequence[Any], schema: pa.Schema) -> pa.Table:
     dicts = [_plain(v) for v in values]
+    for at, row in enumerate(dicts):
+        if not isinstance(row, dict):
+            raise TypeMismatch(
+                f"row {at} is {values[at]!r}; with a schema, rows are instances of it or dicts",
+                where=caller(),
+            )
     arrays = []
     for field in schema:
         column = [row.get(field.name) for row in dicts]
         try:
             array = pa.array(column, field.type)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise TypeMismatch(f"column `{field.name}` ({field.type}): {error}") from None
+            raise TypeMismatch(
+                f"column `{field.name}` ({field.type}): {error}", where=caller()
+            ) from None
         if (path := missing(array, field)) is not None:
             at = next((i for i, v in enumerate(column) if v is None), 0)
-            raise TypeMismatch(f"row {at} has no `{path}`: {values[at]!r}")
+            raise TypeMismatch(f"row {at} has no `{path}`: {values[at]!r}", where=caller())
         arrays.append(array)
     return pa.table(arrays, schema=schema)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from flowjob.errors import PlanError, TypeMismatch, UnknownColumn
 from flowjob.plan.types import StreamType
+from flowjob.plan.where import caller
 from flowjob.watermarks import EventTime
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def row_type(schema: Any) -> StreamType:
         from flowjob.schema import arrow_schema
 
         return StreamType(arrow_schema(schema), schema)
-    raise TypeMismatch(f"wanted a Schema class or a pyarrow.Schema, got {schema!r}")
+    raise TypeMismatch(
+        f"the row type of a source is a Schema class or a pyarrow.Schema, got {schema!r}",
+        where=caller(),
+    )
 
 
 def event_time(
@@ -56,18 +60,19 @@ def check_event_time(schema: pa.Schema, column: str | None) -> None:
     if column is None:
         return
     if column not in schema.names:
-        raise UnknownColumn(column, schema.names)
+        raise UnknownColumn(column, schema.names, where=caller())
     kind = schema.field(column).type
     if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or kind == pa.int64()):
         raise TypeMismatch(
-            f"event time `{column}` is {kind}; it must be a datetime, a date or an int of µs UTC"
+            f"event time `{column}` is {kind}; it must be a datetime, a date or an int of µs UTC",
+            where=caller(),
         )
 
 
 def check_on_bad_row(policy: OnBadRow) -> OnBadRow:
     """The policy itself, refused when it is none."""
     if policy not in ("fail", "skip", "divert"):
-        raise PlanError(f'on_bad_row is "fail", "skip" or "divert", not {policy!r}')
+        raise PlanError(f'on_bad_row is "fail", "skip" or "divert", not {policy!r}', where=caller())
     return policy
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from flowjob.errors import TypeMismatch, UnknownColumn
 from flowjob.expressions.branches import compile_boolean, compile_when
 from flowjob.expressions.compiled import Datum, Function, Kernel, Node, Run, Unsuitable
-from flowjob.expressions.expr import Expr
+from flowjob.expressions.expr import Expr, When
 from flowjob.expressions.failures import ExpressionFailed
 from flowjob.expressions.logical import LOGICAL
 from flowjob.expressions.numeric import NUMERIC
@@ -122,6 +122,16 @@ class _Compiler:
         try:
             scalar = pa.scalar(_plain(value), type or _type_of(value))
         except _ARROW_REFUSES as error:
+            if isinstance(value, When):
+                raise TypeMismatch(
+                    "`when(…)` has no value yet: go on with `.then(…)`", where=self._where
+                ) from None
+            if callable(value):
+                called = getattr(value, "__name__", "it")
+                raise TypeMismatch(
+                    f"`{called}` is a function and no value: call it, as in `.{called}()`",
+                    where=self._where,
+                ) from None
             declared = "" if type is None else f" as {type}"
             raise TypeMismatch(
                 f"`{value!r}` cannot be a constant{declared}: {error}", where=self._where

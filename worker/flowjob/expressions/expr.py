@@ -14,6 +14,7 @@ import pyarrow as pa
 from flowjob.column_types import value_type
 from flowjob.errors import SchemaError, TypeMismatch
 from flowjob.expressions.text import expression_text
+from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
     from flowjob.expressions.bind import BoundExpression
@@ -98,7 +99,8 @@ class Expr:
         raise TypeMismatch(
             f"`{self}` is computed for each row later, so it is neither true nor false here. Write & | ~ for "
             "and, or, not, with parentheses around comparisons: (col('a') > 1) & (col('b') < 2); "
-            "and fj.when(…).then(…).otherwise(…) for if"
+            "and fj.when(…).then(…).otherwise(…) for if",
+            where=caller(),
         )
 
     def __iter__(self) -> NoReturn:

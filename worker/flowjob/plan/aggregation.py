@@ -38,11 +38,13 @@ def aggregate_inputs(
         if name.startswith(HIDDEN_PREFIX):
             raise PlanError(f"column names must not begin with `__`: `{name}`", where=caller())
         if not isinstance(aggregate, Aggregation):
-            raise TypeMismatch(
-                f'`{name}` is {aggregate!r}, which is no aggregate: use fj.count(), fj.sum("x"), … or an instance '
-                "of your own fj.Aggregate class",
-                where=caller(),
-            )
+            if callable(aggregate):
+                called = getattr(aggregate, "__name__", repr(aggregate))
+                advice = f"the function `{called}`: call it, as in `{name}=fj.{called}(…)`"
+            else:
+                advice = f'{aggregate!r}, which is no aggregate: use fj.count(), fj.sum("x"), … or an instance '
+                advice += "of your own fj.Aggregate class"
+            raise TypeMismatch(f"`{name}` is {advice}", where=caller())
         columns = []
         for given in aggregate.inputs:
             if isinstance(given, str):
@@ -59,6 +61,15 @@ def aggregate_inputs(
     if hidden:
         source = building.add_hidden(builder, source, hidden, "aggregate inputs")
     return source, tuple(calls)
+
+
+def refuse_unnamed(aggregates: tuple[Any, ...]) -> None:
+    """PlanError for aggregates given without a name."""
+    if aggregates:
+        raise PlanError(
+            f"agg() needs a column name for each aggregate: `agg(name={aggregates[0]!r})`",
+            where=caller(),
+        )
 
 
 def aggregate_type(

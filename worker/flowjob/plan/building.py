@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from flowjob.errors import PlanError, TypeMismatch, UnknownColumn
 from flowjob.expressions import Expr, col
+from flowjob.plan.arguments import advice_on_columns, check_returns, refuse_twice
 from flowjob.plan.logical import NO_SIDES, Input, LogicalGraph, LogicalNode
 from flowjob.plan.specs import OperatorSpec, ProjectSpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECTS, Mode, StreamType
@@ -69,7 +70,8 @@ def require_columns(type: StreamType, what: str) -> pa.Schema:
     if type.schema is None:
         raise PlanError(
             f"{what} needs columns, but this stream holds plain Python objects. Declare what the function "
-            "before it returns: `returns=YourSchema`, or annotate it",
+            "before it returns: `.map(function, returns=YourSchema)`, or annotate it: "
+            "`def function(row) -> YourSchema`",
             where=caller(),
         )
     return type.schema
@@ -103,16 +105,16 @@ def named_outputs(
             outputs.append((expression_name(given, what), given))
         else:
             raise TypeMismatch(
-                f"{what} takes column names and expressions, got {given!r}", where=caller()
+                f"{what} takes column names and expressions, got {given!r}"
+                f"{advice_on_columns(given, what)}",
+                where=caller(),
             )
     outputs.extend((name, as_expression(value)) for name, value in named.items())
     for name, _ in outputs:
         if name.startswith(HIDDEN_PREFIX):
             raise PlanError(f"column names must not begin with `__`: `{name}`", where=caller())
     names = [name for name, _ in outputs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise PlanError(f"{what} names column `{twice}` twice", where=caller())
+    refuse_twice(names, what)
     return outputs
 
 
@@ -160,13 +162,16 @@ def add_hidden(
 
 
 def row_type(returns: Any) -> StreamType:
-    """The stream type of a declared row type: a Schema class is columns, anything else is objects."""
+    """The stream type of a declared row type: a Schema class is columns, any other type is objects.
+
+    TypeMismatch for a row, a name or a dict in place of a type."""
     if isinstance(returns, type) and issubclass(returns, Schema):
         return stream_type(returns)
     if isinstance(returns, StreamType):
         return returns
     if isinstance(returns, pa.Schema):
         return StreamType(returns)
+    check_returns(returns)
     return OBJECTS
 
 

@@ -77,8 +77,8 @@ def _identity(spec: OperatorSpec) -> list[str]:
         case ReduceSpec():
             return ["reduce", _keys(spec.keys), _schema(spec.output)]
         case KeyedProcessSpec() | ConnectedProcessSpec():
-            function = type(spec.function).__qualname__
-            return ["process", function, _keys(spec.keys)]
+            # Not the qualified name: cloudpickle does not keep that of a class written within a function.
+            return ["process", type(spec.function).__name__, _keys(spec.keys)]
         case _:
             raise AssertionError(f"not stateful: {spec}")
 

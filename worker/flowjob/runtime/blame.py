@@ -1,42 +1,75 @@
 """Finds whose fault a failure in a chain is, and makes it an error that says so.
 
-The operator nearest to the exception marks it as it passes; the task turns it into `UserCodeFailed` with the user's own
-traceback, the operator's name and, where the operator knows it, the row."""
+The operator nearest to the exception wraps it as it passes; the task turns that into `UserCodeFailed` with the user's
+own traceback, the operator's name and, where the operator knows it, the row. It must not know tasks or slots."""
 
 from __future__ import annotations
 
-from flowjob.errors import FlowjobError, UserCodeFailed
-from flowjob.runtime.failures import user_traceback
+from typing import NoReturn
+
+from flowjob.errors import FlowjobError, JobFailed, UserCodeFailed
+from flowjob.expressions.failures import ExpressionFailed
+from flowjob.runtime.failures import one_line, user_traceback, users_frames
 from flowjob.runtime.operators.base import OperatorContext
-from flowjob.runtime.operators.failures import WrongResult, name_of
+from flowjob.runtime.operators.failures import RowFailed, WrongResult, name_of
 from flowjob.runtime.rows import RowTypeError
 
-_MARK = "__flowjob_operator__"
+EXITS = (Exception, SystemExit, KeyboardInterrupt)
+"""What a user's function may raise and no event loop of ours: `sys.exit()` in a function is a failure like another."""
 
 
-def blame(error: Exception, context: OperatorContext, function: object = None) -> None:
-    """Marks `error` with the operator it came from and its function, unless one nearer to it has."""
-    if not hasattr(error, _MARK):
-        setattr(error, _MARK, (context.name, context.subtask, function and name_of(function)))
+class Blamed(Exception):
+    """`__cause__` came out of an operator. A wrapper, since not every exception lets itself be marked."""
+
+    def __init__(self, operator: str, subtask: int, function: str | None) -> None:
+        super().__init__(operator)
+        self.operator = operator
+        self.subtask = subtask
+        self.function = function
 
 
-def as_failure(error: Exception) -> Exception:
-    """What to report for `error`: our own errors as they are, anything an operator raised as UserCodeFailed.
+def blame(error: BaseException, context: OperatorContext, function: object = None) -> NoReturn:
+    """Raises `error` as that of an operator and its function, unless one nearer to it has."""
+    if isinstance(error, Blamed | GeneratorExit):
+        raise error
+    raise Blamed(context.name, context.subtask, function and name_of(function)) from error
+
+
+def as_failure(error: Exception) -> BaseException:
+    """What to report for `error`: our own errors as they are, what a user's code raised as UserCodeFailed, and what
+    code of ours raised (a file that cannot be written) as JobFailed.
 
     An operator that knows the row raises an exception with `row` (its printed form) and `__cause__`, the user's."""
-    if isinstance(error, FlowjobError) or not hasattr(error, _MARK):
+    if not isinstance(error, Blamed):
         return error
-    operator, subtask, function = getattr(error, _MARK)
-    row = getattr(error, "row", None)
-    cause = error.__cause__ if row is not None and error.__cause__ is not None else error
-    if isinstance(cause, RowTypeError | WrongResult):
+    cause = error.__cause__
+    assert cause is not None
+    if isinstance(cause, FlowjobError):
+        return cause
+    row = getattr(cause, "row", None)
+    by_function = isinstance(cause, RowFailed)
+    if by_function and cause.__cause__ is not None:
+        cause = cause.__cause__
+    prefix = f"{error.function}: " if error.function else ""
+    if isinstance(cause, RowTypeError | WrongResult | ExpressionFailed):
         # Nothing of the user's is on the stack: the function has returned. Say which one it was.
-        text = f"{function}: {cause}" if function else str(cause)
-    else:
+        text = f"{prefix}{cause}"
+    elif users_frames(cause):
         text = user_traceback(cause)
+    elif by_function:  # `map(int)`: a function without frames
+        text = f"{prefix}{one_line(cause)}"
+    else:
+        return _ours(cause, error)
     return UserCodeFailed(
         user_traceback=text,
-        operator=operator,
+        operator=error.operator,
         row=None if row is None else str(row),
-        subtask=subtask,
+        subtask=error.subtask,
     )
+
+
+def _ours(cause: BaseException, blamed: Blamed) -> JobFailed:
+    """The machine's fault is told in a line; anything else is a defect, told with all there is."""
+    text = one_line(cause) if isinstance(cause, OSError) else user_traceback(cause)
+    where = f"in operator: {blamed.operator} (subtask {blamed.subtask})"
+    return JobFailed(f"{text.rstrip()}\n{where}")

@@ -6,6 +6,7 @@ not here."""
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from flowjob.core.failures import ErrorInfo, ErrorKind
 from flowjob.core.job_events import Cancelled, Failed, Lost, Outcome, Succeeded
 
 _PACKAGE = str(Path(errors.__file__).parent)
+_OURS = (_PACKAGE, "<frozen importlib")
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib")
+_LIBRARIES = ("pyarrow", "numpy", "numba", "msgspec", "uvloop")
 _MAX_TEXT = 20_000
+_SLACK = 100
 
 
 def user_traceback(error: BaseException) -> str:
@@ -27,11 +32,33 @@ def user_traceback(error: BaseException) -> str:
     seen: set[int] = set()
     while part is not None and id(part) not in seen:
         seen.add(id(part))
-        kept = [f for f in part.stack if not f.filename.startswith(_PACKAGE)]
-        if kept:
+        kept = [f for f in part.stack if not f.filename.startswith(_OURS)]
+        if kept or part.exc_type is SyntaxError:
             part.stack = traceback.StackSummary.from_list(kept)
         part = part.__cause__ or part.__context__
     return _limited("".join(shown.format()))
+
+
+def users_frames(error: BaseException) -> bool:
+    """Whether anything but this package, Python and the libraries under us was running when `error` was raised."""
+    frames = (f.f_code.co_filename for f, _ in traceback.walk_tb(error.__traceback__))
+    return any(not _is_engines(Path(name)) for name in frames)
+
+
+def _is_engines(file: Path) -> bool:
+    if file.is_relative_to(_PACKAGE) or str(file).startswith("<frozen "):
+        return True
+    parts = file.parts
+    for packages in ("site-packages", "dist-packages"):
+        if packages in parts:
+            after = parts[parts.index(packages) + 1 :]
+            return bool(after) and after[0] in _LIBRARIES
+    return file.is_relative_to(_STANDARD_LIBRARY)
+
+
+def one_line(error: BaseException) -> str:
+    """The last line of its traceback: type and message."""
+    return traceback.format_exception_only(error)[-1].strip()
 
 
 def describe(error: BaseException) -> ErrorInfo:
@@ -57,7 +84,7 @@ def describe(error: BaseException) -> ErrorInfo:
         case errors.FlowjobError():
             return ErrorInfo(ErrorKind.ENGINE, error.code, _limited(str(error)))
     kind = ErrorKind.CONNECTION if isinstance(error, ConnectionError) else ErrorKind.ENGINE
-    last = traceback.format_exception_only(error)[-1].strip()
+    last = _limited(one_line(error))
     whole = _limited("".join(traceback.format_exception(error)))
     return ErrorInfo(kind, errors.JobFailed.code, last, traceback=whole)
 
@@ -91,6 +118,7 @@ def _failed(error: ErrorInfo, where: str) -> errors.JobFailed:
         )
     text = error.traceback.rstrip() or error.message
     failed = errors.JobFailed(f"{text}\nin {where}")
+    failed.code = error.code
     if error.code == errors.MalformedInput.code and len(error.details) == 3:
         reason, location, row = error.details
         failed.__cause__ = errors.MalformedInput(reason, location=location, text=row)
@@ -99,7 +127,7 @@ def _failed(error: ErrorInfo, where: str) -> errors.JobFailed:
 
 def _limited(text: str) -> str:
     """Both ends of a text that is too long to carry around."""
-    if len(text) <= _MAX_TEXT:
+    if len(text) <= _MAX_TEXT + _SLACK:  # what has been limited once stays as it is
         return text
     half = _MAX_TEXT // 2
     return f"{text[:half]}\n… {len(text) - _MAX_TEXT} characters …\n{text[-half:]}"

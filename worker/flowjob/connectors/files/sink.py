@@ -16,7 +16,7 @@ import pyarrow as pa
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
 from flowjob.connectors.files.encoders import Encoding
 from flowjob.connectors.files.part_file import PartFile, prepare_directory
-from flowjob.errors import PlanError
+from flowjob.errors import JobFailed, PlanError
 from flowjob.plan.types import StreamType
 from flowjob.watermarks import micros
 
@@ -81,9 +81,13 @@ class FileWriter(SinkWriter):
         self._work: asyncio.Future[None] | None = None
 
     async def open(self) -> None:
-        self._number = await self._env.run_blocking(
-            prepare_directory, self._sink.directory, self._prefix
-        )
+        try:
+            self._number = await self._env.run_blocking(
+                prepare_directory, self._sink.directory, self._prefix
+            )
+        except OSError as error:
+            # No defect, hence no traceback: the directory is a file, or may not be written to.
+            raise JobFailed(f"{self._sink.name}: cannot write there: {error}") from error
 
     def write(self, batch: Batch) -> Awaitable[None] | None:
         self._put(

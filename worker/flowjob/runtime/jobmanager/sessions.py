@@ -120,7 +120,7 @@ class Sessions:
             raise ProtocolError(f"{type(hello).__name__} in place of Register")
         refusal = self._refusal(hello)
         if refusal is not None:
-            _log.warning("refused %s: %s", hello.taskmanager, refusal)
+            _log.info("refused %s: %s", hello.taskmanager, refusal)
             refused = Refused(reason=refusal, generation=self._generation)
             await connection.send(messages.to_taskmanager.encode(refused))
             return None

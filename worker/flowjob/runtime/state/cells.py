@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 from flowjob.errors import StateError
 from flowjob.runtime.state.backend import Scope
@@ -91,6 +91,16 @@ class ValueCells(Cells):
             self.cells[self._scope.slot] = value  # type: ignore[index]
         except TypeError:
             raise self._nowhere() from None
+
+    def __bool__(self) -> bool:
+        raise self._not_the_value()
+
+    def __iadd__(self, other: Any) -> NoReturn:
+        raise self._not_the_value()
+
+    def _not_the_value(self) -> StateError:
+        name = self._label.split("`")[1] if "`" in self._label else self._label
+        return StateError(f"{self._label} is not its value: write `self.{name}.value`")
 
 
 class ListCells(Cells):
