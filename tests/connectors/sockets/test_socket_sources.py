@@ -133,6 +133,20 @@ async def test_bad_rows_are_set_apart_with_their_line(env: Env):
             ]
 
 
+async def test_few_lines_at_once_and_many_give_the_same_rows(env: Env):
+    line = b'{"n": %d, "name": "\\u00fc", "at": "2024-01-01T00:00:00.5"}\n'
+    data = b"".join((line % i) if i % 90 else b"[]\n" for i in range(1, 200))
+    async with sending(data) as there:
+        source = sockets.jsonl(HOST, there.port, Reading, on_bad_row="skip")
+        found = []
+        for batch_rows in (3, 1000):  # less than FEW_BYTES, and more
+            reader = reader_of(source, env, batch_rows)
+            found.append(await read_to_end(reader))
+            await reader.close()
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 197
+
+
 async def test_lines_that_are_no_utf_8_are_bad_rows(env: Env):
     async with sending(b"a\n\xff\xfe\nb\r\n\xc3\nc") as there:
         reader = reader_of(sockets.lines(HOST, there.port, on_bad_row="skip"), env)
@@ -273,7 +287,7 @@ async def test_a_refused_connection_is_named(env: Env):
     port = free_port()
     message = await fails(reader_of(sockets.lines(HOST, port), env))
     assert message.startswith(f"cannot connect to {HOST}:{port}: ")
-    assert "Connect call failed" in message
+    assert "[Errno 111]" in message
     assert "must listen there" in message
 
 

@@ -20,10 +20,14 @@ from flowjob.connectors.formats.to_text import is_bytes
 
 
 class JsonLinesDecoder:
-    """Decodes blocks of lines, giving the columns of `schema`."""
+    """Decodes blocks of lines, giving the columns of `schema`. Blocks of at most `small` bytes go row by row at once:
+    Arrow's parser takes 0.2 ms to begin with, a row 3 µs, which is what a source that gives single lines wants."""
 
-    def __init__(self, schema: pa.Schema, options: TextOptions | None = None) -> None:
+    def __init__(
+        self, schema: pa.Schema, options: TextOptions | None = None, *, small: int = 0
+    ) -> None:
         self._schema = schema
+        self._small = small
         self._options = options or TextOptions()
         self._wire = wire_schema(schema, self._options)
         self._convert = [converter(f, f.name, self._options) for f in schema]
@@ -33,7 +37,7 @@ class JsonLinesDecoder:
         return data.rfind(b"\n") + 1
 
     def decode(self, block: bytes, *, stop_early: bool) -> Decoded:
-        if self._wire is not None:
+        if self._wire is not None and len(block) > self._small:
             try:
                 return Decoded(self._parse(block))
             except (ValueError, pa.ArrowNotImplementedError):
