@@ -168,6 +168,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "csv without a row type": (lambda: fj.files.csv("x", None), "give a Schema class"),  # type: ignore[call-overload]
     "numbers as rows": (lambda: fj.collection([1, 2], Flight), "row 0 is 1.*dicts"),
+    "a misspelled name": (lambda: fj.tumblng, "`tumbling`"),  # type: ignore[attr-defined]
     "parallelism as text": (lambda: flights().parallelism("4"), "whole number"),
     "an unknown option of run": (
         lambda: fj.Job("j").run(paralelism=2),

@@ -55,7 +55,11 @@ def __getattr__(name: str) -> _Any:
     if name in _MODULES:
         return _import_module(f"flowjob.{name}")
     if name not in _HOME:
-        raise AttributeError(f"module 'flowjob' has no attribute {name!r}")
+        import difflib
+
+        near = difflib.get_close_matches(name, __all__, n=1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        raise AttributeError(f"module 'flowjob' has no attribute {name!r}{hint}")
     value = getattr(_import_module(f"flowjob.{_HOME[name]}"), name)
     globals()[name] = value
     return value

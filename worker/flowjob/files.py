@@ -254,7 +254,7 @@ def _pick(options: dict[str, Any], **defaults: Any) -> dict[str, Any]:
 
 def _refuse(rest: dict[str, Any], what: str) -> None:
     if rest:
-        near = difflib.get_close_matches(next(iter(rest)), _OPTIONS, n=1)
+        near = difflib.get_close_matches(next(iter(rest)), _OPTIONS.split(), n=1)
         hint = f"; did you mean `{near[0]}`?" if near and near[0] not in rest else ""
         raise TypeError(f"{', '.join(rest)}: no such option of {what}{hint}")
 
@@ -262,7 +262,7 @@ def _refuse(rest: dict[str, Any], what: str) -> None:
 _OPTIONS = (
     "event_time max_delay idle_after watermark_every on_bad_row follow split_bytes delimiter header quote null_values "
     "multiline time_format timezone roll_rows roll_bytes roll_after compression row_group_rows"
-).split()  # noqa: SIM905
+)
 
 
 def _local(path: Path) -> str:
