@@ -21,6 +21,7 @@ _HOMES = {
     "connected_streams": "ConnectedStreams",
     "connectors.collect": "show",
     "connectors.collection": "collection from_rows",
+    "connectors.datagen.source": "datagen",
     "connectors.discard": "discard",
     "connectors.print": "print_",
     "errors": (
@@ -44,7 +45,7 @@ _HOMES = {
 }
 """Module -> the names it gives."""
 
-_MODULES = ("files", "sinks", "sockets", "testing", "triggers")
+_MODULES = ("files", "nexmark", "sinks", "sockets", "testing", "triggers", "values")
 
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

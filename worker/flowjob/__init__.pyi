@@ -1,6 +1,6 @@
 """The names of `import flowjob`, for type checkers: __init__.py loads them on first use."""
 
-from flowjob import files, sinks, sockets, testing, triggers
+from flowjob import files, nexmark, sinks, sockets, testing, triggers, values
 from flowjob.aggregates import (
     Aggregate,
     collect,
@@ -33,6 +33,7 @@ from flowjob.column_types import (
 from flowjob.connected_streams import ConnectedStreams
 from flowjob.connectors.collect import show
 from flowjob.connectors.collection import collection, from_rows
+from flowjob.connectors.datagen.source import datagen
 from flowjob.connectors.discard import discard
 from flowjob.connectors.print import print_
 from flowjob.errors import (
@@ -147,6 +148,7 @@ __all__ = [
     "count",
     "count_distinct",
     "count_window",
+    "datagen",
     "decimal",
     "discard",
     "early",
@@ -165,6 +167,7 @@ __all__ = [
     "mean",
     "min",
     "min_by",
+    "nexmark",
     "print_",
     "purging",
     "reducing_state",
@@ -181,5 +184,6 @@ __all__ = [
     "triggers",
     "tumbling",
     "value_state",
+    "values",
     "when",
 ]
