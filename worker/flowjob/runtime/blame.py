@@ -32,7 +32,8 @@ def blame(error: BaseException, context: OperatorContext, function: object = Non
     """Raises `error` as that of an operator and its function, unless one nearer to it has."""
     if isinstance(error, Blamed | GeneratorExit):
         raise error
-    raise Blamed(context.name, context.subtask, function and name_of(function)) from error
+    name = None if function is None else name_of(function)
+    raise Blamed(context.name, context.subtask, name) from error
 
 
 def as_failure(error: Exception) -> BaseException:

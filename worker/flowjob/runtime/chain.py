@@ -7,12 +7,12 @@ signals everything is a plain function call. It must not know gates, tasks or th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from flowjob.core.elements import END_OF_INPUT, Control, Status, Watermark
 from flowjob.plan.job_graph import ChainNode
 from flowjob.runtime.batch import Batch, Data, Rows
-from flowjob.runtime.blame import blame
+from flowjob.runtime.blame import EXITS, blame
 from flowjob.runtime.operators.base import (
     Form,
     Operator,
@@ -69,6 +69,22 @@ class Link:
             return self.main, self.outlets
         return self.sides.setdefault(tag, ([], []))
 
+    def open(self) -> None:
+        try:
+            self.operator.open(self.context)
+        except BaseException as error:  # noqa: BLE001 - raised again, see blame
+            self.blame(error)
+
+    async def close(self) -> None:
+        try:
+            await self.operator.close()
+        except EXITS as error:
+            self.blame(error)
+
+    def blame(self, error: BaseException) -> NoReturn:
+        """Raises it as this operator's, unless it is already another's."""
+        blame(error, self.context, getattr(self.node.spec, "function", None))
+
     # -- data
 
     def process(self, data: Data, port: int) -> Iterator[Signal]:
@@ -82,9 +98,8 @@ class Link:
         self.context.metrics.rows_in += len(data)
         try:
             outputs = operator.process(data, port)
-        except Exception as error:
-            blame(error, self.context, getattr(self.node.spec, "function", None))
-            raise
+        except BaseException as error:  # noqa: BLE001 - raised again, see blame
+            self.blame(error)
         yield from self.emit(outputs)
 
     def emit(self, outputs: Iterable[Output]) -> Iterator[Signal]:
@@ -102,9 +117,8 @@ class Link:
                     yield from self._forward_watermark(output.time)
                 else:
                     yield output
-        except Exception as error:
-            blame(error, self.context, getattr(self.node.spec, "function", None))
-            raise
+        except BaseException as error:  # noqa: BLE001 - raised again, see blame
+            self.blame(error)
 
     def _send(
         self, data: Data, feeds: list[tuple[Link, int]], outlets: list[Outlet], codec: RowCodec
@@ -190,7 +204,7 @@ class Chain:
     def open(self) -> None:
         """Opens operators from the end, so that whatever one emits finds an open operator."""
         for link in reversed(self.links):
-            link.operator.open(link.context)
+            link.open()
 
     def next_timer(self) -> int | None:
         """The earliest wall time (µs UTC) any operator waits for."""
@@ -218,7 +232,7 @@ class Chain:
         failure: Exception | None = None
         for link in self.links:
             try:
-                await link.operator.close()
+                await link.close()
             except Exception as error:  # noqa: BLE001 - the others must be closed too
                 failure = failure or error
         if failure is not None:

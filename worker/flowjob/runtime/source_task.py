@@ -6,6 +6,7 @@ for malformed rows, and where batches are cut. Splits come from the JobManager t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -26,8 +27,8 @@ from flowjob.core.split_watermarks import SplitWatermarks
 from flowjob.core.watermark_valve import Combined
 from flowjob.errors import MalformedInput
 from flowjob.runtime.batch import Batch
-from flowjob.runtime.blame import as_failure
-from flowjob.runtime.chain import Chain
+from flowjob.runtime.blame import EXITS
+from flowjob.runtime.chain import Chain, Link
 from flowjob.runtime.env import Env
 from flowjob.runtime.event_times import timestamps_of
 from flowjob.runtime.operators.base import Side
@@ -74,9 +75,10 @@ class SplitInbox:
 class _Active:
     """A split being read. A reader that may wait reads ahead in a task of its own."""
 
-    def __init__(self, split: Split, reader: SplitReader) -> None:
+    def __init__(self, split: Split, reader: SplitReader, head: Link) -> None:
         self.split = split
         self.reader = reader
+        self._head = head
         self.position: Position | None = None
         self.rows_to_mark = 0
         self.largest = MIN_TIME
@@ -84,8 +86,15 @@ class _Active:
 
     def start(self, wake: Callable[[], None]) -> None:
         if self._pending is None:
-            self._pending = asyncio.get_running_loop().create_task(self.reader.read())
+            self._pending = asyncio.get_running_loop().create_task(self.read())
             self._pending.add_done_callback(lambda _: wake())
+
+    async def read(self) -> Read | None:
+        """What the reader gives; its failure is the source's."""
+        try:
+            return await self.reader.read()
+        except EXITS as error:
+            self._head.blame(error)
 
     @property
     def ready(self) -> bool:
@@ -102,7 +111,10 @@ class _Active:
         if self._pending is not None:
             self._pending.cancel()
             await asyncio.gather(self._pending, return_exceptions=True)
-        await self.reader.close()
+        try:
+            await self.reader.close()
+        except EXITS as error:
+            self._head.blame(error)
 
 
 class SourceTask:
@@ -130,6 +142,9 @@ class SourceTask:
 
     async def run(self) -> None:
         """Raises what a reader or an operator raised, with whose fault it is."""
+        await self.driver.live(self._work())
+
+    async def _work(self) -> None:
         driver = self.driver
         try:
             driver.metrics.started = driver.clock.monotonic()
@@ -147,12 +162,10 @@ class SourceTask:
                 await asyncio.get_running_loop().create_future()
             await self._say(self._watermarks.end(), at_once=True)
             await driver.end()
-        except Exception as error:
-            raise as_failure(error) from error
         finally:
             for active in self._active.values():
-                await active.close()
-            await driver.chain.close()
+                with contextlib.suppress(*EXITS):  # only after a failure are there any left
+                    await active.close()
 
     async def _loop(self) -> None:
         while True:
@@ -172,8 +185,12 @@ class SourceTask:
     def _adopt_splits(self) -> None:
         while (given := self.inbox.take()) is not None:
             split, position = given
-            reader = self.source.reader(self._env, split, position, self._batch_rows)
-            self._active[split.id] = _Active(split, reader)
+            head = self.driver.chain.head
+            try:
+                reader = self.source.reader(self._env, split, position, self._batch_rows)
+            except EXITS as error:
+                head.blame(error)
+            self._active[split.id] = _Active(split, reader, head)
             self._watermarks.add_split(split.id, self._now())
         if not self._active:
             self.inbox.ask()
@@ -181,7 +198,7 @@ class SourceTask:
     async def _advance(self, active: _Active) -> bool:
         """Handles the next read of a split, if it is there."""
         if active.reader.immediate:
-            read = await active.reader.read()
+            read = await active.read()
         elif active.ready:
             read = active.take()
         else:

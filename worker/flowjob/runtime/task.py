@@ -5,13 +5,14 @@ an outlet has no credit, and sleeps while it has no input; where its time goes i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+import contextlib
+from collections.abc import Awaitable, Coroutine, Generator, Iterable, Sequence
+from typing import Any, Protocol
 
 from flowjob.core.elements import Control, EndOfInput, Status, Watermark
 from flowjob.core.watermark_valve import WatermarkValve
 from flowjob.runtime.batch import Batch
-from flowjob.runtime.blame import as_failure
+from flowjob.runtime.blame import EXITS, as_failure
 from flowjob.runtime.chain import Chain, Signal
 from flowjob.runtime.env import Clock
 from flowjob.runtime.operators.base import PAUSE
@@ -49,7 +50,31 @@ class Driver:
                 now = self._slice_began = self.clock.monotonic()
                 self.metrics.backpressured += now - began
             else:
-                await signal
+                await self._wait_for(signal, signals)
+
+    async def _wait_for(self, awaited: Awaitable[None], signals: Iterable[Signal]) -> None:
+        try:
+            await awaited
+        except EXITS as error:
+            # Raised again where the operator asked for it, so that it is the one to be blamed.
+            if isinstance(signals, Generator):
+                with contextlib.suppress(StopIteration):
+                    signals.throw(error)
+            raise
+
+    async def live(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does `work`, then closes the chain, whatever happened. Raises the first failure, with whose fault it is."""
+        try:
+            try:
+                await work
+            except BaseException:
+                # A failure on the way out must not hide the first one.
+                with contextlib.suppress(*EXITS):
+                    await self.chain.close()
+                raise
+            await self.chain.close()
+        except Exception as error:
+            raise as_failure(error) from error
 
     async def breathe(self) -> None:
         """Lets the slot's other work run when this task has had its slice."""
@@ -90,18 +115,16 @@ class Task:
 
     async def run(self) -> None:
         """Works until every input has ended. Raises what an operator raised, with whose fault it is."""
+        await self.driver.live(self._work())
+
+    async def _work(self) -> None:
         driver = self.driver
-        try:
-            driver.metrics.started = driver.clock.monotonic()
-            driver.chain.open()
-            for channel in self._timeless:
-                self.valve.on_status(channel, Status.IDLE)
-            await self._loop()
-            await driver.end()
-        except Exception as error:
-            raise as_failure(error) from error
-        finally:
-            await driver.chain.close()
+        driver.metrics.started = driver.clock.monotonic()
+        driver.chain.open()
+        for channel in self._timeless:
+            self.valve.on_status(channel, Status.IDLE)
+        await self._loop()
+        await driver.end()
 
     async def _loop(self) -> None:
         driver, gate, metrics = self.driver, self.gate, self.driver.metrics

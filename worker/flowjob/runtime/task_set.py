@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from flowjob.errors import JobFailed
 from flowjob.plan.job_graph import Edge, JobGraph, Vertex, consumers_of
 from flowjob.plan.specs import OperatorSpec, SourceSpec, UnionSpec
 from flowjob.runtime.chain import Chain, Link
@@ -22,6 +23,10 @@ from flowjob.runtime.operators.registry import build
 from flowjob.runtime.operators.union import Union
 from flowjob.runtime.source_task import SourceTask, SplitInbox
 from flowjob.runtime.task import Task
+
+_CANCELLED_ITSELF = (
+    "a task was cancelled by its own code: a function, source or sink raised asyncio.CancelledError"
+)
 
 TaskKey = tuple[int, int]
 """(vertex id, subtask)."""
@@ -124,6 +129,8 @@ class TaskSet:
                 )
                 for finished in (j for j in jobs if j in done):
                     pending.discard(finished)
+                    if finished.cancelled():
+                        raise JobFailed(_CANCELLED_ITSELF)
                     finished.result()
                 if broken in done:
                     broken.result()

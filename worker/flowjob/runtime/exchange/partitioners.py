@@ -19,6 +19,7 @@ from flowjob.plan.job_graph import Edge, Exchange
 from flowjob.runtime.batch import Batch, Int8s, Kind
 from flowjob.runtime.exchange.serialization import pair_safe
 from flowjob.runtime.failures import user_traceback
+from flowjob.runtime.operators.failures import shown
 from flowjob.runtime.rows import RowCodec
 
 Parts = Iterator[tuple[int, Batch]]
@@ -138,11 +139,11 @@ class CustomPartitioner:
         for i, value in enumerate(values):
             try:
                 target = _checked(function, value, consumers)
-            except Exception as error:
+            except BaseException as error:
                 raise UserCodeFailed(
                     user_traceback=user_traceback(error),
                     operator=f"custom partitioner {getattr(function, '__name__', function)!s}",
-                    row=repr(value)[:500],
+                    row=shown(value),
                     subtask=self._producer,
                 ) from error
             targets[i] = target

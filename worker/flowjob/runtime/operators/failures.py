@@ -17,7 +17,8 @@ class RowFailed(Exception):
     `row` is a printed form of the offending row (or timer), None when there is none."""
 
     def __init__(self, function: str, row: str | None, cause: BaseException) -> None:
-        super().__init__(f"{function} failed: {type(cause).__name__}: {cause}")
+        # Without its text, which may not be printable.
+        super().__init__(f"{function} failed: {type(cause).__name__}")
         self.function = function
         self.row = row
         self.__cause__ = cause

@@ -90,7 +90,7 @@ class FunctionRunner:
                     self._each(callback, rows)
                 else:
                     self._each_keyed(callback, rows, work.slots[start:stop])
-            except Exception as cause:
+            except BaseException as cause:
                 raise self._failed(work.callback, shown(rows[emission.current]), cause) from cause
             emission.settle(self._blame_row(work.callback, rows))
             yield from emission.full()
@@ -161,7 +161,7 @@ class FunctionRunner:
                     slots.append(slot)
                     scope.slot = slot
                     callback(datetime_of(time), self.context)
-            except Exception as cause:
+            except BaseException as cause:
                 raise self._failed(name, self._timer(times[-1], slots[-1]), cause) from cause
             finally:
                 scope.slot = None

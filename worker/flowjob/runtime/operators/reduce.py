@@ -81,7 +81,7 @@ class Reduce(Operator):
                 state.value = value = row if so_far is MISSING else function(so_far, row)
                 before.append(so_far)
                 made.append(value)
-        except Exception as cause:
+        except BaseException as cause:
             raise self._failed(rows[len(made) - start], cause) from cause
         finally:
             scope.slot = None

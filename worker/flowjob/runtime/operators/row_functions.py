@@ -50,7 +50,7 @@ class RowFunctionOperator(Operator):
         iterator = iter(rows)
         try:
             results = list(map(self._function, iterator))
-        except Exception as cause:
+        except BaseException as cause:
             raise RowFailed(self._name, row_reached(rows, iterator), cause) from cause
         if len(results) != len(rows):  # list() takes a StopIteration from the function for the end
             raise self._failed(
@@ -106,7 +106,7 @@ class FilterRows(RowFunctionOperator):
             if rows.timestamps is None and rows.kinds is None:
                 return Rows(values)
             mask = np.fromiter(map(truth, verdicts), np.bool_, len(verdicts))
-        except Exception as cause:
+        except BaseException as cause:
             # Only a result whose truth is undefined (an array, say) comes here.
             bad = next(i for i, v in enumerate(verdicts) if not _has_truth(v))
             raise self._failed(rows.values[bad], cause) from cause
@@ -153,7 +153,7 @@ class FlatMap(RowFunctionOperator):
             for row in piece:
                 try:
                     result = function(row)
-                except Exception as cause:
+                except BaseException as cause:
                     raise self._failed(row, cause) from cause
                 if type(result) is list:
                     extend(result)
@@ -180,7 +180,7 @@ class FlatMap(RowFunctionOperator):
         while True:
             try:
                 part = list(islice(iterator, limit))
-            except Exception as cause:
+            except BaseException as cause:
                 raise self._failed(row, cause) from cause
             made.values.extend(part)
             if len(part) < limit:

@@ -49,6 +49,8 @@ def kept_schema(type: StreamType) -> pa.Schema:
 class FunctionResults(Results):
     """Calls `function(window, rows)` for each window of a firing."""
 
+    reads_contents = True
+
     def __init__(self, spec: WindowApplySpec) -> None:
         self._function = spec.function
         self._name = name_of(spec.function)
@@ -56,6 +58,7 @@ class FunctionResults(Results):
         self._wanted = spec.output.row_class
 
     def emit(self, firing: Firing, batch_rows: int) -> Iterator[Output]:
+        assert isinstance(firing.contents, Contents)
         kept = firing.contents.accumulators[0]
         assert isinstance(kept, KeptRows)
         columns, counts = kept.rows(firing.slots)
@@ -99,7 +102,7 @@ class FunctionResults(Results):
         try:
             result = self._function(window, rows)
             results = self._listed(result)
-        except Exception as cause:
+        except BaseException as cause:
             raise RowFailed(self._name, shown(window), cause) from cause
         if self._wanted is not None:
             for value in results:
