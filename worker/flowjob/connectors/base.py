@@ -124,7 +124,11 @@ class SplitReader(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
-    """A source's declaration. Subclasses are frozen dataclasses."""
+    """A source's declaration. Subclasses are frozen dataclasses.
+
+    on_bad_row  what becomes of a row that cannot be read. Columns that the job does not use are not looked at, unless
+                `bad_rows` is read: then every column must be as declared
+    """
 
     event_time: EventTime | None = None
     on_bad_row: OnBadRow = "fail"
@@ -219,6 +223,11 @@ class Sink(ABC):
     def parallelism(self) -> int | None:
         """Set when it only works with so many writers (a socket: 1)."""
         return None
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether snapshots hold something of it: what is written and not yet visible. Else it needs no identity."""
+        return True
 
     def check(self, type: StreamType) -> None:
         """Raise PlanError when rows of this type cannot be written."""

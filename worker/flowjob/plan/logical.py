@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from flowjob.plan.job_graph import Partitioning
-from flowjob.plan.specs import OperatorSpec
+from flowjob.plan.specs import OperatorSpec, SourceSpec
 from flowjob.plan.types import Mode, StreamType
 
 NO_SIDES: Mapping[str, StreamType] = MappingProxyType({})
@@ -57,6 +57,11 @@ class LogicalNode:
     def type_of(self, tag: str | None) -> StreamType:
         """The type of the main output, or of a side output."""
         return self.spec.output if tag is None else self.sides[tag]
+
+    def timed(self, tag: str | None) -> bool:
+        """Whether rows of the main output, or of a side output, carry timestamps. What a source could not read has
+        no time."""
+        return self.event_time and (tag is None or not isinstance(self.spec, SourceSpec))
 
     def port_of(self, index: int) -> int:
         """The port that input number `index` feeds."""

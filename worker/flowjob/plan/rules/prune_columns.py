@@ -1,7 +1,8 @@
 """Ships and reads only the columns that somebody needs.
 
-Backwards: which columns of each output are demanded. Forwards: sources that can project read only those, projections
-compute only those, and what still has more is cut down before an exchange."""
+Backwards: which columns of each output are demanded, and by whom. Forwards: sources that can project read only those
+that anybody demands, projections compute only those, and what a consumer gets beyond its own demand is cut off before
+an exchange. All inputs of a union are cut to the same columns."""
 
 from __future__ import annotations
 
@@ -26,31 +27,39 @@ from flowjob.plan.types import StreamType
 Demand = frozenset[str] | None
 """The columns that are needed; None: all of them."""
 
-Demands = dict[tuple[int, str | None], Demand]
+Output = tuple[int, str | None]
+"""A node and the tag of one of its outputs."""
+
+Demands = dict[Output, Demand]
+"""What all consumers of an output demand together."""
 
 _PASSES_COLUMNS = (FilterSpec, UnionSpec, AssignEventTimeSpec)
 
 
 def prune_columns(graph: LogicalGraph) -> LogicalGraph:
     """The same graph with unneeded columns left out."""
-    demands = _demands(graph)
+    demands, consumers = _demands(graph)
     for node in list(graph):
-        graph = graph.with_node(_narrowed(graph[node.id], demands))
-        for index, given in enumerate(graph[node.id].inputs):
-            graph = _cut_before(graph, node.id, index, demands.get((given.node, given.tag)))
+        if not _reports_bad_rows(graph, node):
+            graph = graph.with_node(_narrowed(graph[node.id], demands))
+        for index in range(len(node.inputs)):
+            graph = _cut_before(graph, node.id, index, consumers[node.id][index])
         graph = graph.with_node(_retyped(graph, graph[node.id]))
     return graph
 
 
-def _demands(graph: LogicalGraph) -> Demands:
+def _demands(graph: LogicalGraph) -> tuple[Demands, dict[int, list[Demand]]]:
+    """What is demanded of each output, and what each consumer demands of each of its inputs."""
     demands: Demands = {}
+    consumers: dict[int, list[Demand]] = {}
     for node in reversed(list(graph)):
         wanted = demands.get((node.id, None), frozenset())
-        for given in node.inputs:
-            demand = _with_partitioning(given, _demand_of(graph, node, wanted))
+        demand = _demand_of(graph, node, wanted)
+        consumers[node.id] = [_with_partitioning(given, demand) for given in node.inputs]
+        for given, own in zip(node.inputs, consumers[node.id]):
             key = (given.node, given.tag)
-            demands[key] = _join(demands.get(key, frozenset()), demand)
-    return demands
+            demands[key] = _join(demands.get(key, frozenset()), own)
+    return demands, consumers
 
 
 def _join(a: Demand, b: Demand) -> Demand:
@@ -78,7 +87,7 @@ def _demand_of(graph: LogicalGraph, node: LogicalNode, wanted: Demand) -> Demand
         case AssignEventTimeSpec():
             return _join(wanted, frozenset({str(spec.event_time.column)}))
         case UnionSpec():
-            return wanted
+            return _same_for_all(node, wanted)
         case WindowAggregateSpec() | RunningAggregateSpec():
             if "late" in graph.consumed_tags(node.id):
                 return None
@@ -86,6 +95,21 @@ def _demand_of(graph: LogicalGraph, node: LogicalNode, wanted: Demand) -> Demand
             return keys.union(*(call.inputs for call in spec.calls))
         case _:
             return None
+
+
+def _same_for_all(union: LogicalNode, wanted: Demand) -> Demand:
+    """What a union needs of each input: one thing for all of them, since their rows become one stream."""
+    schema = union.spec.output.schema
+    if wanted is None or schema is None:
+        return None
+    for given in union.inputs:
+        wanted = _join(wanted, _with_partitioning(given, frozenset()))
+    return None if wanted is None else frozenset(_keep(schema, wanted))
+
+
+def _reports_bad_rows(graph: LogicalGraph, node: LogicalNode) -> bool:
+    """Whether somebody gets the rows that a source could not read: then it must look at every column."""
+    return isinstance(node.spec, SourceSpec) and not graph.consumed_tags(node.id) <= {None}
 
 
 def _narrowed(node: LogicalNode, demands: Demands) -> LogicalNode:
@@ -136,7 +160,7 @@ def _cut_before(graph: LogicalGraph, node: int, index: int, demand: Demand) -> L
         name="prune",
         parallelism=producer.parallelism,
         mode=producer.mode,
-        event_time=producer.event_time,
+        event_time=producer.timed(given.tag),
     )
     return graph.insert_before(node, index, cut)
 
