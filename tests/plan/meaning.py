@@ -1,5 +1,5 @@
-"""What a program gives, as multisets, under every plan that it may be run by: the rules on and off, several parallelisms
-and batch sizes. A program is a function that builds a job; what counts are the rows of its collecting sinks."""
+"""What a program gives, as multisets, under every plan it may run by: the rules on and off, several parallelisms and
+batch sizes. A program is a function that builds a job; what counts are the rows of its collecting sinks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _difference(expected: Outputs, given: Outputs) -> str:
 def _rows(batch: Batch) -> Iterable[Any]:
     columns = batch.columns
     if OBJECT_COLUMN in columns.schema.names:
-        rows = [pickle.loads(p) for p in columns.column(OBJECT_COLUMN).to_pylist()]  # noqa: S301
+        rows = [pickle.loads(p) for p in columns.column(OBJECT_COLUMN).to_pylist()]
     else:
         rows = columns.to_pylist()
     times = [None] * len(rows) if batch.timestamps is None else batch.timestamps.tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import flowjob as fj
 from tests.plan.meaning import assert_one_meaning
@@ -35,7 +36,7 @@ def read(
     return job.read(source).named(f"rows from {offset}")
 
 
-def write(job: fj.Job, stream: fj.Stream[object], title: str) -> None:
+def write(job: fj.Job, stream: fj.Stream[Any], title: str) -> None:
     job.write(stream, fj.show(title))
 
 

@@ -71,6 +71,7 @@ class ConnectedStreams:
             function, keyed=bool(self._keys), broadcast=self._broadcast, where=caller()
         )
         sides = functions.side_types(function)
+        timed = self._first._timed and (self._broadcast or self._second._timed)
         spec = ConnectedProcessSpec(
             input=self._first._node.type_of(self._first._input.tag),
             second_input=self._second._node.type_of(self._second._input.tag),
@@ -80,6 +81,7 @@ class ConnectedStreams:
             broadcast=self._broadcast,
             function=function,
             side_types=sides,
+            timed=timed,
         )
         inputs = (
             hashed(self._first, self._keys) if self._keys else self._first._input,
@@ -92,8 +94,7 @@ class ConnectedStreams:
             building.operator_name("process", function),
             sides=dict(sides),
             ports=(0, 1),
-            event_time=self._first._node.event_time
-            and (self._broadcast or self._second._node.event_time),
+            event_time=timed,
         )
         return Stream(builder, Input(node.id))
 

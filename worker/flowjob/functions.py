@@ -48,7 +48,10 @@ class Context(Protocol):
     Times are datetimes in UTC; a naive datetime is read as UTC."""
 
     def emit(self, value: Any) -> None:
-        """Gives a row to the main output, with the timestamp of the current row or timer."""
+        """Gives a row to the main output, with the timestamp of the current row or timer.
+
+        Where that row has none (rules beside timed payments), it gets the latest event time seen, but none that would
+        be late; before any event, 1970-01-01."""
 
     def emit_to(self, side: SideOutput | str, value: Any) -> None:
         """Gives a row to a side output."""
@@ -71,7 +74,7 @@ class Context(Protocol):
 
     @property
     def timestamp(self) -> datetime | None:
-        """Event time of the current row or timer; None on a stream without event time."""
+        """Event time of the current row or timer; None for a row of a stream without event time."""
 
     @property
     def watermark(self) -> datetime | None:

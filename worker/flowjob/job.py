@@ -55,6 +55,8 @@ class Job:
         if source.event_time is not None and source.event_time.column is not None:
             field = building.check_column(source.type, source.event_time.column, "event_time")
             building.check_time_type(field, caller())
+        if source.type.schema is not None:
+            building.check_names(source.type.schema, f"`{source.name}`")
         sides: dict[str, StreamType] = {}
         if source.on_bad_row == "divert":
             sides[BAD_ROWS] = BAD_ROW_TYPE
@@ -68,8 +70,15 @@ class Job:
         )
         return Stream(self._builder, Input(node.id))
 
-    def write(self, stream: Stream[Any], sink: Sink, *, parallelism: int | None = None) -> None:
-        """Sends every row of a stream to a sink."""
+    def write(
+        self,
+        stream: Stream[Any],
+        sink: Sink,
+        *,
+        parallelism: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Sends every row of a stream to a sink. `name` is for people, and the identity of the sink's state."""
         from flowjob.connectors.base import Sink
 
         if not isinstance(sink, Sink):
@@ -94,12 +103,15 @@ class Job:
             sink.check(stream.type)
         except PlanError as error:
             raise type(error)(error.message, where=caller()) from None
-        self._builder.add(
+        node = self._builder.add(
             SinkSpec(input=stream.type, output=stream.type, sink=sink),
             (stream._input,),
             sink.name,
             parallelism=parallelism if parallelism is not None else sink.parallelism,
         )
+        if name is not None:
+            building.check_operator_name(name)
+            self._builder.update(node.id, name=name, pinned=True)
 
     def explain(self, *, parallelism: int = 1) -> str:
         """The logical graph, the optimised one and the job graph, as text."""

@@ -6,6 +6,7 @@ them as the user did."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -150,6 +151,8 @@ def key_stream(
     """`stream.key_by`: by one function of the row, or by columns and expressions."""
     if not keys and not named:
         raise PlanError("key_by needs at least one column, expression or function", where=caller())
+    # The key decides how rows are spread, whatever was said before.
+    stream = Stream(stream._builder, replace(stream._input, partitioning=None))
     functions = [k for k in keys if callable(k) and not isinstance(k, Expr)]
     if functions:
         if len(keys) > 1 or named:

@@ -28,7 +28,7 @@ from flowjob.plan.specs import (
     ProjectSpec,
     UnionSpec,
 )
-from flowjob.plan.types import HIDDEN_PREFIX, Mode, StreamType
+from flowjob.plan.types import Mode, StreamType
 from flowjob.plan.where import caller
 from flowjob.watermarks import EventTime
 
@@ -69,6 +69,11 @@ class Stream(Generic[T]):
     @property
     def _node(self) -> LogicalNode:
         return self._builder.graph[self._input.node]
+
+    @property
+    def _timed(self) -> bool:
+        """Whether its rows carry timestamps."""
+        return self._node.timed(self._input.tag)
 
     def _then(self, node: LogicalNode) -> Stream[Any]:
         return Stream(self._builder, Input(node.id))
@@ -120,6 +125,7 @@ class Stream(Generic[T]):
 
     def _project(self, outputs: list[tuple[str, Expr]], name: str) -> Stream[Any]:
         output = building.project_type(self.type, outputs, name)
+        building.check_names(output.schema, name)
         spec = ProjectSpec(input=self.type, output=output, outputs=tuple(outputs))
         return self._then(self._builder.add(spec, (self._input,), name))
 
@@ -273,7 +279,8 @@ class Stream(Generic[T]):
             UnionSpec(input=self.type, output=self.type),
             tuple(s._input for s in streams),
             "union",
-            event_time=all(s._node.event_time for s in streams),
+            mode=building.mode_of_all([s._node.mode for s in streams]),
+            event_time=all(s._timed for s in streams),
         )
         return cast("Stream[T]", self._then(node))
 
@@ -317,11 +324,7 @@ class Stream(Generic[T]):
 
     def named(self, name: str) -> Stream[T]:
         """Names the operator this stream comes from, for people and, when it has state, as the state's identity."""
-        if not isinstance(name, str) or not name or name.startswith(HIDDEN_PREFIX):
-            raise PlanError(
-                f"named takes a text that is not empty and does not begin with `__`, got {name!r}",
-                where=caller(),
-            )
+        building.check_operator_name(name)
         self._builder.update(self._input.node, name=name, pinned=True)
         return self
 
@@ -339,6 +342,7 @@ class Stream(Generic[T]):
                 f"changelog() goes right after a running agg() or reduce(), not after `{self._node.name}`",
                 where=caller(),
             )
+        building.check_unread(self._builder, self._node, "changelog()")
         self._builder.update(
             self._input.node, spec=replace(cast("Any", spec), changelog=True), mode=Mode.RETRACT
         )
@@ -373,22 +377,18 @@ class Stream(Generic[T]):
     def _needs_key(self, what: str) -> PlanError:
         columns = self.type.columns
         example = f'key_by("{columns[0]}")' if columns else "key_by(function)"
-        return PlanError(
-            f"{what}() works per key or per window: write `.{example}.{what}(…)`, or `.window(…)` first for "
-            "windows over the whole stream",
-            where=caller(),
+        advice = (
+            f"write `.{example}.{what}(…)`, or `.window(…)` first for windows over the whole stream"
         )
+        return PlanError(f"{what}() works per key or per window: {advice}", where=caller())
 
     if not TYPE_CHECKING:  # type checkers must still see that it is not there
 
         def __getattr__(self, name: str) -> NoReturn:
             columns = () if name.startswith("_") else self.type.columns
-            is_column = name in columns
-            advice = (
-                f'A column is written `fj.col("{name}")`'
-                if is_column
-                else arguments.METHOD_ADVICE.get(name)
-            )
+            advice = arguments.METHOD_ADVICE.get(name)
+            if name in columns:
+                advice = f'A column is written `fj.col("{name}")`'
             raise arguments.no_such_method(self, name, advice)
 
     # -- looking at it

@@ -111,7 +111,7 @@ class WindowedStream(Generic[T]):
             name,
             sides={"late": stream.type},
             parallelism=None if self._keys else 1,
-            event_time=self._assigner.bounded or stream._node.event_time,
+            event_time=self._assigner.bounded or stream._timed,
         )
         return Stream(stream._builder, Input(node.id))
 
@@ -128,7 +128,7 @@ def open_window(
     _check_declarations(assigner, trigger)
     arguments.check_duration(allowed_lateness, "allowed_lateness")
     needs_time = assigner.bounded and assigner.time is TimeDomain.EVENT
-    if needs_time and not stream._node.event_time:
+    if needs_time and not stream._timed:
         source = _source_of(stream)
         raise MissingEventTime(
             f"{assigner} works in event time, but this stream has none. Declare it where the rows are read: "

@@ -28,6 +28,10 @@ class DiscardSink(Sink):
         return "discard"
 
     @property
+    def keeps_state(self) -> bool:
+        return False
+
+    @property
     def accepts(self) -> frozenset[Mode]:
         return frozenset(Mode)
 

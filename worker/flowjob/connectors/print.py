@@ -40,6 +40,10 @@ class PrintSink(Sink):
         return f"print {self.label}".rstrip()
 
     @property
+    def keeps_state(self) -> bool:
+        return False
+
+    @property
     def accepts(self) -> frozenset[Mode]:
         return frozenset(Mode)
 

@@ -53,7 +53,9 @@ class GraphBuilder:
             parallelism=parallelism,
             sides=sides,
             mode=mode if mode is not None else first.mode if first else Mode.APPEND,
-            event_time=event_time if event_time is not None else bool(first and first.event_time),
+            event_time=bool(first and first.timed(inputs[0].tag))
+            if event_time is None
+            else event_time,
             ports=ports,
             follows=follows,
         )
@@ -63,6 +65,26 @@ class GraphBuilder:
     def update(self, node: int, **changes: Any) -> None:
         """Replaces fields of a node: its name, its parallelism."""
         self.graph = self.graph.with_node(replace(self.graph[node], **changes))
+
+
+def mode_of_all(modes: Iterable[Mode]) -> Mode:
+    """The mode of a union: beside updates, streams of inserts alone are changelogs too."""
+    found = set(modes)
+    if len(found) == 1:
+        return found.pop()
+    if Mode.UPSERT in found:
+        raise PlanError("union takes upsert streams only together", where=caller())
+    return Mode.RETRACT
+
+
+def check_unread(builder: GraphBuilder, node: LogicalNode, what: str) -> None:
+    """PlanError when somebody reads the node's output, which `what` would change behind its back."""
+    if readers := builder.graph.consumers(node.id):
+        raise PlanError(
+            f"{what} changes what `{node.name}` gives, but `{readers[0][0].name}` reads it already: say it right after "
+            f"`{node.name}`",
+            where=caller(),
+        )
 
 
 def require_columns(type: StreamType, what: str) -> pa.Schema:
@@ -83,6 +105,15 @@ def visible(type: StreamType) -> StreamType:
         return type
     fields = [f for f in type.schema if not f.name.startswith(HIDDEN_PREFIX)]
     return StreamType(pa.schema(fields), type.row_class)
+
+
+def check_operator_name(name: str) -> None:
+    """PlanError for what no operator can be called."""
+    if not isinstance(name, str) or not name or name.startswith(HIDDEN_PREFIX):
+        raise PlanError(
+            f"a name is a text that is not empty and does not begin with `__`, got {name!r}",
+            where=caller(),
+        )
 
 
 def check_column(type: StreamType, name: str, what: str) -> pa.Field:
@@ -149,10 +180,25 @@ def project_type(type: StreamType, outputs: Iterable[tuple[str, Expr]], what: st
     return StreamType(given, type.row_class if same else None)
 
 
+def check_names(schema: pa.Schema, what: str) -> None:
+    """PlanError for column names that a stream cannot have: ours, or one twice."""
+    ours = [name for name in schema.names if name.startswith(HIDDEN_PREFIX)]
+    if ours:
+        raise PlanError(
+            f"{what}: column names must not begin with `__`, but there is `{ours[0]}`; rename or drop it",
+            where=caller(),
+        )
+    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    if twice is not None:
+        raise PlanError(f"{what} has two columns `{twice}`; rename or drop one", where=caller())
+
+
 def add_hidden(
     builder: GraphBuilder, source: Input, hidden: list[tuple[str, Expr]], name: str
 ) -> Input:
     """The output `source` with evaluated hidden columns behind its own, earlier hidden ones included."""
+    # It only prepares its input, where that is: how rows are spread is said of what comes after it.
+    source = replace(source, partitioning=None)
     full = builder.graph[source.node].type_of(source.tag)
     schema = require_columns(full, name)
     outputs: list[tuple[str, Expr]] = [(n, col(n)) for n in schema.names]
@@ -170,6 +216,7 @@ def row_type(returns: Any) -> StreamType:
     if isinstance(returns, StreamType):
         return returns
     if isinstance(returns, pa.Schema):
+        check_names(returns, "returns=")
         return StreamType(returns)
     check_returns(returns)
     return OBJECTS

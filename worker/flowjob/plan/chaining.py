@@ -50,6 +50,11 @@ def _partitioning(graph: LogicalGraph, consumer: LogicalNode, given: Input) -> P
     return Partitioning(Exchange.FORWARD if same else Exchange.REBALANCE)
 
 
+def _uses_time(consumer: LogicalNode) -> bool:
+    """A union of streams with and without event time has none: rows leave it behind on their way in."""
+    return consumer.event_time or not isinstance(consumer.spec, UnionSpec)
+
+
 NamedEdge = tuple[tuple[int, str | None], Edge]
 """An edge, and the node and tag of the output it carries."""
 
@@ -69,7 +74,7 @@ def _edges(
                 port=consumer.port_of(index),
                 partitioning=_partitioning(graph, consumer, given),
                 type=producer.type_of(given.tag),
-                timestamps=producer.event_time,
+                timestamps=producer.timed(given.tag) and _uses_time(consumer),
                 kinds=producer.mode is not Mode.APPEND,
             )
             edges.append(((given.node, given.tag), edge))

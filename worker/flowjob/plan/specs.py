@@ -176,7 +176,8 @@ class KeyedProcessSpec(OperatorSpec):
 @dataclass(frozen=True, kw_only=True)
 class ConnectedProcessSpec(OperatorSpec):
     """Two inputs (ports 0 and 1) sharing keyed state (`second_keys` given), or a keyed or plain first input with a
-    broadcast second one (`broadcast`)."""
+    broadcast second one (`broadcast`). `timed`: whether what it emits carries timestamps,
+    whatever its rows have; None: as they do."""
 
     second_input: StreamType
     keys: tuple[KeyField, ...]
@@ -184,6 +185,7 @@ class ConnectedProcessSpec(OperatorSpec):
     broadcast: bool
     function: Any
     side_types: tuple[tuple[str, StreamType], ...] = ()
+    timed: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

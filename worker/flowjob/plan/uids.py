@@ -42,7 +42,7 @@ def assign_uids(graph: LogicalGraph) -> LogicalGraph:
     owners: dict[str, LogicalNode] = {}
     for node in list(graph):
         above = tuple(sorted({u for given in node.inputs for u in ancestors[given.node]}))
-        if not isinstance(node.spec, STATEFUL):
+        if not _keeps_state(node.spec):
             ancestors[node.id] = above
             continue
         uid = node.name if node.pinned else _uid(node.spec, above)
@@ -52,6 +52,10 @@ def assign_uids(graph: LogicalGraph) -> LogicalGraph:
         ancestors[node.id] = (uid,)
         graph = graph.with_node(replace(node, uid=uid))
     return graph
+
+
+def _keeps_state(spec: OperatorSpec) -> bool:
+    return spec.sink.keeps_state if isinstance(spec, SinkSpec) else isinstance(spec, STATEFUL)
 
 
 def _uid(spec: OperatorSpec, ancestors: tuple[str, ...]) -> str:
@@ -100,8 +104,14 @@ def _refuse(first: LogicalNode, second: LogicalNode) -> None:
             "state, give each its own",
             where=second.where,
         )
+    if isinstance(second.spec, SinkSpec):
+        advice = 'Give one of them a name: `job.write(stream, sink, name="…")`'
+    elif isinstance(second.spec, SourceSpec):
+        advice = 'Add `.named("…")` to one of them, or read it once and use the stream twice'
+    else:
+        advice = 'Add `.named("…")` to one of them'
     raise AmbiguousState(
         f"`{second.name}` keeps the same state over the same input as `{first.name}` at {first.where}, so their state "
-        'could not be told apart after a change of the program. Add `.named("…")` to one of them',
+        f"could not be told apart after a change of the program. {advice}",
         where=second.where,
     )

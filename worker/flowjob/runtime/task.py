@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Protocol
 
-from flowjob.core.elements import Control, EndOfInput, Status, Watermark
+from flowjob.core.elements import Control, EndOfInput, Watermark
 from flowjob.core.watermark_valve import WatermarkValve
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.blame import EXITS, as_failure
@@ -103,15 +103,18 @@ class Driver:
 
 class Task:
     """A subtask with network inputs. `timeless` are the channels of edges without event time: in a task that has
-    others, they take no part in it (a stream of rules does not hold time back)."""
+    others, they take no part in it: a stream of rules neither holds time back nor keeps it from coming to its end."""
 
     def __init__(
         self, gate: Gate, chain: Chain, clock: Clock, *, channels: int, timeless: Sequence[int]
     ) -> None:
         self.gate = gate
         self.driver = Driver(chain, clock)
-        self.valve = WatermarkValve(channels)
-        self._timeless = timeless if len(timeless) < channels else ()
+        without = set(timeless) if len(timeless) < channels else set()
+        timed = [channel for channel in range(channels) if channel not in without]
+        self._place = {channel: place for place, channel in enumerate(timed)}
+        self._valve = WatermarkValve(len(timed))
+        self._open = channels
 
     async def run(self) -> None:
         """Works until every input has ended. Raises what an operator raised, with whose fault it is."""
@@ -121,14 +124,12 @@ class Task:
         driver = self.driver
         driver.metrics.started = driver.clock.monotonic()
         driver.chain.open()
-        for channel in self._timeless:
-            self.valve.on_status(channel, Status.IDLE)
         await self._loop()
         await driver.end()
 
     async def _loop(self) -> None:
         driver, gate, metrics = self.driver, self.gate, self.driver.metrics
-        while not self.valve.ended:
+        while self._open:
             arrival = gate.poll()
             if arrival is None:
                 began = driver.clock.monotonic()
@@ -146,15 +147,17 @@ class Task:
             await driver.breathe()
 
     async def _control(self, channel: int, element: Control) -> None:
-        if channel in self._timeless and not isinstance(element, EndOfInput):
+        self._open -= isinstance(element, EndOfInput)
+        place = self._place.get(channel)
+        if place is None:
             return
         match element:
             case Watermark(time):
-                combined = self.valve.on_watermark(channel, time)
+                combined = self._valve.on_watermark(place, time)
             case EndOfInput():
-                combined = self.valve.on_end(channel)
+                combined = self._valve.on_end(place)
             case status:
-                combined = self.valve.on_status(channel, status)
+                combined = self._valve.on_status(place, status)
         for said in combined:
             if isinstance(said, Watermark):
                 self.driver.metrics.watermark = said.time

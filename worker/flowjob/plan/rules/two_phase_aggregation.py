@@ -62,7 +62,7 @@ def _split(graph: LogicalGraph, node: LogicalNode, spec: WindowAggregateSpec) ->
         name=f"local {node.name}",
         where=node.where,
         parallelism=producer.parallelism,
-        event_time=producer.event_time,
+        event_time=producer.timed(given.tag),
     )
     graph = graph.insert_before(node.id, 0, local)
     final = replace(spec, from_partials=True)

@@ -45,7 +45,7 @@ class ConnectedProcessOperator(Operator):
             )
         sides = dict(spec.side_types)
         runner = FunctionRunner(
-            RunnerSpec(spec.function, spec.output, sides, self._table, shared), context
+            RunnerSpec(spec.function, spec.output, sides, self._table, shared, spec.timed), context
         )
         runner.open()
         self._runner = runner

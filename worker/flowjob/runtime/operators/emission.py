@@ -39,24 +39,34 @@ class Emission:
     `full` or `rest` give batches."""
 
     def __init__(
-        self, name: str, output: StreamType, sides: Mapping[str, StreamType], batch_rows: int
+        self,
+        name: str,
+        output: StreamType,
+        sides: Mapping[str, StreamType],
+        batch_rows: int,
+        *,
+        stamped: bool = True,
     ) -> None:
         self._name = name
         self._batch_rows = batch_rows
+        self._stamped = stamped
         self._main = _Channel(output)
         self._sides = {tag: _Channel(type) for tag, type in sides.items()}
         self.out = self._main.values
         # Not a list: an array becomes numpy's without a look at each element.
         self.marks = array("q")
         self.times: Int64s | list[int] | None = None
+        self.borrowed = False
 
     @property
     def current(self) -> int:
         """Index of the event whose callback runs."""
         return len(self.marks) - 1
 
-    def begin(self, times: Int64s | list[int] | None) -> None:
-        """New events, whose timestamps (µs) are `times`; None on a stream without event time."""
+    def begin(self, times: Int64s | list[int] | None, *, borrowed: bool = False) -> None:
+        """New events, whose timestamps (µs) are `times`; None on a stream without event time. `borrowed`: they have
+        none themselves."""
+        self.borrowed = borrowed
         del self.marks[:]
         self.times = times
 
@@ -76,7 +86,7 @@ class Emission:
         main = self._main
         if len(main.values) > main.settled:
             self._check(main, "emitted", lambda i: bisect_right(self.marks, i) - 1, blame)
-            if self.times is not None:
+            if self.times is not None and self._stamped:
                 main.times.append(self._stamps(self.times))
             main.settled = len(main.values)
         for tag, side in self._sides.items():
@@ -91,7 +101,7 @@ class Emission:
     def _settle_side(self, tag: str, side: _Channel, blame: Blame) -> None:
         start, events = side.settled, side.events
         self._check(side, f"emitted to `{tag}`", lambda i: events[i - start], blame)
-        if self.times is not None:
+        if self.times is not None and self._stamped:
             side.times.append(np.asarray(self.times, np.int64)[events])
         side.settled = len(side.values)
         side.events = []

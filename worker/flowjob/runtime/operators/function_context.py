@@ -68,7 +68,7 @@ class FunctionContext:
     @property
     def timestamp(self) -> datetime | None:
         times = self._emission.times
-        if times is None or not self._emission.marks:
+        if times is None or self._emission.borrowed or not self._emission.marks:
             return None
         return datetime_of(int(times[self._emission.current]))
 

@@ -26,6 +26,9 @@ from flowjob.runtime.operators.function_context import FunctionContext
 from flowjob.runtime.operators.pacing import Pacer
 from flowjob.runtime.state.backend import KeyedTable
 
+BEFORE_ANY_EVENT = 0
+"""The timestamp (µs) of what rows without event time give before any row has brought some: 1970-01-01."""
+
 Callback = Callable[[Any, Any], None]
 
 
@@ -42,13 +45,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class RunnerSpec:
-    """`shared` are bound states that belong to no key (broadcast)."""
+    """`shared` are bound states that belong to no key (broadcast). `timed`: whether what is emitted carries
+    timestamps; None: as the rows do."""
 
     function: RowFunction
     output: StreamType
     sides: Mapping[str, StreamType]
     table: KeyedTable | None = None
     shared: Mapping[str, Any] | None = None
+    timed: bool | None = None
 
 
 class FunctionRunner:
@@ -61,7 +66,14 @@ class FunctionRunner:
         self._bound = {**({} if spec.table is None else spec.table.bound), **(spec.shared or {})}
         # In the instance's own dict they hide the class's declarations: an access costs no more than an attribute.
         vars(self.function).update(self._bound)
-        self._emission = Emission(self._label, spec.output, spec.sides, context.batch_rows)
+        self._emission = Emission(
+            self._label,
+            spec.output,
+            spec.sides,
+            context.batch_rows,
+            stamped=spec.timed is not False,
+        )
+        self._must_stamp = spec.timed is True
         self.context = FunctionContext(context, self._emission, spec.table)
         self._wall = context.env.clock.wall
         self._pacer = Pacer(context.env.clock)
@@ -83,7 +95,9 @@ class FunctionRunner:
         while start < work.count:
             stop = min(start + pacer.rows, work.count)
             rows = work.rows(start, stop)
-            emission.begin(None if times is None else times[start:stop])
+            emission.begin(
+                None if times is None else times[start:stop], borrowed=work.times is None
+            )
             self._look_at_clock()
             try:
                 if work.slots is None:
@@ -199,6 +213,8 @@ class FunctionRunner:
         """Timestamps for what the rows emit; rows without any (of a second stream) borrow the first stream's."""
         if work.times is None:
             stamp = self._stamp()
+            if stamp is None and self._must_stamp:
+                stamp = BEFORE_ANY_EVENT
             return None if stamp is None else np.full(work.count, stamp, np.int64)
         if work.count:
             self._largest = max(self._largest, int(work.times.max()))
