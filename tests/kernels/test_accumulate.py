@@ -125,3 +125,22 @@ def test_occurrences_number_the_rows_of_each_slot_from_where_they_were(slots, ba
     numbers = accumulate.occurrence(np.array(slots, np.int64), counts)
     assert numbers.tolist() == [base[s] + slots[: i + 1].count(s) for i, s in enumerate(slots)]
     assert counts.tolist() == [base[s] + slots.count(s) for s in range(4)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(-3, 3), st.booleans())),
+    st.lists(st.none() | st.integers(-3, 3), min_size=3, max_size=3),
+)
+@settings(deadline=None)
+def test_a_running_best_is_the_first_row_with_the_least_key(rows, kept):
+    n = len(rows)
+    best = np.array([k or 0 for k in kept], np.int64)
+    held = np.array([-1 if k is None else n + s for s, k in enumerate(kept)], np.int64)
+    slots = np.array([r[0] for r in rows], np.int64)
+    keys = np.array([r[1] for r in rows], np.int64)
+    valid = np.array([r[2] for r in rows], np.bool_)
+    after = running.running_best(slots, keys, best, held, valid) if n else np.empty(0, np.int64)
+    for i, (slot, _, _) in enumerate(rows):
+        seen = [] if kept[slot] is None else [(kept[slot], -1, n + slot)]
+        seen += [(k, j, j) for j, (s, k, v) in enumerate(rows[: i + 1]) if s == slot and v]
+        assert after[i] == (min(seen)[2] if seen else -1)

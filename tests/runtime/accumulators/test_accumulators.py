@@ -136,6 +136,20 @@ def feed(acc: Accumulator, rows: list[tuple[int, Any]], type: pa.DataType, first
     acc.update(slots, columns)
 
 
+def run(
+    acc: Accumulator, rows: list[tuple[int, Any]], type: pa.DataType, first: int, at: Any
+) -> Any:
+    """As `feed`, with the results as of the rows `at`."""
+    values = pa.array([value for _, value in rows], type)
+    columns = [values if values.type == agg.plain(type) else values.cast(agg.plain(type))]
+    if acc.needs_arrival:
+        columns.append(pa.array(np.arange(first, first + len(rows))))
+    slots = np.array([slot for slot, _ in rows], np.int64)
+    got = acc.running(slots, columns, None if at is None else np.array(at, np.int64))
+    got.validate(full=True)
+    return got
+
+
 def check(acc: Accumulator, rows: list[tuple[int, Any]], model: Model, type: pa.DataType) -> None:
     got = acc.result(np.arange(SLOTS))
     got.validate(full=True)
@@ -179,6 +193,37 @@ def test_an_aggregate_equals_plain_python_when_split_merged_and_reset(
     assert acc.nbytes > 0
 
 
+@pytest.mark.parametrize(("name", "kind"), CASES)
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_running_aggregate_is_its_value_as_of_each_row_asked_for(
+    name: str, kind: str, data: Any
+) -> None:
+    make, model = MODELS[name]
+    type, values = VALUES[kind]
+    row = st.tuples(st.integers(0, SLOTS - 1), st.sampled_from([None, *values]))
+    parts = data.draw(st.lists(st.lists(row, max_size=8), min_size=2, max_size=3))
+    parts.append([(0, None), (1, None)])
+    acc = make_accumulator(make("v"), [type])
+    acc.grow(SLOTS)
+    fed: list[Any] = []
+    for part in parts:
+        at = data.draw(
+            st.none() | st.sets(st.sampled_from(range(len(part))) if part else st.nothing())
+        )
+        at = None if at is None else sorted(at)
+        got = run(acc, part, type, len(fed), at)
+        assert got.type == make("v").result_type([type])
+        for i, value in zip(range(len(part)) if at is None else at, got.to_pylist(), strict=True):
+            slot = part[i][0]
+            held = [v for s, v in [*fed, *part[: i + 1]] if s == slot and v is not None]
+            assert same(value, model(held, type)) if held else value in (None, 0)
+        fed += part
+        check(acc, fed, model, type)
+
+
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -213,21 +258,30 @@ def test_min_by_and_max_by_give_the_first_of_equals(by: str, greatest: bool, dat
     rows = data.draw(st.lists(row, max_size=20))
     acc = make_accumulator((agg.max_by if greatest else agg.min_by)("v", "b"), [pa.string(), type])
     acc.grow(SLOTS)
+    running = make_accumulator(
+        (agg.max_by if greatest else agg.min_by)("v", "b"), [pa.string(), type]
+    )
+    running.grow(SLOTS)
+    pick = max if greatest else min
+
+    def want(rows: list[Any], slot: int) -> Any:
+        held = [r for r in rows if r[0] == slot and r[1] is not None]
+        return pick(held, key=lambda r: greatest_last(r[1]))[2] if held else None
+
     for start in range(0, len(rows), 6):
         some = rows[start : start + 6]
-        acc.update(
-            np.array([r[0] for r in some]),
-            [
-                pa.array([r[2] for r in some], pa.string()),
-                pa.array([r[1] for r in some], type),
-                pa.array(np.arange(start, start + len(some))),
-            ],
-        )
-    pick = max if greatest else min
-    for slot, value in enumerate(acc.result(np.arange(SLOTS)).to_pylist()):
-        held = [r for r in rows if r[0] == slot and r[1] is not None]
-        want = pick(held, key=lambda r: greatest_last(r[1]))[2] if held else None
-        assert value == want
+        slots = np.array([r[0] for r in some])
+        columns = [
+            pa.array([r[2] for r in some], pa.string()),
+            pa.array([r[1] for r in some], type),
+            pa.array(np.arange(start, start + len(some))),
+        ]
+        acc.update(slots, columns)
+        assert running.running(slots, columns).to_pylist() == [
+            want(rows[: start + i + 1], r[0]) for i, r in enumerate(some)
+        ]
+    assert acc.result(np.arange(SLOTS)).to_pylist() == [want(rows, s) for s in range(SLOTS)]
+    assert running.result(np.arange(SLOTS)).to_pylist() == [want(rows, s) for s in range(SLOTS)]
 
 
 def test_a_sum_of_integers_that_leaves_int64_is_an_error() -> None:

@@ -13,6 +13,7 @@ from flowjob import aggregates as agg
 from flowjob.plan.specs import AggregateCall, RunningAggregateSpec
 from flowjob.plan.types import KeyField, StreamType
 from flowjob.runtime.batch import Kind
+from flowjob.runtime.operators import running_aggregate
 from flowjob.runtime.operators.running_aggregate import RunningAggregate
 from tests.reference_model import canonical
 from tests.runtime.operators.harness import OperatorHarness, batch
@@ -148,3 +149,15 @@ def test_an_update_before_directly_precedes_its_update_after() -> None:
         ("UPDATE_BEFORE", "b", 6),
         ("UPDATE_AFTER", "b", 11),
     ]
+
+
+def test_lists_that_grow_with_every_row_are_given_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running_aggregate, "_MOST_VALUES", 50)
+    harness = operator(pa.int64())
+    rows = [(n % 2, n) for n in range(100)]
+    feed(harness, rows, pa.int64(), 100)
+    assert len(harness.outputs) > 20
+    assert harness.timestamps == list(range(100))
+    assert [r["all"] for r in harness.rows] == [list(range(n % 2, n + 1, 2)) for n in range(100)]

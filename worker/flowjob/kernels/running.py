@@ -89,6 +89,18 @@ def running_max_kernel(slots: Any, values: Any, valid: Any, acc: Any, out: Any) 
         out[i] = acc[slots[i]]
 
 
+@kernel(types.void(I64S, I64S, BOOLS, I64S_OUT, I64S_OUT, I64S_OUT))
+def running_best_kernel(slots: Any, keys: Any, valid: Any, best: Any, rows: Any, out: Any) -> None:
+    """The row with the least key by slot, the first of equals, after each row."""
+    nulls = valid.shape[0] > 0
+    for i in range(slots.shape[0]):
+        at = slots[i]
+        if (not nulls or valid[i]) and (rows[at] < 0 or keys[i] < best[at]):
+            best[at] = keys[i]
+            rows[at] = i
+        out[i] = rows[at]
+
+
 _ADD = {
     np.dtype(np.int64): running_add_int64,
     np.dtype(np.uint64): running_add_uint64,
@@ -123,4 +135,16 @@ def running_maximum(slots: Int64s, values: Values, acc: Values, valid: Bools = N
     """[n] of acc's type: the maximum after each row; the identity while no value was valid."""
     out = np.empty(len(slots), acc.dtype)
     running_max_kernel(slots, values, valid, acc, out)
+    return out
+
+
+def running_best(
+    slots: Int64s, keys: Int64s, best: Int64s, rows: Int64s, valid: Bools = NONE_NULL
+) -> Int64s:
+    """int64[n]: rows[slot] after each row, where a row with a lesser key than best[slot] becomes it, itself as `rows`.
+
+    A slot with a negative best row has none yet: the first valid row becomes it, whatever its key. For a row kept
+    from before, the caller numbers it n or above. Serves first, last, min_by and max_by, by choice of keys."""
+    out: Int64s = np.empty(len(slots), np.int64)
+    running_best_kernel(slots, keys, valid, best, rows, out)
     return out

@@ -54,23 +54,17 @@ class Accumulator(ABC):
     def result(self, slots: Int64s) -> pa.Array:
         """The aggregate's value for each of `slots`."""
 
-    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
-        """As `update`, and for each row the value of its slot as of that row.
+    @abstractmethod
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        """As `update`, and the value of its slot as of that row for each of the rows `at`
+        (ascending; None: all)."""
 
-        In turns in which no slot comes twice; accumulators with a kernel for it do better."""
-        rank = occurrences(slots)
-        order, parts = [], []
-        for turn in range(int(rank.max(initial=-1)) + 1):
-            rows = np.flatnonzero(rank == turn)
-            at = pa.array(rows)
-            self.update(slots[rows], [column.take(at) for column in columns])
-            order.append(rows)
-            parts.append(self.result(slots[rows]))
-        back = np.empty(len(slots), np.int64)
-        back[np.concatenate([np.empty(0, np.int64), *order])] = np.arange(len(slots))
-        if not parts:
-            return self.result(slots)
-        return pa.concat_arrays(parts).take(pa.array(back))
+    def running_sizes(self, slots: Int64s, columns: Sequence[pa.Array]) -> Int64s | None:
+        """How many values the running result of each row has, where it is a list: for cutting
+        batches before they become too large."""
+        return None
 
     @abstractmethod
     def reset(self, slots: Int64s) -> None:
@@ -92,6 +86,11 @@ def occurrences(groups: Int64s) -> Int64s:
     ranks = np.empty(n, np.int64)
     ranks[order] = np.arange(n) - first
     return ranks
+
+
+def picked(values: npt.NDArray[Any], at: Int64s | None) -> npt.NDArray[Any]:
+    """The values of the rows `at`; all when there is no `at`."""
+    return values if at is None else values[at]
 
 
 def grown(array: npt.NDArray[Any], n_slots: int, fill: Any) -> npt.NDArray[Any]:

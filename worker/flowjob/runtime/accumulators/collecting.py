@@ -10,12 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from flowjob.errors import JobFailed
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.keys import encode_keys
 from flowjob.runtime.accumulators import scatter
-from flowjob.runtime.accumulators.base import Accumulator, grown, valid_rows
+from flowjob.runtime.accumulators.base import Accumulator, grown, picked, valid_rows, validity
+from flowjob.runtime.accumulators.numeric import valid_mask
 from flowjob.runtime.accumulators.owned_log import OwnedLog
 from flowjob.runtime.batch import Int64s
+
+_MOST_ELEMENTS = 2**31 - 1
 
 
 class Collect(Accumulator):
@@ -28,12 +32,14 @@ class Collect(Accumulator):
         self.value_type = type
         self.partial_types = (pa.list_(type), pa.list_(pa.int64()))
         self.log = OwnedLog((type,))
+        self.counts: Int64s = np.empty(0, np.int64)
 
     def grow(self, n_slots: int) -> None:
-        """Nothing is kept by slot."""
+        self.counts = grown(self.counts, n_slots, 0)
 
     def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
         slots, (values, arrivals) = valid_rows(slots, columns)
+        scatter.count(self.counts, slots)
         self.log.append(slots, [values], arrivals.to_numpy())
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
@@ -44,24 +50,47 @@ class Collect(Accumulator):
     def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
         values, arrivals = partials
         counts = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        self.log.append(np.repeat(slots, counts), [values.flatten()], arrivals.flatten().to_numpy())
+        slots = np.repeat(slots, counts)
+        scatter.count(self.counts, slots)
+        self.log.append(slots, [values.flatten()], arrivals.flatten().to_numpy())
 
     def merge_within(self, targets: Int64s, sources: Int64s) -> None:
         self.log.reassign(targets, sources)
+        scatter.add_ints(self.counts, targets, self.counts[sources])
+        self.counts[sources] = 0
 
     def result(self, slots: Int64s) -> pa.Array:
         rows, counts = self.log.find(slots)
-        lists = as_lists(self.log.logs[0].take(rows), counts)
-        if (counts == 0).any():
-            return pa.compute.if_else(pa.array(counts > 0), lists, pa.scalar(None, lists.type))
-        return lists
+        _checked_ends(counts)
+        return _lists_or_null(self.log.logs[0].take(rows), counts)
+
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        after = picked(self.running_sizes(slots, columns), at)
+        self.update(slots, columns)
+        numbers, touched = scatter.renumbered(slots)
+        rows, counts = self.log.find(touched)
+        numbers = picked(numbers, at)
+        # As of a row, a slot has the first so many of the values it has after the batch.
+        starts = (np.cumsum(counts) - counts)[numbers]
+        ends = _checked_ends(after)
+        within = np.arange(int(ends[-1]) if len(ends) else 0)
+        positions = within + np.repeat(starts - (ends - after), after)
+        return _lists_or_null(self.log.logs[0].take(rows[positions]), after)
+
+    def running_sizes(self, slots: Int64s, columns: Sequence[pa.Array]) -> Int64s:
+        numbers, touched = scatter.renumbered(slots)
+        counts = self.counts[touched]
+        return scatter.running_count(counts, numbers, valid_mask(columns[:1]))
 
     def reset(self, slots: Int64s) -> None:
         self.log.drop(slots)
+        self.counts[slots] = 0
 
     @property
     def nbytes(self) -> int:
-        return self.log.nbytes
+        return self.log.nbytes + self.counts.nbytes
 
 
 class CountDistinct(Accumulator):
@@ -87,12 +116,21 @@ class CountDistinct(Accumulator):
 
     def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
         slots, (values,) = valid_rows(slots, columns)
-        if len(slots) == 0:
-            return
-        new = self.index.upsert(encode_keys([pa.array(self.names[slots]), values])).new_rows
-        fresh = slots[new]
-        scatter.count(self.counts, fresh)
-        self.log.append(fresh, [values.take(pa.array(new))], new)
+        if len(slots):
+            scatter.count(self.counts, slots[self._add(slots, values)])
+
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        (values,) = columns
+        rows = np.arange(len(slots))
+        if values.null_count:
+            rows = rows[validity(columns)]
+            values = values.drop_null()
+        fresh = np.zeros(len(slots), np.bool_)
+        if len(rows):
+            fresh[rows[self._add(slots[rows], values)]] = True
+        return pa.array(picked(scatter.running_count(self.counts, slots, fresh), at))
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         rows, counts = self.log.find(slots)
@@ -117,6 +155,13 @@ class CountDistinct(Accumulator):
     def nbytes(self) -> int:
         return self.log.nbytes + self.index.nbytes + self.counts.nbytes + self.names.nbytes
 
+    def _add(self, slots: Int64s, values: pa.Array) -> Int64s:
+        """Remembers the values; the rows of those that are new, which are still to be counted."""
+        found = self.index.upsert(encode_keys([pa.array(self.names[slots]), values]))
+        new: Int64s = found.new_rows
+        self.log.append(slots[new], [values.take(pa.array(new))], new)
+        return new
+
     def _rename(self, slots: Int64s) -> None:
         self.names[slots] = np.arange(self._named, self._named + len(slots))
         self._named += len(slots)
@@ -129,6 +174,25 @@ class CountDistinct(Accumulator):
         if len(rows):
             names = pa.array(np.repeat(self.names[held], counts))
             self.index.upsert(encode_keys([names, self.log.logs[0].take(rows)]))
+
+
+def _lists_or_null(values: pa.Array, counts: Int64s) -> pa.Array:
+    """As `as_lists`, null in place of empty ones."""
+    lists = as_lists(values, counts)
+    if (counts == 0).any():
+        return pa.compute.if_else(pa.array(counts > 0), lists, pa.scalar(None, lists.type))
+    return lists
+
+
+def _checked_ends(counts: Int64s) -> Int64s:
+    """The ends of lists of these lengths, which must fit one column."""
+    ends: Int64s = np.cumsum(counts)
+    if len(ends) and int(ends[-1]) > _MOST_ELEMENTS:
+        raise JobFailed(
+            f"lists of {int(ends[-1])} values in all do not fit one batch of results: `collect` "
+            "keeps and gives every value; collect fewer, in smaller windows, or aggregate otherwise"
+        )
+    return ends
 
 
 def as_lists(values: pa.Array, counts: Int64s) -> pa.Array:

@@ -8,6 +8,7 @@ before they could overflow."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +16,8 @@ import pyarrow.compute as pc
 
 from flowjob.errors import JobFailed
 from flowjob.runtime.accumulators import scatter
-from flowjob.runtime.accumulators.base import Accumulator, grown, valid_rows
-from flowjob.runtime.accumulators.numeric import int64s
+from flowjob.runtime.accumulators.base import Accumulator, grown, picked, valid_rows
+from flowjob.runtime.accumulators.numeric import filled, int64s, valid_mask
 from flowjob.runtime.batch import Int64s
 
 _LIMBS = 4
@@ -47,9 +48,22 @@ class DecimalSum(Accumulator):
         self._add(slots, _limbs_of(values, self.scale))
         scatter.count(self.counts, slots)
 
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        self._make_room(len(slots))
+        valid = valid_mask(columns)
+        after = []
+        for sums, values in zip(self.limbs, _limbs_of(filled(columns[0]), self.scale)):
+            running = scatter.running_sum(sums, slots, values, valid)
+            assert running is not None, "limbs are settled before they can overflow"
+            after.append(picked(running, at))
+        counts = scatter.running_count(self.counts, slots, valid)
+        return self._shown(after, picked(counts, at))
+
     def partials(self, slots: Int64s) -> list[pa.Array]:
-        self._settle()
-        return [*(pa.array(limb[slots]) for limb in self.limbs), pa.array(self.counts[slots])]
+        limbs = _carried([limb[slots] for limb in self.limbs])
+        return [*(pa.array(limb) for limb in limbs), pa.array(self.counts[slots])]
 
     def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
         *limbs, counts = (int64s(partial) for partial in partials)
@@ -57,7 +71,7 @@ class DecimalSum(Accumulator):
         scatter.add_ints(self.counts, slots, counts)
 
     def result(self, slots: Int64s) -> pa.Array:
-        return self._sums(slots)
+        return self._shown([limb[slots] for limb in self.limbs], self.counts[slots])
 
     def reset(self, slots: Int64s) -> None:
         for limb in self.limbs:
@@ -69,50 +83,56 @@ class DecimalSum(Accumulator):
         return self.counts.nbytes + sum(limb.nbytes for limb in self.limbs)
 
     def _add(self, slots: Int64s, limbs: Sequence[Int64s]) -> None:
-        self._rows += len(slots)
-        if self._rows > _SAFE_ROWS:
-            self._settle()
+        self._make_room(len(slots))
         for sums, values in zip(self.limbs, limbs):
             scatter.add_ints(sums, slots, values)
 
-    def _settle(self) -> None:
-        self._rows = 0
-        for lower, upper in zip(self.limbs, self.limbs[1:]):
-            upper += lower >> _BITS
-            lower &= _LOW
+    def _make_room(self, rows: int) -> None:
+        self._rows += rows
+        if self._rows > _SAFE_ROWS:
+            self._rows = rows
+            _carried(self.limbs)
 
-    def _sums(self, slots: Int64s) -> pa.Array:
-        self._settle()
-        a, b, c, d = (limb[slots] for limb in self.limbs)
-        words = np.empty((len(slots), 2), np.int64)
+    def _shown(self, limbs: list[Int64s], counts: Int64s) -> pa.Array:
+        """The results of these sums, as limbs, of so many values each."""
+        a, b, c, d = _carried(limbs)
+        words = np.empty((len(counts), 2), np.int64)
         words[:, 0] = a | (b << _BITS)
         words[:, 1] = c | (d << _BITS)
         fits = (d >= -(2**31)) & (d < 2**31)
         type = pa.decimal128(_PRECISION, self.scale)
-        sums = pa.Array.from_buffers(type, len(slots), [None, pa.py_buffer(words)])
+        sums = pa.Array.from_buffers(type, len(counts), [None, pa.py_buffer(words)])
         try:
             sums.validate(full=True)
         except pa.ArrowInvalid:
             fits[:] = False
         if not fits.all():
             raise JobFailed(f"a sum of decimals needs more than {_PRECISION} digits")
-        empty = self.counts[slots] == 0
+        empty = counts == 0
         return pc.if_else(pa.array(empty), pa.scalar(None, type), sums) if empty.any() else sums
 
 
 class DecimalMean(DecimalSum):
     """mean of decimals, rounded half up (away from zero) to the result's scale."""
 
-    def result(self, slots: Int64s) -> pa.Array:
+    def _shown(self, limbs: list[Int64s], counts: Int64s) -> pa.Array:
         # Division gives 20 digits more than the input's scale and cuts the rest, which cannot
         # change a rounding away from zero.
-        sums = self._sums(slots).cast(pa.decimal256(_PRECISION, self.scale))
-        counts = pa.array(np.maximum(self.counts[slots], 1)).cast(pa.decimal256(19, 0))
-        exact = pc.divide(sums, counts)
+        sums = super()._shown(limbs, counts).cast(pa.decimal256(_PRECISION, self.scale))
+        divisors = pa.array(np.maximum(counts, 1)).cast(pa.decimal256(19, 0))
+        exact = pc.divide(sums, divisors)
         digits = self.type.scale
         if exact.type.scale > digits:
             exact = pc.round(exact, ndigits=digits, round_mode="half_towards_infinity")
         return exact.cast(self.type)
+
+
+def _carried(limbs: list[Int64s]) -> list[Int64s]:
+    """The limbs, in place, with what is beyond 32 bits of the lower ones moved up."""
+    for lower, upper in pairwise(limbs):
+        upper += lower >> _BITS
+        lower &= _LOW
+    return limbs
 
 
 def _limbs_of(values: pa.Array, scale: int) -> list[Int64s]:

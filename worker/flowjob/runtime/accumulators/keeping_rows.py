@@ -57,6 +57,11 @@ class KeptRows(Accumulator):
     def result(self, slots: Int64s) -> pa.Array:
         raise NotImplementedError("rows are read by `rows`")
 
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        raise NotImplementedError("rows are read by `rows`")
+
     def reset(self, slots: Int64s) -> None:
         self.log.drop(slots)
 

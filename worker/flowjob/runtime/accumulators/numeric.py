@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from flowjob.aggregates import is_bytes_like
 from flowjob.errors import JobFailed
 from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.accumulators.base import (
@@ -18,6 +19,7 @@ from flowjob.runtime.accumulators.base import (
     Bools,
     grown,
     masked,
+    picked,
     valid_rows,
     validity,
 )
@@ -44,8 +46,11 @@ class Counting(Accumulator):
             slots, _ = valid_rows(slots, columns)
         scatter.count(self.counts, slots)
 
-    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
-        return pa.array(scatter.running_count(self.counts, slots, valid_mask(columns)))
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        counts = scatter.running_count(self.counts, slots, valid_mask(columns))
+        return pa.array(picked(counts, at))
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         return [pa.array(self.counts[slots])]
@@ -83,13 +88,16 @@ class _Summing(Accumulator):
         self._add(slots, self._values(values))
         scatter.count(self.counts, slots)
 
-    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
         valid = valid_mask(columns)
         values = self._values(filled(columns[0]))
         sums = scatter.running_sum(self.sums, slots, values, valid)
         if sums is None:
             raise _overflow()
-        return self._shown(sums, scatter.running_count(self.counts, slots, valid))
+        counts = scatter.running_count(self.counts, slots, valid)
+        return self._shown(picked(sums, at), picked(counts, at))
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         return [pa.array(self.sums[slots]), pa.array(self.counts[slots])]
@@ -183,16 +191,19 @@ class _FixedExtreme(Accumulator):
         slots, (values,) = valid_rows(slots, columns)
         self._improve(slots, order_keys(values))
 
-    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
         valid = valid_mask(columns)
-        keys = self._running(slots, order_keys(filled(columns[0])), valid)
+        keys = picked(self._running(slots, order_keys(filled(columns[0])), valid), at)
         if len(valid) == 0:
             self.seen[slots] = True
-            return from_order_keys(keys, np.zeros(len(slots), np.bool_), self.type)
-        counts = self.seen.astype(np.int64)
-        after = scatter.running_count(counts, slots, valid)
-        self.seen = counts > 0
-        return from_order_keys(keys, after == 0, self.type)
+            return from_order_keys(keys, np.zeros(len(keys), np.bool_), self.type)
+        numbers, touched = scatter.renumbered(slots)
+        counts = self.seen[touched].astype(np.int64)
+        after = scatter.running_count(counts, numbers, valid)
+        self.seen[touched] = counts > 0
+        return from_order_keys(keys, picked(after == 0, at), self.type)
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         return [pa.array(self.best[slots]), pa.array(self.seen[slots])]
@@ -267,8 +278,13 @@ def filled(column: pa.Array) -> pa.Array:
     if column.null_count == 0:
         return column
     valid = column.drop_null()
-    some = valid[0] if len(valid) else pa.scalar(0, pa.int64()).cast(column.type, safe=False)
-    return column.fill_null(some)
+    if len(valid):
+        return column.fill_null(valid[0])
+    varying = is_bytes_like(column.type) and not pa.types.is_fixed_size_binary(column.type)
+    width = 8 if varying else max(column.type.bit_width // 8, 1)
+    zeros = pa.py_buffer(bytes(width * (len(column) + 1)))
+    buffers = [None, zeros, zeros] if varying else [None, zeros]
+    return pa.Array.from_buffers(column.type, len(column), buffers)
 
 
 def _overflow() -> JobFailed:

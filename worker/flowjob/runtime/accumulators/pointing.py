@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 
 from flowjob.aggregates import fixed_order
 from flowjob.runtime.accumulators import scatter
-from flowjob.runtime.accumulators.base import Accumulator, Bools, grown, validity
+from flowjob.runtime.accumulators.base import Accumulator, Bools, grown, picked, validity
+from flowjob.runtime.accumulators.numeric import filled, valid_mask
 from flowjob.runtime.accumulators.order import order_keys, ranks
 from flowjob.runtime.accumulators.value_log import ValueLog
 from flowjob.runtime.batch import Int64s
@@ -50,6 +51,30 @@ class Pointing(Accumulator):
             values = [column.filter(kept) for column in values]
         if len(slots):
             self._offer(slots, values, arrival.to_numpy())
+
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        # Candidates are the rows of the batch, n of them, then the rows kept by the slots concerned.
+        *values, arrival = columns
+        n = len(slots)
+        numbers, touched = scatter.renumbered(slots)
+        kept = [log.take(self.rows[touched]) for log in self.logs]
+        keys = self._keys(values[-1], kept[-1])
+        held = self.rows[touched] >= 0
+        rows = np.where(held, n + np.arange(len(touched)), _ABSENT)
+        best = keys[n:].copy()
+        after = scatter.running_best(numbers, keys[:n], best, rows, valid_mask([values[-1]]))
+        shown = pa.concat_arrays([values[0], kept[0]])
+        newly = np.sort(rows[(rows >= 0) & (rows < n)])
+        self._keep(slots, values, arrival.to_numpy(), newly)
+        wanted = picked(after, at)
+        return shown.take(pa.array(wanted, mask=wanted < 0))
+
+    def _keys(self, offered: pa.Array, kept: pa.Array) -> Int64s:
+        """By which a row is better than one before it (less is better): of rows of a batch, then of
+        kept ones. Anything where null."""
+        raise NotImplementedError
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         rows = self.rows[slots]
@@ -108,6 +133,9 @@ class First(Pointing):
     def __init__(self, type: pa.DataType) -> None:
         super().__init__((type,))
 
+    def _keys(self, offered: pa.Array, kept: pa.Array) -> Int64s:
+        return np.zeros(len(offered) + len(kept), np.int64)  # none is better than the first
+
     def _offer(self, slots: Int64s, columns: list[pa.Array], arrivals: Int64s) -> None:
         held = self.arrivals[slots]
         better = np.flatnonzero((held < 0) | (arrivals < held))
@@ -117,6 +145,10 @@ class First(Pointing):
 
 class Last(First):
     """The last value that is not null."""
+
+    def _keys(self, offered: pa.Array, kept: pa.Array) -> Int64s:
+        n = len(offered)
+        return np.concatenate((-np.arange(n, dtype=np.int64), np.ones(len(kept), np.int64)))
 
     def _offer(self, slots: Int64s, columns: list[pa.Array], arrivals: Int64s) -> None:
         last = scatter.last_rows(slots)
@@ -130,6 +162,11 @@ class ExtremeBy(Pointing):
         super().__init__(types)
         self.greatest = greatest
         self.comparable = fixed_order(types[-1])
+
+    def _keys(self, offered: pa.Array, kept: pa.Array) -> Int64s:
+        both = filled(pa.concat_arrays([offered, kept]))
+        keys = order_keys(both) if self.comparable else ranks(both)
+        return ~keys if self.greatest else keys
 
     def _offer(self, slots: Int64s, columns: list[pa.Array], arrivals: Int64s) -> None:
         by = columns[-1]
@@ -170,3 +207,8 @@ class ValueExtreme(ExtremeBy):
 
     def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
         super().update(slots, [*columns, pa.array(np.zeros(len(slots), np.int64))])
+
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
+        return super().running(slots, [*columns, pa.array(np.zeros(len(slots), np.int64))], at)

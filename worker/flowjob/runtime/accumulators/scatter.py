@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from flowjob.kernels import accumulate, running
 from flowjob.kernels.accumulate import SumOverflow
+from flowjob.kernels.group_index import GroupIndex
+from flowjob.kernels.keys import encode_keys
 from flowjob.runtime.accumulators.base import Bools
 from flowjob.runtime.batch import Int64s
 
@@ -71,6 +74,18 @@ def running_lower(best: Int64s, slots: Int64s, keys: Int64s, valid: Bools) -> In
 def running_raise(best: Int64s, slots: Int64s, keys: Int64s, valid: Bools) -> Int64s:
     after: Int64s = running.running_maximum(slots, keys, best, valid)
     return after
+
+
+def running_best(slots: Int64s, keys: Int64s, best: Int64s, rows: Int64s, valid: Bools) -> Int64s:
+    """The row with the least key of the row's slot so far; see kernels.running."""
+    return running.running_best(slots, keys, best, rows, valid)
+
+
+def renumbered(slots: Int64s) -> tuple[Int64s, Int64s]:
+    """(numbers, touched): each row's slot is touched[number]; numbers are dense, so that what is
+    kept by them is as long as the batch and not as the state."""
+    found = GroupIndex().upsert(encode_keys([pa.array(slots)]))
+    return found.slots, slots[found.new_rows]
 
 
 def latest(times: Int64s, slots: Int64s, values: Int64s) -> None:

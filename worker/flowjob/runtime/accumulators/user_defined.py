@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from flowjob.aggregates import Aggregate
@@ -64,17 +65,25 @@ class UserDefined(Accumulator):
         give = self.aggregate.result
         return self._column([None if acc is _NOTHING else give(acc) for acc in held])
 
-    def running(self, slots: Int64s, columns: Sequence[pa.Array]) -> pa.Array:
+    def running(
+        self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None
+    ) -> pa.Array:
         skip = self.aggregate.skip_nulls
         values, aggregate = self.values, self.aggregate
         results = []
         valid = validity(columns).tolist() if skip else [True] * len(slots)
-        for slot, value, counts in zip(slots.tolist(), _python(columns), valid):
+        wanted = np.ones(len(slots), np.bool_)
+        if at is not None:
+            wanted[:] = False
+            wanted[at] = True
+        rows = zip(slots.tolist(), _python(columns), valid, wanted.tolist())
+        for slot, value, counts, shown in rows:
             acc = values[slot]
             if counts:
                 acc = aggregate.add(aggregate.create() if acc is _NOTHING else acc, value)
                 values[slot] = acc
-            results.append(None if acc is _NOTHING else aggregate.result(acc))
+            if shown:
+                results.append(None if acc is _NOTHING else aggregate.result(acc))
         return self._column(results)
 
     def _column(self, results: list[Any]) -> pa.Array:

@@ -6,6 +6,8 @@ left out."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 
@@ -16,6 +18,9 @@ from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext
 from flowjob.runtime.operators.key_store import KeyStore
 from flowjob.runtime.operators.window_base import key_types
 from flowjob.runtime.operators.window_contents import Contents, Inputs, decoded
+
+_MOST_VALUES = 1 << 21
+"""About so many values of lists are given in one batch."""
 
 
 class RunningAggregate(Operator):
@@ -48,8 +53,23 @@ class RunningAggregate(Operator):
         if self.spec.changelog:
             yield self._changes(data, slots, new, inputs)
         else:
-            results = self.contents.running(slots, inputs)
-            yield Batch(self._columns([*keys, *results]), data.timestamps)
+            yield from self._values(data, keys, slots, inputs)
+
+    def _values(self, data: Batch, keys: list[pa.Array], slots: Int64s, inputs: Inputs) -> Emitted:
+        """Each row's value; in pieces where these are lists, which grow with every row."""
+        for start, stop in self._pieces(slots, inputs):
+            some = [[column.slice(start, stop - start) for column in columns] for columns in inputs]
+            results = self.contents.running(slots[start:stop], some)
+            shown = [key.slice(start, stop - start) for key in keys]
+            times = None if data.timestamps is None else data.timestamps[start:stop]
+            yield Batch(self._columns([*shown, *results]), times)
+
+    def _pieces(self, slots: Int64s, inputs: Inputs) -> list[tuple[int, int]]:
+        cuts = [0, len(slots)]
+        for sizes in self.contents.running_sizes(slots, inputs):
+            cuts += np.flatnonzero(np.diff(np.cumsum(sizes) // _MOST_VALUES) > 0).tolist()
+        cuts = sorted(set(cuts))
+        return list(pairwise(cuts))
 
     def _changes(self, data: Batch, slots: Int64s, new: Int64s, inputs: Inputs) -> Batch:
         """Per key of the batch, in the order of their last rows: -U of the old value, +U of the

@@ -98,9 +98,15 @@ class Contents:
             accumulator.merge_within(targets, sources)
             accumulator.reset(sources)
 
-    def running(self, slots: Int64s, inputs: Inputs) -> list[pa.Array]:
-        """Rows join their slots; the results of each row's slot as of that row."""
-        return [a.running(slots, columns) for a, columns in zip(self.accumulators, inputs)]
+    def running(self, slots: Int64s, inputs: Inputs, at: Int64s | None = None) -> list[pa.Array]:
+        """Rows join their slots; the results of each row's slot as of that row, for the rows `at`
+        (None: all)."""
+        return [a.running(slots, columns, at) for a, columns in zip(self.accumulators, inputs)]
+
+    def running_sizes(self, slots: Int64s, inputs: Inputs) -> list[Int64s]:
+        """Per aggregate that gives lists, the length of the running result of each row."""
+        sizes = [a.running_sizes(slots, c) for a, c in zip(self.accumulators, inputs)]
+        return [each for each in sizes if each is not None]
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         """The partial columns of all accumulators, in order."""
@@ -112,6 +118,16 @@ class Contents:
     def reset(self, slots: Int64s) -> None:
         for accumulator in self.accumulators:
             accumulator.reset(slots)
+
+
+class Computed:
+    """Results instead of what they come from: row number = slot."""
+
+    def __init__(self, columns: Sequence[pa.Array]) -> None:
+        self._columns = columns
+
+    def results(self, slots: Int64s) -> list[pa.Array]:
+        return take_columns(self._columns, slots)
 
 
 def take_inputs(inputs: Inputs, rows: Int64s) -> Inputs:
