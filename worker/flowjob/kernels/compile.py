@@ -30,9 +30,12 @@ MODULES = (
     "partitioning",
     "accumulate",
     "running",
+    "runs",
     "windows",
     "session_kernels",
     "gather",
+    "text_slices",
+    "counter_random",
 )
 
 Progress = Callable[[str], None]

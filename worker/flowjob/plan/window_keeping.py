@@ -27,7 +27,8 @@ class Keeping(Enum):
 
     PANES = "panes"  # columns per pane, merged into windows when they fire
     SESSIONS = "sessions"  # columns per open session
-    COUNTS = "counts"  # columns per key, fired by position
+    COUNTS = "counts"  # columns per key and run of rows, for windows of rows that overlap
+    FIRED_BY_COUNT = "fired by count"  # columns per window, fired by position
     ROW_WISE = "row by row"  # a trigger's callbacks for each row
 
 
@@ -36,6 +37,8 @@ def keeping(spec: WindowSpec) -> Keeping:
     assigner, trigger = spec.assigner, spec.trigger
     if count_window_of(spec) is not None:
         return Keeping.COUNTS
+    if _count_of(spec) is not None:
+        return Keeping.FIRED_BY_COUNT
     if _is_default(trigger, assigner):
         match assigner:
             case Tumbling() | Sliding() if _panes_serve(spec):
@@ -52,12 +55,28 @@ def keeping(spec: WindowSpec) -> Keeping:
 
 
 def count_window_of(spec: WindowSpec) -> CountWindow | None:
-    """The count window that `spec` is, also when it is written as a purging trigger; else None."""
+    """The count window that `spec` is, if its windows overlap or leave gaps; else None."""
     match spec.assigner, spec.trigger:
-        case CountWindow() as window, None:
+        case CountWindow() as window, None if window.slide != window.size:
             return window
-        case Global(), PurgingTrigger(inner=CountTrigger(n=n)):
-            return CountWindow(n, n)
+    return None
+
+
+def counting(spec: WindowSpec) -> tuple[int, bool]:
+    """(n, purging) of a window that is FIRED_BY_COUNT: whether it forgets its rows when it fires."""
+    found = _count_of(spec)
+    assert found is not None, "the window is not fired by count"
+    return found
+
+
+def _count_of(spec: WindowSpec) -> tuple[int, bool] | None:
+    match spec.assigner, spec.trigger:
+        case CountWindow() as window, None if window.slide == window.size:
+            return window.size, True  # a global window that forgets its rows, by another name
+        case Tumbling() | Sliding() | Global(), CountTrigger(n=n):
+            return n, False
+        case Tumbling() | Sliding() | Global(), PurgingTrigger(inner=CountTrigger(n=n)):
+            return n, True
     return None
 
 

@@ -1,4 +1,5 @@
-"""Windows of a number of rows, vectorised: the last `size` rows of a key after every `slide` rows.
+"""Windows of a number of rows that overlap or leave gaps, vectorised: the last `size` rows of a key
+after every `slide` rows.
 
 Rows of a key are numbered; runs of gcd(size, slide) rows are panes, and a window is whole panes
 that are complete when it fires. So all firings of a batch are computed after its rows have joined,

@@ -72,8 +72,33 @@ class PaneGrid:
         return ends
 
     @property
+    def length(self) -> int:
+        """µs per window."""
+        return self.width * self.size
+
+    @property
     def windows_per_pane(self) -> int:
         return -(-self.width // self.step)
+
+    def first_window(self, expired: int) -> int:
+        """The number of the first window that ends after boundary `expired`; window k starts at
+        boundary k * step."""
+        return (expired - self.width) // self.step + 1
+
+    def windows_of(self, panes: Int64s, first: int) -> tuple[Int64s, Int64s]:
+        """(rows, windows): every window, numbered `first` or more, that each row's pane is in, by
+        row and then by window."""
+        last = panes // self.step
+        low = np.maximum((panes - self.width) // self.step + 1, first)
+        counts = np.maximum(last - low + 1, 0)
+        rows = np.repeat(np.arange(len(panes)), counts)
+        begins = np.cumsum(counts) - counts
+        windows: Int64s = np.arange(len(rows)) - (begins - low)[rows]
+        return rows, windows
+
+    def window_ends(self, windows: Int64s) -> Int64s:
+        """µs of the ends of windows by number."""
+        return self.times(windows * self.step + self.width)
 
     def times(self, boundaries: Int64s) -> Int64s:
         """µs of boundaries."""

@@ -21,7 +21,7 @@ from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, k
 from flowjob.runtime.operators.window_contents import Inputs, take_inputs
 from flowjob.runtime.operators.window_timers import LiveWindow, TimerQueue
 from flowjob.runtime.rows import RowCodec
-from flowjob.triggers import FIRE, PURGE, Trigger, TriggerResult
+from flowjob.triggers import FIRE, PURGE, CountTrigger, PurgingTrigger, Trigger, TriggerResult
 from flowjob.windows import Span, WindowAssigner
 
 
@@ -215,8 +215,10 @@ class RowWiseWindows(WindowOperator):
         yield from self._results()
 
     def on_end(self) -> Emitted:
-        # The wall clock will not close what is left; a bounded input must not lose it.
-        if not self.event_time and self.assigner.bounded:
+        # The wall clock will not close what is left; a bounded input must not lose it. But what
+        # only a count fires, no end of time would have fired.
+        by_count = isinstance(without_purging(self.trigger), CountTrigger)
+        if not self.event_time and self.assigner.bounded and not by_count:
             left = [w for live in self.windows.values() for w in live.values()]
             for window in sorted(left, key=lambda w: (w.span[1], w.arrival)):
                 self._decide(window, FIRE)
@@ -266,3 +268,7 @@ class RowWiseWindows(WindowOperator):
         """A key as Python: a value, a tuple of several, None without keys."""
         parts = [column[0].as_py() for column in self.keys.take(np.array([key], np.int64))]
         return None if not parts else parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def without_purging(trigger: Trigger) -> Trigger:
+    return trigger.inner if isinstance(trigger, PurgingTrigger) else trigger

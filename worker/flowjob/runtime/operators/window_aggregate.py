@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flowjob.plan.specs import WindowAggregateSpec
-from flowjob.plan.window_keeping import Keeping, count_window_of, keeping
+from flowjob.plan.window_keeping import Keeping, count_window_of, counting, keeping
 from flowjob.runtime.operators.base import Form, Operator
 from flowjob.runtime.operators.count_windows import CountWindows
+from flowjob.runtime.operators.counted_windows import CountedWindows
 from flowjob.runtime.operators.pane_grid import PaneGrid
 from flowjob.runtime.operators.pane_windows import PaneWindows
 from flowjob.runtime.operators.row_wise_windows import RowWiseWindows
@@ -54,6 +55,10 @@ def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
             window = count_window_of(spec)
             assert window is not None
             return CountWindows(parts, window)
+        case Keeping.FIRED_BY_COUNT, _:
+            n, purging = counting(spec)
+            grid = PaneGrid.of(assigner) if isinstance(assigner, Tumbling | Sliding) else None
+            return CountedWindows(parts, grid, n, purging=purging)
         case Keeping.PANES, Tumbling() | Sliding():
             return PaneWindows(parts, PaneGrid.of(assigner))
         case Keeping.SESSIONS, Session():

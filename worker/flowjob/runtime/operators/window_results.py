@@ -15,7 +15,7 @@ import pyarrow as pa
 from flowjob.plan.types import KeyField
 from flowjob.runtime.batch import Batch, Int64s
 from flowjob.runtime.operators.base import Output
-from flowjob.runtime.operators.window_contents import Contents
+from flowjob.runtime.operators.window_contents import Computed, Contents
 from flowjob.windows import WINDOW_COLUMNS, WINDOW_TIME
 
 
@@ -26,14 +26,14 @@ class Firing:
     keys      one array per key component
     starts    int64, µs; None for windows without bounds, as `ends`
     times     int64, the timestamps of the results; None on a stream without event time
-    contents  with the windows' values in `slots`
+    contents  with the windows' values in `slots`; or their results, if that is all `Results` reads
     """
 
     keys: Sequence[pa.Array]
     starts: Int64s | None
     ends: Int64s | None
     times: Int64s | None
-    contents: Contents
+    contents: Contents | Computed
     slots: Int64s
 
     def part(self, start: int, stop: int) -> Firing:
@@ -52,6 +52,9 @@ class Firing:
 
 class Results(ABC):
     """Turns firings into output data."""
+
+    reads_contents: bool = False
+    """True: `emit` needs what the windows hold and not only its results."""
 
     @abstractmethod
     def emit(self, firing: Firing, batch_rows: int) -> Iterator[Output]:
