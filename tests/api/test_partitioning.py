@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 
 import flowjob as fj
@@ -72,6 +73,23 @@ def test_column_names_that_are_ours_are_refused_wherever_columns_are_named() -> 
         job.read(table)
     with pytest.raises(fj.PlanError, match="`__a`"):
         read(job).rename(a="__a")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array(["a"], pa.string_view()),
+        pa.array([["a"]], pa.list_(pa.string_view())),
+        pa.array([7]).dictionary_encode(),
+        pa.array([[1]], pa.list_view(pa.int64())),
+        pa.array([pa.MonthDayNano([1, 2, 3])]),
+        pa.RunEndEncodedArray.from_arrays([1], ["a"]),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_columns_that_arrow_cannot_gather_are_refused_where_they_enter(array: pa.Array) -> None:
+    with pytest.raises(fj.TypeMismatch, match=r"column `x` .* cast it to"):
+        fj.Job("j").read(fj.collection(pa.table({"x": array})))
 
 
 def test_two_sinks_that_cannot_be_told_apart_need_names() -> None:

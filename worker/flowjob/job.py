@@ -13,6 +13,7 @@ from flowjob.plan.arguments import check_parallelism
 from flowjob.plan.building import GraphBuilder
 from flowjob.plan.logical import Input, LogicalGraph
 from flowjob.plan.specs import SinkSpec, SourceSpec
+from flowjob.plan.stream_columns import check_columns
 from flowjob.plan.types import StreamType
 from flowjob.plan.where import caller
 from flowjob.stream import Stream
@@ -56,7 +57,7 @@ class Job:
             field = building.check_column(source.type, source.event_time.column, "event_time")
             building.check_time_type(field, caller())
         if source.type.schema is not None:
-            building.check_names(source.type.schema, f"`{source.name}`")
+            check_columns(source.type.schema, f"`{source.name}`")
         sides: dict[str, StreamType] = {}
         if source.on_bad_row == "divert":
             sides[BAD_ROWS] = BAD_ROW_TYPE

@@ -124,8 +124,7 @@ class Stream(Generic[T]):
         return self._project(outputs, "rename")
 
     def _project(self, outputs: list[tuple[str, Expr]], name: str) -> Stream[Any]:
-        output = building.project_type(self.type, outputs, name)
-        building.check_names(output.schema, name)
+        output = building.checked_type(self.type, outputs, name)
         spec = ProjectSpec(input=self.type, output=output, outputs=tuple(outputs))
         return self._then(self._builder.add(spec, (self._input,), name))
 

@@ -9,6 +9,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import pyarrow as pa
@@ -18,9 +19,10 @@ from flowjob.expressions import Expr, col
 from flowjob.plan.arguments import advice_on_columns, check_returns, refuse_twice
 from flowjob.plan.logical import NO_SIDES, Input, LogicalGraph, LogicalNode
 from flowjob.plan.specs import OperatorSpec, ProjectSpec
+from flowjob.plan.stream_columns import check_columns
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECTS, Mode, StreamType
 from flowjob.plan.where import caller
-from flowjob.schema import Schema, stream_type
+from flowjob.schema import Schema, columns_of, stream_type
 
 
 class GraphBuilder:
@@ -167,7 +169,7 @@ def expression_name(expression: Expr, what: str) -> str:
     return name
 
 
-def project_type(type: StreamType, outputs: Iterable[tuple[str, Expr]], what: str) -> StreamType:
+def project_type(type: StreamType, outputs: Sequence[tuple[str, Expr]], what: str) -> StreamType:
     """The type that expressions over `type` give. Keeps the row class when no visible column changes."""
     schema = require_columns(type, what)
     where = caller()
@@ -177,20 +179,28 @@ def project_type(type: StreamType, outputs: Iterable[tuple[str, Expr]], what: st
         fields.append(pa.field(name, bound.type, nullable=bound.nullable))
     given = pa.schema(fields)
     same = visible(StreamType(given)).schema == visible(type).schema
-    return StreamType(given, type.row_class if same else None)
+    changed = [name for name, expression in outputs if expression.column_name != name]
+    return StreamType(
+        given, type.row_class if same and _still_rows(type.row_class, changed) else None
+    )
 
 
-def check_names(schema: pa.Schema, what: str) -> None:
-    """PlanError for column names that a stream cannot have: ours, or one twice."""
-    ours = [name for name in schema.names if name.startswith(HIDDEN_PREFIX)]
-    if ours:
-        raise PlanError(
-            f"{what}: column names must not begin with `__`, but there is `{ours[0]}`; rename or drop it",
-            where=caller(),
-        )
-    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
-    if twice is not None:
-        raise PlanError(f"{what} has two columns `{twice}`; rename or drop one", where=caller())
+def _still_rows(row_class: Any, changed: list[str]) -> bool:
+    """Whether rows with other values in these columns are still rows of the class: an Enum or Literal column is of
+    the same Arrow type as any text."""
+    if row_class is None:
+        return True
+    values = {column.name: column.value for column in columns_of(row_class)}
+    found = [values[name] for name in changed if name in values]
+    return not any(v.choices or issubclass(v.python, Enum) for v in found)
+
+
+def checked_type(type: StreamType, outputs: Sequence[tuple[str, Expr]], what: str) -> StreamType:
+    """`project_type` of what a user says: no hidden columns, no types that cannot be carried."""
+    output = project_type(type, outputs, what)
+    assert output.schema is not None
+    check_columns(output.schema, what)
+    return output
 
 
 def add_hidden(
@@ -216,7 +226,7 @@ def row_type(returns: Any) -> StreamType:
     if isinstance(returns, StreamType):
         return returns
     if isinstance(returns, pa.Schema):
-        check_names(returns, "returns=")
+        check_columns(returns, "returns=")
         return StreamType(returns)
     check_returns(returns)
     return OBJECTS
