@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,6 +56,19 @@ def test_a_slice_is_the_same_however_it_is_cut(
     some = generate(CONFIG, kind, first, count, wanted, generator=generator)
     assert set(some.schema.names) == set(wanted)
     assert some.equals(part.select(some.schema.names))
+
+
+DIGESTS = {
+    Kind.PERSON: "0ba19e39f26e0944",
+    Kind.AUCTION: "410e44bdcbc91638",
+    Kind.BID: "816be9b8f4d00972",
+}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_rows_of_a_configuration_never_change(kind: Kind):
+    rows = generate(CONFIG, kind, 100, 300, generator=1).to_pylist()
+    assert hashlib.sha256(repr(rows).encode()).hexdigest()[:16] == DIGESTS[kind]
 
 
 @settings(max_examples=20)

@@ -31,17 +31,11 @@ def _mix_one(value: int) -> int:
 
 def words(rows: Integers, key: int) -> Words:
     """uint64[n]: one word of 64 random bits for each row number."""
-    mixed = rows.view(np.uint64) * np.uint64(_STEP)
-    mixed += np.uint64(key)
-    shifted = mixed >> np.uint64(30)
-    mixed ^= shifted
-    mixed *= np.uint64(_FIRST)
-    np.right_shift(mixed, np.uint64(27), out=shifted)
-    mixed ^= shifted
-    mixed *= np.uint64(_SECOND)
-    np.right_shift(mixed, np.uint64(31), out=shifted)
-    mixed ^= shifted
-    return mixed
+    from flowjob.kernels.counter_random import fill_words  # not in a program that only plans
+
+    made = np.empty(len(rows), np.uint64)
+    fill_words(rows, np.uint64(key), made)
+    return made
 
 
 def below(random: Words, bound: int | Integers) -> Integers:
@@ -59,6 +53,11 @@ def unit(random: Words) -> npt.NDArray[np.float64]:
     return found
 
 
+def odds(one_in: int) -> int:
+    """What the lower 16 bits of a word are below with probability 1/one_in; `below` may use the same word."""
+    return -(-0x10000 // one_in)
+
+
 def chance(random: Words, one_in: int) -> npt.NDArray[np.bool_]:
-    """bool[n], true with probability 1 - 1/one_in, from the lower 16 bits (so that `below` may use the same word)."""
-    return (random & np.uint64(0xFFFF)) >= np.uint64(-(-0x10000 // one_in))
+    """bool[n], true with probability 1 - 1/one_in."""
+    return (random & np.uint64(0xFFFF)) >= np.uint64(odds(one_in))

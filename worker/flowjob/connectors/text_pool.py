@@ -1,7 +1,7 @@
 """Random text as slices of one shared buffer: strings of any length without making a single one in Python.
 
-Views into the buffer are laid out by numpy and copied by Arrow. Shared by the generators; it must not know
-their fields."""
+Shared by the generators; it must not know their fields. Kernels are imported when text is made: a program that only
+describes a job does without them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-_INLINE = 12
-"""A string view holds so many bytes itself."""
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,26 +24,23 @@ class TextPool:
     def size(self) -> int:
         return int(self.data.size)
 
-    def slices(
-        self, offsets: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-    ) -> pa.StringArray:
-        """The texts at `offsets` of `lengths` bytes each; every one lies inside the pool, 12 bytes before its end."""
-        characters = np.frombuffer(self.data, np.uint8)
-        windows = np.lib.stride_tricks.sliding_window_view(characters, _INLINE)
-        views = np.zeros((len(offsets), 16), np.uint8)
-        numbers = views.view(np.int32)
-        numbers[:, 0] = lengths
-        views[:, 4:] = windows[offsets]
-        long = lengths > _INLINE
-        numbers[:, 2] = np.where(long, 0, numbers[:, 2])
-        numbers[:, 3] = np.where(long, offsets, numbers[:, 3])
-        short = np.flatnonzero(lengths < _INLINE)
-        if len(short):  # unused bytes of a view are zero
-            beyond = np.arange(_INLINE) >= lengths[short][:, None]
-            inside = views[short, 4:]
-            inside[beyond] = 0
-            views[short, 4:] = inside
-        array = pa.Array.from_buffers(
-            pa.string_view(), len(offsets), [None, pa.py_buffer(views), self.data]
+    def trim(self, starts: Integers, lengths: Integers) -> None:
+        """Changes the slices so that none begins or ends with a blank."""
+        from flowjob.kernels.text_slices import trim_blanks
+
+        trim_blanks(np.frombuffer(self.data, np.uint8), starts, lengths)
+
+    def slices(self, starts: Integers, lengths: Integers) -> pa.StringArray:
+        """The texts at `starts` of `lengths` bytes each; every one lies inside the pool."""
+        from flowjob.kernels.text_slices import BLOCK, slice_bounds, slice_bytes
+
+        held = pa.allocate_buffer(4 * len(starts) + 4)
+        bounds = np.frombuffer(held, np.int32)
+        total = slice_bounds(lengths, bounds)
+        if total < 0:
+            raise ValueError("more text than one Arrow array holds: make fewer rows at a time")
+        text = pa.allocate_buffer(total + BLOCK)
+        slice_bytes(
+            np.frombuffer(self.data, np.uint8), starts, bounds, np.frombuffer(text, np.uint8)
         )
-        return array.cast(pa.string())
+        return pa.Array.from_buffers(pa.string(), len(starts), [None, held, text[:total]])

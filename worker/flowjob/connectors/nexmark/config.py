@@ -114,27 +114,20 @@ def row_range(config: NexmarkConfig, kind: Kind, generator: int) -> range:
 
 
 class Slice:
-    """Consecutive rows of one kind. What is the same for all events of a round is computed once per round."""
+    """Consecutive rows of one kind.
+
+    ids     int64[n]: event ids
+    rounds  int64[n]: the rounds they are in; the number of a round is that of its person"""
 
     def __init__(self, kind: Kind, rows: range) -> None:
+        from flowjob.kernels.counter_random import number_events  # not in a program that only plans
+
         self.kind = kind
-        self.count = len(rows)
-        self._lead = rows.start % kind.share
-        first_round = rows.start // kind.share
-        self.rounds = np.arange(first_round, -(-rows.stop // kind.share) + 1, dtype=np.int64)
-        """The rounds of the rows; the number of a round is that of its person."""
-        self._rows = np.arange(rows.start, rows.start + self.count, dtype=np.int64)
-
-    def spread(self, per_round: Integers) -> Integers:
-        """A value of each round to each of its rows."""
-        if self.kind.share == 1:
-            return per_round[: self.count]
-        return np.repeat(per_round, self.kind.share)[self._lead : self._lead + self.count]
-
-    def ids(self) -> Integers:
-        """int64[n]: event ids."""
-        return self._rows + self.spread(self.rounds * (EPOCH - self.kind.share) + self.kind.first)
+        self.first = rows.start
+        self.ids: Integers = np.empty(len(rows), np.int64)
+        self.rounds: Integers = np.empty(len(rows), np.int64)
+        number_events(rows.start, kind.share, kind.first, EPOCH, self.ids, self.rounds)
 
     def auctions(self) -> Integers:
         """The auctions themselves, from 0; for rows of that kind."""
-        return self._rows
+        return np.arange(self.first, self.first + len(self.ids), dtype=np.int64)

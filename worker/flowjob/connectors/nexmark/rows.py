@@ -14,19 +14,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flowjob.connectors.counter_random import Words, below, chance, field_key, unit, words
+from flowjob.connectors.counter_random import (
+    Words,
+    below,
+    chance,
+    field_key,
+    odds,
+    unit,
+    words,
+)
 from flowjob.connectors.nexmark.config import (
     AUCTIONS,
     FIRST_ID,
+    PERSONS,
     Integers,
     Kind,
     NexmarkConfig,
     Slice,
     row_range,
 )
-from flowjob.connectors.nexmark.pools import CHANNELS, HOT_CHANNELS, LONGEST, Pools, pools
+from flowjob.connectors.nexmark.pools import (
+    CHANNELS,
+    HOT_CHANNELS,
+    LONGEST,
+    POOL_BYTES,
+    Pools,
+    pools,
+)
 from flowjob.connectors.nexmark.schemas import TYPES
 from flowjob.connectors.options import projected
+from flowjob.connectors.text_pool import TextPool
 
 AHEAD = 10
 """Ids of so many persons and auctions that do not exist yet may be named."""
@@ -74,6 +91,16 @@ def log_uniform(random: Words) -> Integers:
     return power.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Recent:
+    """Persons or auctions to choose from: so many per round, the last `active` of them, and a hot one."""
+
+    per_round: int
+    active: int
+    hot_ratio: int
+    hot_offset: int = 0
+
+
 @dataclass(eq=False)
 class Events:
     """Events of one kind and the draws that several columns share; each is made when first asked for."""
@@ -82,13 +109,17 @@ class Events:
     slice: Slice
     generator: int
 
-    @cached_property
+    @property
     def ids(self) -> Integers:
-        return self.slice.ids()
+        return self.slice.ids
+
+    def key(self, field: int) -> np.uint64:
+        """What the random words of a field of this kind begin with."""
+        return np.uint64(field_key(self.config.seed, self.slice.kind.value * 32 + field))
 
     def draw(self, field: int) -> Words:
         """Random words for a field of this kind."""
-        return words(self.ids, field_key(self.config.seed, self.slice.kind.value * 32 + field))
+        return words(self.ids, int(self.key(field)))
 
     @cached_property
     def numbers(self) -> Integers:
@@ -103,15 +134,15 @@ class Events:
     def pools(self) -> Pools:
         return pools(self.config.seed)
 
-    def person(self, field: int, hot_ratio: int, hot_offset: int) -> Integers:
-        """The id of somebody who sells or bids."""
-        random = self.draw(field)
-        newest, spread = self.slice.rounds, self.slice.spread
-        active = np.minimum(newest + 1, self.config.active_people)
-        chosen = below(random, spread(active + AHEAD))
-        chosen += spread(newest + 1 - active)
-        hot = spread(newest // HOT_EVERY * HOT_EVERY + hot_offset)
-        chosen = np.where(chance(random, hot_ratio), hot, chosen)
+    def recent(self, field: int, things: Recent) -> Integers:
+        """Ids of things that exist at each row's time, or will soon."""
+        from flowjob.kernels.counter_random import choose_recent
+
+        chosen: Integers = np.empty(len(self.ids), np.int64)
+        choose_recent(
+            self.ids, self.slice.rounds, self.key(field), things.per_round, things.active, AHEAD,
+            HOT_EVERY, things.hot_offset, np.uint64(odds(things.hot_ratio)), chosen,
+        )  # fmt: skip
         chosen += FIRST_ID
         return chosen
 
@@ -119,21 +150,32 @@ class Events:
 
     def text(self, field: int, longest: int) -> pa.Array:
         """Letters and blanks, 3 … longest-1 of them, without blanks at the ends."""
-        random = self.draw(field)
-        lengths = 3 + below(random, longest - 3)
-        offsets = (random & np.uint64(0xFFFFF)).view(np.int64) % (self.pools.words.size - LONGEST)
-        return pc.ascii_trim_whitespace(self.pools.words.slices(offsets, lengths))
+        pool = self.pools.words
+        starts, lengths = self._places(pool, field, 3, longest - 3)
+        pool.trim(starts, lengths)
+        return pool.slices(starts, lengths)
 
     def extra(self, field: int, used: int | Integers, average: int) -> pa.Array:
         """Padding that brings a row of `used` bytes to about `average`."""
-        random = self.draw(field)
-        wanted = average - np.broadcast_to(np.asarray(used, np.int64), len(self.ids))
-        spread = np.rint(np.maximum(wanted, 0) * 0.2).astype(np.int64)
-        lengths = np.where(
-            wanted > 0, wanted - spread + below(random, np.maximum(2 * spread, 1)), 0
-        )
-        offsets = (random & np.uint64(0xFFFFF)).view(np.int64) % (self.pools.extra.size - LONGEST)
-        return self.pools.extra.slices(offsets, lengths)
+        wanted = np.maximum(average - np.asarray(used, np.int64), 0)
+        spread = np.rint(wanted * 0.2).astype(np.int64)
+        pool = self.pools.extra
+        return pool.slices(*self._places(pool, field, wanted - spread, np.maximum(2 * spread, 1)))
+
+    def _places(
+        self, pool: TextPool, field: int, least: int | Integers, spans: int | Integers
+    ) -> tuple[Integers, Integers]:
+        """Where in a pool the rows' texts begin, and their lengths: least + 0 … span-1."""
+        from flowjob.kernels.counter_random import place_texts
+
+        count = len(self.ids)
+        starts: Integers = np.empty(count, np.int64)
+        lengths: Integers = np.empty(count, np.int64)
+        place_texts(
+            self.ids, self.key(field), _each(least, count), _each(spans, count),
+            np.uint64(POOL_BYTES - 1), pool.size - LONGEST, starts, lengths,
+        )  # fmt: skip
+        return starts, lengths
 
     # -- persons
 
@@ -172,6 +214,10 @@ class Events:
     def initial_bid(self) -> Integers:
         return log_uniform(self.draw(2))
 
+    def seller(self) -> Integers:
+        config = self.config
+        return self.recent(5, Recent(PERSONS, config.active_people, config.hot_seller_ratio))
+
     def expires(self) -> Integers:
         end = self.config.times(self.numbers + self.config.auction_window)
         longest = np.maximum(2 * (end - self.times) // 1000, 1)
@@ -180,20 +226,19 @@ class Events:
     # -- bids
 
     def auction(self) -> Integers:
-        random = self.draw(0)
-        spread = self.slice.spread
-        newest = self.slice.rounds * AUCTIONS + (AUCTIONS - 1)  # bids come after a round's auctions
-        oldest = np.maximum(newest - self.config.in_flight_auctions, 0)
-        chosen = below(random, spread(newest - oldest + (1 + AHEAD)))
-        chosen += spread(oldest)
-        hot = spread(newest // HOT_EVERY * HOT_EVERY)
-        chosen = np.where(chance(random, self.config.hot_auction_ratio), hot, chosen)
-        chosen += FIRST_ID
-        return chosen
+        config = self.config
+        # Bids come after a round's auctions.
+        return self.recent(
+            0, Recent(AUCTIONS, config.in_flight_auctions + 1, config.hot_auction_ratio)
+        )
 
     def bidder(self) -> Integers:
-        person = self.person(1, self.config.hot_bidder_ratio, 1)
-        return person + FIRST_ID if self.config.bidder_ids == "shifted" else person
+        bidders = self.recent(
+            1, Recent(PERSONS, self.config.active_people, self.config.hot_bidder_ratio, 1)
+        )
+        if self.config.bidder_ids == "shifted":
+            bidders += FIRST_ID
+        return bidders
 
     @cached_property
     def channel_index(self) -> pa.Array:
@@ -201,6 +246,13 @@ class Events:
         hot = below(random, len(HOT_CHANNELS))
         other = len(HOT_CHANNELS) + below(random, CHANNELS)
         return pa.array(np.where(chance(random, 2), hot, other))
+
+
+def _each(value: int | Integers, count: int) -> Integers:
+    """A value per row."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return value
+    return np.full(count, value, np.int64)
 
 
 def _pick(values: pa.Array, random: Words) -> pa.Array:
@@ -216,7 +268,7 @@ Maker = Callable[[Events], "pa.Array | Integers"]
 
 MAKERS: dict[Kind, dict[str, Maker]] = {
     Kind.PERSON: {
-        "id": lambda e: FIRST_ID + e.slice.spread(e.slice.rounds),
+        "id": lambda e: FIRST_ID + e.slice.rounds,
         "name": lambda e: e.pools.names.take(pa.array(e.name_index)),
         "email_address": lambda e: e.email,
         "credit_card": lambda e: e.credit_card(),
@@ -233,7 +285,7 @@ MAKERS: dict[Kind, dict[str, Maker]] = {
         "reserve": lambda e: e.initial_bid + log_uniform(e.draw(4)),
         "date_time": lambda e: e.times,
         "expires": lambda e: e.expires(),
-        "seller": lambda e: e.person(5, e.config.hot_seller_ratio, 0),
+        "seller": lambda e: e.seller(),
         "category": lambda e: 10 + below(e.draw(6), 5),
         "extra": lambda e: e.extra(7, 48 + _lengths(e.item) + _lengths(e.description), 500),
     },
