@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowjob.kernels.columns import canonical_column
+from flowjob.kernels.columns import canonical_column, validity
 from flowjob.kernels.hash64 import NULL_HASH, hash64_reference
 from flowjob.kernels.keys import encode_keys
+from flowjob.kernels.nested_columns import _wide_decimals
 
 VECTORS = json.loads((Path(__file__).parent / "hash64_vectors.json").read_text())
 
@@ -124,6 +125,39 @@ def test_decimals_hash_as_the_reference(values):
     values = [v if v is None or abs(v) < 10**30 else None for v in values]
     array = pa.array(values, pa.decimal128(38, 3))
     assert canonical_column(array).hashes.tolist() == hash64_reference(values)
+
+
+UNSCALED = st.one_of(
+    st.integers(-(10**38) + 1, 10**38 - 1),
+    st.builds(lambda n, zeros: n * 10**zeros, st.integers(-999, 999), st.integers(0, 35)),
+    st.builds(lambda n, near: n * 2**63 + near, st.integers(-4, 4), st.integers(-2, 2)),
+)
+
+
+@given(st.lists(st.none() | UNSCALED, max_size=9), st.sampled_from([0, 2, 38]), st.integers(0, 2))
+@settings(deadline=None, max_examples=100)
+def test_decimals_of_any_size_are_encoded_and_hash_as_value_by_value(numbers, scale, skipped):
+    with localcontext(Context(prec=80)):
+        values = [None if n is None else Decimal(n).scaleb(-scale) for n in numbers][skipped:]
+        array = pa.array(values, pa.decimal128(38, scale))
+        wide = _wide_decimals(array.cast(pa.decimal256(60, scale)), validity(array))
+        assert canonical_column(array).hashes.tolist() == hash64_reference(values)
+    for other in (
+        array,
+        array.cast(pa.decimal256(60, scale)),
+        pa.concat_arrays([array, array])[len(array) :],
+    ):
+        column = canonical_column(other)
+        assert column.hashes.tolist() == wide.hashes.tolist()
+        assert column.offsets.tolist() == wide.offsets.tolist()
+        assert bytes(column.data) == bytes(wide.data)
+
+
+def test_decimals_beyond_128_bits_are_keys_too():
+    huge = Decimal(10) ** 60 + 1
+    array = pa.array([huge, Decimal(5), None], pa.decimal256(70, 2))
+    with localcontext(Context(prec=80)):
+        assert canonical_column(array).hashes.tolist() == hash64_reference([huge, Decimal(5), None])
 
 
 def nested(children):

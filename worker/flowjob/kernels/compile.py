@@ -31,6 +31,7 @@ MODULES = (
     "accumulate",
     "running",
     "runs",
+    "decimals",
     "windows",
     "session_kernels",
     "gather",

@@ -1,4 +1,4 @@
-"""Decimals, structs and lists as canonical columns: the rarer keys, some of them value by value.
+"""Decimals, structs and lists as canonical columns: the rarer keys.
 
 A struct is its children row-encoded; a list is its elements' rows, which lie behind one another already."""
 
@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from flowjob.kernels import hash64
-from flowjob.kernels.columns import Column, Int64s, canonical_column, offsets_of, validity
+from flowjob.kernels.columns import Bools, Column, Int64s, canonical_column, offsets_of, validity
+from flowjob.kernels.decimals import encode_decimals
 from flowjob.kernels.hash64 import Tag
 from flowjob.kernels.row_encoding import encode_rows
 
@@ -63,16 +64,34 @@ def _lists(array: pa.Array) -> Column:
 
 
 def _decimals(array: pa.Array) -> Column:
-    # Value by value: 128-bit division by ten is beyond the kernels, and decimals are rare as keys.
     valid = validity(array)
+    narrow = _narrow(array)
+    if narrow is not None:
+        words = np.frombuffer(narrow.buffers()[1], np.uint64)
+        words = words[2 * narrow.offset : 2 * (narrow.offset + len(narrow))]
+        offsets, data, hashes = encode_decimals(words, valid, narrow.type.scale)
+        return Column(hashes, valid, offsets=offsets, data=data)
+    return _wide_decimals(array, valid)
+
+
+def _narrow(array: pa.Array) -> pa.Array | None:
+    """The decimals in 128 bits each; None where they do not fit, or there are none."""
+    if len(array) == 0:
+        return None
+    if pa.types.is_decimal128(array.type):
+        return array
+    try:
+        return array.cast(pa.decimal128(38, array.type.scale))
+    except (pa.ArrowInvalid, ValueError):  # too many digits, too large a scale
+        return None
+
+
+def _wide_decimals(array: pa.Array, valid: Bools) -> Column:
+    # Value by value: wider division is beyond the kernels, and such numbers are rare as keys.
     words: list[list[int]] = []
     for value in array.to_pylist():
         unscaled, scale = hash64.canonical_decimal(Decimal(0) if value is None else value)
         words.append([scale & hash64.MASK, *hash64.decimal_words(unscaled)])
-    return _decimal_column(words, valid)
-
-
-def _decimal_column(words: list[list[int]], valid: Any) -> Column:
     lengths = np.fromiter((8 * len(w) for w in words), np.int64, len(words))
     offsets: Int64s = np.zeros(len(words) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
