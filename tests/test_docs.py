@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
+import flowjob
 from flowjob import errors
+from flowjob.cli.main import app
+from flowjob.runtime import task_set
+from flowjob.runtime.exchange import ExchangeSettings
+from flowjob.runtime.jobmanager.request import Listeners
+from flowjob.runtime.minicluster import LocalOptions
+from flowjob.runtime.task_metrics import TaskMetrics
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [p for p in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if p.is_file()]
@@ -108,3 +118,92 @@ def test_every_exit_status_is_documented() -> None:
     text = (ROOT / "docs/cli.md").read_text()
     documented = {int(n) for n in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     assert documented == {value for name, value in vars(exits).items() if name.startswith("EXIT_")}
+
+
+# -- the README's programs, and what is configured and measured
+
+
+def readme_programs() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+
+def test_the_program_of_the_readme_is_the_example_it_names() -> None:
+    _docstring, program = (ROOT / "examples/quickstart.py").read_text().split('"""\n\n', 1)
+    assert readme_programs()[0] == program
+
+
+def test_the_test_of_the_readme_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    names: dict[str, Any] = {}
+    exec(readme_programs()[1], names)  # noqa: S102 - our own page
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        test()
+
+
+def documented(page: str) -> set[str]:
+    """The words in backticks of a page."""
+    return set(re.findall(r"`([^`\s]+)`", (ROOT / page).read_text()))
+
+
+def test_every_metric_is_documented() -> None:
+    sources = inspect.getsource(TaskMetrics.snapshot) + inspect.getsource(task_set._Running.metrics)
+    names = set(re.findall(r'"([a-z_]+)":', sources))
+    assert {"busy_us", "buffered_bytes", "late_rows"} <= names
+    assert names <= documented("docs/performance.md")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [ExchangeSettings, LocalOptions, Listeners, task_set.RunOptions],
+    ids=lambda o: o.__name__,
+)
+def test_every_option_of_a_run_is_documented(options: Any) -> None:
+    names = {f.name for f in dataclasses.fields(options)} - {"run_id"}
+    assert names <= documented("docs/performance.md")
+
+
+def test_every_option_of_the_command_line_is_documented() -> None:
+    text = (ROOT / "docs/cli.md").read_text()
+    group: Any = typer.main.get_command(app)
+    for name, command in {"": group, **group.commands}.items():
+        assert f"flowjob {name}".strip() in text
+        for parameter in command.params:
+            missing = [o for o in parameter.opts if o.startswith("-") and o not in text]
+            assert missing == [], f"{name}: {missing}"
+
+
+def test_every_environment_variable_is_documented() -> None:
+    sources = "".join(p.read_text() for p in (ROOT / "worker/flowjob").rglob("*.py"))
+    assert set(re.findall(r"\bFLOWJOB_[A-Z_]+\b", sources)) <= documented("docs/performance.md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=by_name)
+def test_every_name_of_ours_that_a_document_uses_exists(document: Path) -> None:
+    chains = set(re.findall(r"\bfj((?:\.[A-Za-z_]\w*)+)", document.read_text()))
+    missing = set()
+    for chain in chains:
+        found: Any = flowjob
+        for name in chain[1:].split("."):
+            found = getattr(found, name, None)
+            if found is None:
+                missing.add(f"fj{chain}")
+                break
+    assert missing - {"fj.name"} == set()
+
+
+def public_methods() -> set[str]:
+    streams = (flowjob.Stream, flowjob.KeyedStream, flowjob.WindowedStream, flowjob.Job)
+    return {n for cls in streams for n in dir(cls) if not n.startswith("_")}
+
+
+def test_every_public_name_stands_in_the_list_of_them() -> None:
+    assert set(flowjob.__all__) - documented("docs/api.md") == set()
+    # On a keyed stream, `fields` are for the engine; on others, agg and reduce only say what is missing.
+    assert public_methods() - documented("docs/api.md") <= {"fields", "name", "max_parallelism"}
+
+
+def test_every_page_is_linked_from_the_index() -> None:
+    pages = {p.name for p in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert pages <= links((ROOT / "docs/index.md").read_text())
