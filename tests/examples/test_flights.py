@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +20,7 @@ from flowjob.entrypoint import load, locate
 
 ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "examples" / "flights" / "flights.py"
+PREPARE = SCRIPT.with_name("prepare.py")
 DATA = ROOT / "data" / "flights"
 
 HOURLY = """
@@ -28,9 +32,19 @@ IMPOSSIBLE = "select flight, carrier, origin from flights where impossible order
 
 @pytest.fixture(scope="module")
 def data() -> Path:
-    if not (DATA / ".complete").exists():
-        pytest.fail("the data is not there: `make data` fetches it")
+    """The real flights, fetched once, as `make data` does."""
+    with lock(DATA):
+        subprocess.run([sys.executable, str(PREPARE), str(DATA)], check=True)
     return DATA
+
+
+@contextmanager
+def lock(directory: Path) -> Iterator[None]:
+    """Test processes beside each other wait for the one that fetches."""
+    directory.parent.mkdir(exist_ok=True)
+    with open(directory.parent / f".{directory.name}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
@@ -98,16 +112,21 @@ def test_the_whole_year_agrees_with_duckdb(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_rows", [1, 7])
+@pytest.mark.parametrize(
+    ("parallelism", "batch_rows", "rows"),
+    [(1, 1, 1_000), (1, 7, 5_000), (2, 1, 1_000), (4, 7, 5_000)],
+)
 def test_small_batches_agree_with_duckdb(
-    data: Path, flights: ModuleType, tmp_path: Path, batch_rows: int
+    data: Path, flights: ModuleType, tmp_path: Path, parallelism: int, batch_rows: int, rows: int
 ) -> None:
-    month = (data / "flights-2013-05.csv").read_text().splitlines(keepends=True)
-    (tmp_path / "days.csv").write_text("".join(month[:2500]))
+    """Over some days of May, cut into two files."""
+    header, *month = (data / "flights-2013-05.csv").read_text().splitlines(keepends=True)
+    for number, part in enumerate((month[: rows // 2], month[rows // 2 : rows])):
+        (tmp_path / f"days-{number}.csv").write_text("".join([header, *part]))
     run_over(
-        tmp_path / "days.csv",
+        tmp_path / "days-*.csv",
         tmp_path / "out",
-        parallelism=2,
-        run={"exchange": {"batch_rows": batch_rows}},
+        parallelism=parallelism,
+        run={"batch_rows": batch_rows},
     )
-    check(tmp_path / "days.csv", tmp_path / "out")
+    check(tmp_path / "days-*.csv", tmp_path / "out")

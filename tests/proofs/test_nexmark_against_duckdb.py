@@ -138,7 +138,7 @@ def ran(request: pytest.FixtureRequest) -> Iterator[Ran]:
         results.expect(f"collect {name}", number, None, stream.type)
     options: dict[str, Any] = {}
     if cut.batch_rows is not None:
-        options = {"batch_rows": cut.batch_rows, "exchange": {"batch_rows": cut.batch_rows}}
+        options = {"batch_rows": cut.batch_rows}
     job.run(parallelism=cut.parallelism, run=options, on_report=results.add)
     output = results.output(len(QUERIES))
     with tables(cut.options) as connection:
