@@ -51,7 +51,7 @@ def run_job(
     entrypoint = locate(target, arguments, Path.cwd())
     job = load(entrypoint)
     screen = Screen.of(job, options, started)
-    exchange = {} if options.batch_rows is None else {"batch_rows": options.batch_rows}
+    limits = {} if options.batch_rows is None else {"batch_rows": options.batch_rows}
     try:
         run_local(
             job,
@@ -59,7 +59,7 @@ def run_job(
             taskmanagers=len(taskmanagers),
             source=from_script(entrypoint.target, entrypoint.args, entrypoint.sys_path),
             started=taskmanagers,
-            run={"exchange": exchange},
+            run=limits,
             on_metrics=screen.on_metrics,
             on_report=screen.on_report,
             on_output=screen.on_output,

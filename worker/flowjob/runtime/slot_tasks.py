@@ -17,8 +17,8 @@ from flowjob.runtime.task_set import DEFAULT_BATCH_ROWS, RunOptions, TaskKey, Ta
 
 
 class SlotTasks:
-    """The TaskRunner of real slots. `job.run` may give `batch_rows` (of sources and operators), `checked` (assert
-    what operators promise) and `exchange` (fields of ExchangeSettings)."""
+    """The TaskRunner of real slots. `job.run` may give `batch_rows` (the most rows of any batch), `checked` (assert
+    what operators promise) and `exchange` (fields of ExchangeSettings; they win)."""
 
     def __init__(self, context: SlotContext) -> None:
         self._context = context
@@ -30,7 +30,9 @@ class SlotTasks:
     async def open(self) -> Address:
         """Opens the data port."""
         context = self._context
-        settings = ExchangeSettings(**context.job.run.get("exchange", {}))
+        batch_rows = context.job.run.get("batch_rows", DEFAULT_BATCH_ROWS)
+        exchange = {"batch_rows": batch_rows, **context.job.run.get("exchange", {})}
+        settings = ExchangeSettings(**exchange)
         identity = Identity(
             job=f"{context.job.name}/{context.job.run_id}",
             attempt=context.attempt,
@@ -38,7 +40,6 @@ class SlotTasks:
             slot=f"slot {context.slot}",
         )
         self._exchange = SlotExchange(context.env, settings, identity)
-        batch_rows = context.job.run.get("batch_rows", DEFAULT_BATCH_ROWS)
         options = RunOptions(
             run_id=context.job.run_id,
             batch_rows=batch_rows,
