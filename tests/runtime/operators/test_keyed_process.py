@@ -214,6 +214,14 @@ def test_a_processing_timer_fires_by_the_wall_clock() -> None:
     assert harness.operator.next_timer() == START + 5 * SECOND
 
 
+def test_processing_timers_that_are_not_due_are_dropped_when_the_input_ends() -> None:
+    harness = OperatorHarness(operator(Waiting()))
+    harness.feed(payments(("a", 5, 0), ("b", 3, 1)))
+    harness.advance(START + 4 * SECOND)
+    harness.end()
+    assert [key for key, _, _ in harness.rows] == ["b"]
+
+
 def test_rows_of_processing_timers_carry_the_latest_event_time_and_are_not_late() -> None:
     harness = OperatorHarness(operator(Waiting()))
     harness.feed(payments(("a", 5, 7), ("b", 9, 1)))

@@ -167,6 +167,36 @@ def test_processing_time_windows_close_by_the_wall_clock_or_at_the_end_of_input(
         assert counts(harness) == [2, 1]
 
 
+@pytest.mark.parametrize(
+    "assigner",
+    [
+        tumbling(SECOND, time="processing"),
+        sliding(4 * SECOND, SECOND, time="processing"),
+        session(gap=SECOND, time="processing"),
+    ],
+    ids=["tumbling", "sliding", "session"],
+)
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        None,
+        triggers.early(every=SECOND / 2),
+        triggers.continuous(SECOND * 5, time="processing"),
+        triggers.purging(triggers.processing_time()),
+    ],
+    ids=str,
+)
+def test_windows_of_the_wall_clock_that_are_open_when_the_input_ends_are_given(
+    assigner: Any, trigger: Any
+) -> None:
+    declared = spec(assigner, COUNT, trigger=trigger)
+    harness = run(declared, [*rows(1, 2), *rows(5, key=2)], batch_size=None)
+    assert counts(harness) == []
+    harness.end()
+    windows = 4 if assigner == sliding(4 * SECOND, SECOND, time="processing") else 1
+    assert counts(harness) == [2, 1] * windows
+
+
 @pytest.mark.parametrize("name", ["tumbling", "session"])
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
