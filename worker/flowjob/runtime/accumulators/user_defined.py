@@ -110,6 +110,14 @@ class UserDefined(Accumulator):
 def _python(columns: Sequence[pa.Array]) -> Iterable[Any]:
     """The input values as Python: plain ones of a single input, tuples of several."""
     if len(columns) == 1:
-        values: list[Any] = columns[0].to_pylist()
-        return values
-    return zip(*(column.to_pylist() for column in columns))
+        return _values(columns[0])
+    return zip(*(_values(column) for column in columns))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    # Numbers come out of numpy several times faster.
+    number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    values: list[Any] = (
+        column.to_numpy().tolist() if number and not column.null_count else column.to_pylist()
+    )
+    return values
