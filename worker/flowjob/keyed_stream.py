@@ -66,7 +66,7 @@ class KeyedStream(Generic[T]):
         return open_window(self._stream, self.fields, assigner, trigger, allowed_lateness)
 
     def agg(self, *unnamed: NoReturn, **aggregates: Any) -> Stream[Any]:
-        """Aggregates per key since the beginning: one row for each input row, with the values as of that row.
+        """Running aggregates per key: `agg(n=fj.count())`. One row out for each row in, with the values as of that row;
         `.changelog()` after it gives updates instead."""
         refuse_unnamed(unnamed)
         self._stream._append_only("a running aggregate")
@@ -82,7 +82,9 @@ class KeyedStream(Generic[T]):
         return self._keyed(stream, spec, "aggregate")
 
     def reduce(self, function: Callable[[T, T], T]) -> Stream[T]:
-        """(row so far, row) -> row per key; one row for each input row. `.changelog()` after it gives updates."""
+        """Combines the rows of each key: `function(row so far, row)` returns the new row so far.
+
+        One row out for each row in, the first one as it is; `.changelog()` after it gives updates instead."""
         arguments.check_function(function, "reduce")
         self._stream._append_only("reduce")
         spec = ReduceSpec(
@@ -91,7 +93,7 @@ class KeyedStream(Generic[T]):
         return self._keyed(self._stream, spec, building.operator_name("reduce", function))
 
     def process(self, function: Any, *, returns: Any = None) -> Stream[Any]:
-        """A `KeyedProcess` function: state and timers per key, any number of rows out."""
+        """Runs a `KeyedProcess` function: state and timers per key, any number of rows out for each row in."""
         from flowjob import functions
 
         self._stream._append_only("process")
@@ -108,7 +110,8 @@ class KeyedStream(Generic[T]):
         return self._keyed(self._stream, spec, name, sides=dict(sides))
 
     def connect(self, other: Stream[Any] | KeyedStream[Any]) -> ConnectedStreams:
-        """This stream and another one in one function: keyed alike, sharing state, or `rules.broadcast()`."""
+        """Brings two streams into one function, given to `.process(…)`: one keyed by the same types, to share state
+        per key with it, or `rules.broadcast()`."""
         from flowjob.connected_streams import ConnectedStreams
 
         return ConnectedStreams(self._stream, self.fields, other)

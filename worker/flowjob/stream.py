@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 
 class Stream(Generic[T]):
-    """Rows of type T. Made by `job.read` and by the methods of streams, never directly."""
+    """Rows of type T that flow. Immutable; made by `job.read` and by methods of streams, which give new ones."""
 
     def __init__(self, builder: GraphBuilder, source: Input) -> None:
         self._builder = builder
@@ -54,7 +54,7 @@ class Stream(Generic[T]):
 
     @property
     def type(self) -> StreamType:
-        """Its visible columns, or that it holds objects."""
+        """What the rows are: columns with their types or, on an object stream, any Python values."""
         return building.visible(self._node.type_of(self._input.tag))
 
     @property
@@ -99,7 +99,7 @@ class Stream(Generic[T]):
         return self._project(outputs, "select")
 
     def with_columns(self, *columns: Expr, **named: Any) -> Stream[Any]:
-        """All columns, with these added or replaced."""
+        """All columns, with these added or replaced: `with_columns(total=col("a") * 2)`."""
         arguments.refuse_columns_as_text(named, self.type.columns)
         added = dict(building.named_outputs(columns, named, "with_columns"))
         kept = [(n, added.pop(n, col(n))) for n in self.schema.names]
@@ -201,7 +201,7 @@ class Stream(Generic[T]):
         return self._then(self._builder.add(spec, (self._input,), name))
 
     def process(self, function: Any, *, returns: Any = None) -> Stream[Any]:
-        """A `Process` function: any number of rows out, side outputs, no key."""
+        """Runs a `Process` function: any number of rows out for each row in, and side outputs. No key, so no state."""
         from flowjob import functions
 
         self._append_only("process")
@@ -230,7 +230,7 @@ class Stream(Generic[T]):
 
     @property
     def late(self) -> Stream[Any]:
-        """Rows that came after their windows were gone."""
+        """Rows that came when all their windows were gone, with their columns unchanged."""
         return self.side("late")
 
     @property
@@ -262,7 +262,7 @@ class Stream(Generic[T]):
         return open_window(self, (), assigner, trigger, allowed_lateness)
 
     def union(self, *others: Stream[T]) -> Stream[T]:
-        """All rows of these streams, which must have one type."""
+        """The rows of all these streams, in any order; they must have the same columns."""
         for other in others:
             if not isinstance(other, Stream):
                 raise TypeMismatch(arguments.no_stream(other, "union"), where=caller())
@@ -284,7 +284,7 @@ class Stream(Generic[T]):
         return cast("Stream[T]", self._then(node))
 
     def connect(self, other: Stream[Any] | KeyedStream[Any]) -> ConnectedStreams:
-        """This stream and another one in one function; usually `other.broadcast()`."""
+        """Brings two streams into one function, given to `.process(…)`. Without keys, usually `other.broadcast()`."""
         from flowjob.connected_streams import ConnectedStreams
 
         return ConnectedStreams(self, (), other)
@@ -322,19 +322,19 @@ class Stream(Generic[T]):
     # -- properties of the operator
 
     def named(self, name: str) -> Stream[T]:
-        """Names the operator this stream comes from, for people and, when it has state, as the state's identity."""
+        """Names the operator that gives this stream: in plans, metrics and errors, and as the identity of its state."""
         building.check_operator_name(name)
         self._builder.update(self._input.node, name=name, pinned=True)
         return self
 
     def parallelism(self, n: int) -> Stream[T]:
-        """How many subtasks the operator this stream comes from has."""
+        """Gives the operator that this stream comes from `n` subtasks, instead of the job's parallelism."""
         arguments.check_parallelism(n)
         self._builder.update(self._input.node, parallelism=n)
         return self
 
     def changelog(self) -> Stream[T]:
-        """The running aggregate before this as a changelog (-U/+U) instead of one row per input row."""
+        """Makes the running `agg` or `reduce` before it give updates (-U: the old row, +U: the new one)."""
         spec = self._node.spec
         if not hasattr(spec, "changelog"):
             raise PlanError(
@@ -354,7 +354,7 @@ class Stream(Generic[T]):
         max_delay: timedelta = timedelta(0),
         idle_after: timedelta | None = timedelta(seconds=30),
     ) -> Stream[T]:
-        """Takes event time from another column from here on."""
+        """Takes event time from `column` from here on. The other arguments are those of sources: see EventTime."""
         field = building.check_column(self.type, column, "with_event_time")
         building.check_time_type(field, caller())
         arguments.check_duration(max_delay, "max_delay")
@@ -366,11 +366,11 @@ class Stream(Generic[T]):
     # -- what needs a key
 
     def agg(self, **aggregates: Any) -> NoReturn:
-        """Only per key or window: says so."""
+        """Refused: aggregates work per key or per window."""
         raise self._needs_key("agg")
 
     def reduce(self, function: Callable[..., Any]) -> NoReturn:
-        """Only per key: says so."""
+        """Refused: reduce works per key."""
         raise self._needs_key("reduce")
 
     def _needs_key(self, what: str) -> PlanError:
@@ -393,7 +393,7 @@ class Stream(Generic[T]):
     # -- looking at it
 
     def preview(self, limit: int = 20, *, parallelism: int = 1) -> Any:
-        """Runs the part of the job that this stream needs, here, until `limit` rows are there: a table."""
+        """The first `limit` rows as a table: runs the part of the job that this stream needs, on this machine."""
         from flowjob.preview import preview
 
         return preview(self, limit, parallelism=parallelism)

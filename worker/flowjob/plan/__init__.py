@@ -7,16 +7,23 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from flowjob.plan.compile import compile_job, compile_plan, digest
-    from flowjob.plan.explain import explain, job_graph_text
+    from flowjob.plan.compile import compile_job, compile_plan
+    from flowjob.plan.fingerprint import digest
+    from flowjob.plan.explain import job_graph_text
 
-__all__ = ["compile_job", "compile_plan", "digest", "explain", "job_graph_text"]
+__all__ = ["compile_job", "compile_plan", "digest", "job_graph_text"]
 
-_EXPLAIN = ("explain", "job_graph_text")
+_HOMES = {
+    "compile_job": "compile",
+    "compile_plan": "compile",
+    "digest": "fingerprint",
+    "job_graph_text": "explain",
+}
 
 
 def __getattr__(name: str) -> _Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'flowjob.plan' has no attribute {name!r}")
-    home = "explain" if name in _EXPLAIN else "compile"
-    return getattr(_import_module(f"flowjob.plan.{home}"), name)
+    value = getattr(_import_module(f"flowjob.plan.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -4,7 +4,6 @@ Every process of a job compiles for itself and compares digests, so nothing here
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -50,13 +49,6 @@ def compile_plan(job: Compilable, *, parallelism: int = 1) -> Plan:
 def compile_job(job: Compilable, *, parallelism: int = 1) -> JobGraph:
     """The job graph that is deployed."""
     return compile_plan(job, parallelism=parallelism).job_graph
-
-
-def digest(graph: JobGraph) -> str:
-    """Equal exactly when two processes have built the same job graph: the hash of its printed form."""
-    from flowjob.plan.explain import job_graph_text
-
-    return hashlib.sha256(job_graph_text(graph).encode()).hexdigest()
 
 
 def _checked(graph: LogicalGraph) -> LogicalGraph:
