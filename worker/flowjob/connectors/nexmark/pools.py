@@ -4,8 +4,7 @@ Made once per process and seed, and equal everywhere. It must not know rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -59,37 +58,55 @@ LONGEST = 1024
 """No text cut from a pool is longer."""
 
 
-@dataclass(frozen=True, eq=False)
 class Pools:
-    """`names` are all pairs of first and last names; `channels` and `urls` begin with the hot ones."""
+    """The pools of a stream's seed, each made when first asked for; urls take a while."""
 
-    names: pa.Array
-    name_lengths: np.ndarray
-    cities: pa.Array
-    states: pa.Array
-    channels: pa.Array
-    urls: pa.Array
-    groups: pa.Array
-    words: TextPool
-    extra: TextPool
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    @cached_property
+    def names(self) -> pa.Array:
+        """All pairs of first and last names."""
+        return pa.array([f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES])
+
+    @cached_property
+    def name_lengths(self) -> np.ndarray:
+        return np.array([len(name) for name in self.names.to_pylist()])
+
+    @cached_property
+    def cities(self) -> pa.Array:
+        return pa.array(CITIES)
+
+    @cached_property
+    def states(self) -> pa.Array:
+        return pa.array(STATES)
+
+    @cached_property
+    def channels(self) -> pa.Array:
+        """The hot ones first."""
+        return pa.array(HOT_CHANNELS + [f"channel-{i}" for i in range(CHANNELS)])
+
+    @cached_property
+    def urls(self) -> pa.Array:
+        """One for each channel."""
+        return _urls(self._seed)
+
+    @cached_property
+    def groups(self) -> pa.Array:
+        """Of the digits of a credit card."""
+        return pa.array([f"{i:04d}" for i in range(10_000)])
+
+    @cached_property
+    def words(self) -> TextPool:
+        return TextPool(pa.py_buffer(_words(self._seed, 101, POOL_BYTES, b" ").tobytes()))
+
+    @cached_property
+    def extra(self) -> TextPool:
+        return TextPool(pa.py_buffer(_extra(self._seed, 102).tobytes()))
 
 
-@lru_cache(maxsize=4)
-def pools(seed: int) -> Pools:
-    """The pools of a stream's seed."""
-    names = [f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES]
-    channels = HOT_CHANNELS + [f"channel-{i}" for i in range(CHANNELS)]
-    return Pools(
-        names=pa.array(names),
-        name_lengths=np.array([len(n) for n in names]),
-        cities=pa.array(CITIES),
-        states=pa.array(STATES),
-        channels=pa.array(channels),
-        urls=_urls(seed),
-        groups=pa.array([f"{i:04d}" for i in range(10_000)]),
-        words=TextPool(pa.py_buffer(_words(seed, 101, POOL_BYTES, b" ").tobytes())),
-        extra=TextPool(pa.py_buffer(_extra(seed, 102).tobytes())),
-    )
+pools = lru_cache(maxsize=4)(Pools)
+"""The pools of a stream's seed, once per process."""
 
 
 def _words(seed: int, field: int, count: int, special: bytes) -> np.ndarray:
