@@ -66,7 +66,7 @@ class Context(Protocol):
         """Calls on_processing_timer for this key when the wall clock reaches `at`."""
 
     def delete_processing_timer(self, at: datetime) -> None:
-        """Undoes set_processing_timer."""
+        """Undoes set_processing_timer; nothing happens when there is none at `at`."""
 
     @property
     def key(self) -> Any:
@@ -94,11 +94,11 @@ class Context(Protocol):
 
     @property
     def logger(self) -> logging.Logger:
-        """Named after the operator."""
+        """A logger named after the operator."""
 
 
 class RowFunction:
-    """Base of all of them: hooks around the life of one subtask's copy of the function."""
+    """Base of all of them. The object given to `process` is copied for each subtask; these surround its work."""
 
     def open(self, ctx: Context) -> None:
         """Before the first row: load models, open connections. There is no key and nothing can be emitted."""

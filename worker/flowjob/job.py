@@ -46,7 +46,7 @@ class Job:
         return self._builder.graph
 
     def read(self, source: Source, *, parallelism: int | None = None) -> Stream[Any]:
-        """The rows of a source as a stream."""
+        """The rows of `source` as a stream, read by `parallelism` subtasks (the job's parallelism, unless given)."""
         from flowjob.connectors.base import Source
 
         if not isinstance(source, Source):
@@ -121,7 +121,9 @@ class Job:
         return explain(self, parallelism=parallelism)
 
     def run(self, *, parallelism: int = 1, **options: Any) -> Any:
-        """Runs the job on this machine, in worker processes, and waits for its end (see flowjob.local.run)."""
+        """Runs the job on this machine, in worker processes, and waits for its end.
+
+        Gives a JobResult with seconds and metrics; raises JobFailed and its kin. Options: docs/performance.md."""
         from flowjob.local import run
 
         return run(self, parallelism=parallelism, **options)

@@ -73,10 +73,12 @@ class TriggerContext(ABC):
         """Call `on_processing_time` when the wall clock reaches `at`."""
 
     @abstractmethod
-    def delete_event_timer(self, at: datetime | int) -> None: ...
+    def delete_event_timer(self, at: datetime | int) -> None:
+        """Undoes set_event_timer; nothing happens when there is none at `at`."""
 
     @abstractmethod
-    def delete_processing_timer(self, at: datetime | int) -> None: ...
+    def delete_processing_timer(self, at: datetime | int) -> None:
+        """Undoes set_processing_timer; nothing happens when there is none at `at`."""
 
 
 class Trigger(ABC):

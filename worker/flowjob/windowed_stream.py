@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class WindowedStream(Generic[T]):
-    """Made by `.window(…)` of a stream or keyed stream."""
+    """Made by `.window(…)`; gives results by `agg` or `apply`."""
 
     def __init__(
         self,
