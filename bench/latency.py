@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import flowjob as fj
-from bench.runner import Benchmark
+from bench.runner import Benchmark, Outcome
 from bench.sources import StampedRows
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
 from flowjob.runtime.batch import Batch
@@ -59,17 +59,17 @@ class LatencyWriter(SinkWriter):
 
 
 def latency(rows: int, parallelism: int) -> fj.Job:
-    """100 k rows a second through one exchange, with the default settings."""
+    """100 k rows a second through one exchange."""
     job = fj.Job("latency")
     made = job.read(StampedRows(rows=rows, splits=parallelism, rate=RATE))
     job.write(made.rebalance(), LatencySink())
     return job
 
 
-def percentiles(reports: list[tuple[str, bytes]]) -> dict[str, Any]:
+def percentiles(outcome: Outcome) -> dict[str, Any]:
     """p50 and p99 of the rows after the first second."""
     histogram = np.zeros(STEPS, np.int64)
-    for _, message in reports:
+    for _, message in outcome.reports:
         histogram += np.frombuffer(message, np.int64)
     up_to = np.cumsum(histogram)
     if not up_to[-1]:
@@ -79,4 +79,9 @@ def percentiles(reports: list[tuple[str, bytes]]) -> dict[str, Any]:
     return {"p50_ms": p50, "p99_ms": p99}
 
 
-BENCHMARKS = (Benchmark("latency_100k", 500_000, latency, figures=percentiles),)
+AT_ONCE = Benchmark(
+    "at_once", 500_000, latency, exchange={"flush_interval": 0.0}, figures=percentiles
+)
+BENCHMARKS = (
+    Benchmark("latency_100k", 500_000, latency, figures=percentiles, variants={"flush_0": AT_ONCE}),
+)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import flowjob as fj
 from bench.runner import Benchmark
-from bench.sources import KeyedRow, keyed_rows
+from bench.sources import KeyedRow, NamedItem, items_of, keyed_rows
 
 
 class Pair(fj.Schema):
@@ -18,8 +18,19 @@ def scaled(row: KeyedRow) -> Pair:
     return Pair(row.key, row.value * 2)
 
 
-def is_even(row: Pair) -> bool:
+def is_even(row: Pair | Item) -> bool:
     return row.value % 4 == 0
+
+
+class Item(fj.Schema):
+    key: int
+    name: str
+    value: int
+    ratio: float
+
+
+def scaled_item(row: NamedItem) -> Item:
+    return Item(row.key, row.name, row.value * 2, row.ratio)
 
 
 def python_map_filter(rows: int, parallelism: int) -> fj.Job:
@@ -27,6 +38,14 @@ def python_map_filter(rows: int, parallelism: int) -> fj.Job:
     job = fj.Job("python_map_filter")
     pairs = job.read(keyed_rows(rows, parallelism, keys=10_000)).select("key", "value")
     job.write(pairs.map(scaled, returns=Pair).filter(is_even), fj.discard())
+    return job
+
+
+def four_fields(rows: int, parallelism: int) -> fj.Job:
+    """The same with four fields, one of them a string."""
+    job = fj.Job("python_map_filter")
+    items = job.read(items_of(rows, parallelism))
+    job.write(items.map(scaled_item, returns=Item).filter(is_even), fj.discard())
     return job
 
 
@@ -52,6 +71,11 @@ def keyed_process(rows: int, parallelism: int) -> fj.Job:
 
 
 BENCHMARKS = (
-    Benchmark("python_map_filter", 20_000_000, python_map_filter),
+    Benchmark(
+        "python_map_filter",
+        20_000_000,
+        python_map_filter,
+        variants={"4_fields": Benchmark("four_fields", 20_000_000, four_fields)},
+    ),
     Benchmark("keyed_process", 5_000_000, keyed_process),
 )

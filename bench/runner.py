@@ -25,20 +25,36 @@ Build = Callable[[int, int], fj.Job]
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a job left behind.
+
+    seconds  from the moment when all tasks run to the end
+    reports  what its sinks reported: (sink, message) pairs
+    metrics  (vertex, subtask) -> the counters of the task
+    """
+
+    seconds: float
+    reports: list[tuple[str, bytes]]
+    metrics: Mapping[Any, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """One job to measure.
 
     rows      how many rows go in, unless told otherwise
     build     (rows, parallelism) -> job
     exchange  settings of the data plane that differ from the defaults
-    figures   more fields of the result, out of what its `show` sinks reported: (sink, message) pairs
+    figures   more fields of the result
+    variants  the same work otherwise, measured too: their figures are in the same line, with a suffix
     """
 
     name: str
     rows: int
     build: Build
     exchange: Mapping[str, Any] = field(default_factory=dict)
-    figures: Callable[[list[tuple[str, bytes]]], dict[str, Any]] | None = None
+    figures: Callable[[Outcome], dict[str, Any]] | None = None
+    variants: Mapping[str, Benchmark] = field(default_factory=dict)
 
 
 def measure(benchmark: Benchmark, *, rows: int | None, parallelism: int) -> dict[str, Any]:
@@ -65,8 +81,19 @@ def measure(benchmark: Benchmark, *, rows: int | None, parallelism: int) -> dict
         "busy_shares": busy_shares(result.metrics),
     }
     if benchmark.figures is not None:
-        line |= benchmark.figures(reports)
+        line |= benchmark.figures(Outcome(seconds, reports, result.metrics))
+    for suffix, variant in benchmark.variants.items():
+        other = measure(variant, rows=rows, parallelism=parallelism)
+        wanted = {"rows_per_second", "rows_per_cpu_second", *(other.keys() - PLAIN)}
+        line |= {f"{name}_{suffix}": value for name, value in other.items() if name in wanted}
     return line
+
+
+PLAIN = {
+    *("name", "rows", "seconds", "start_seconds", "rows_per_second", "rows_per_cpu_second"),
+    *("parallelism", "peak_rss_bytes", "busy_shares"),
+}
+"""Fields of every line."""
 
 
 def busy_shares(metrics: Mapping[Any, Mapping[str, Any]]) -> dict[str, float]:

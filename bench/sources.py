@@ -39,6 +39,23 @@ class NamedRow(fj.Schema):
     at: datetime
 
 
+class NamedItem(fj.Schema):
+    key: int
+    name: str
+    value: int
+    ratio: float
+
+
+def items_of(rows: int, parallelism: int) -> GeneratedRows:
+    """`rows` rows of four fields, over 10,000 names."""
+    return GeneratedRows(rows=rows, splits=parallelism, keys=10_000, row_class=NamedItem)
+
+
+def repeated_rows(rows: int) -> GeneratedRows:
+    """`rows` rows in one split, all batches alike."""
+    return GeneratedRows(rows=rows, splits=1, keys=10_000, row_class=KeyedRow, repeated=True)
+
+
 def keyed_rows(
     rows: int, parallelism: int, *, keys: int, text: bool = False, timed: bool = False
 ) -> GeneratedRows:
@@ -65,12 +82,13 @@ def spread(numbers: npt.NDArray[np.uint64], factor: int, size: int) -> npt.NDArr
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratedRows(Source):
-    """See keyed_rows."""
+    """See keyed_rows. `repeated`: the first batch again and again, so that making it costs nothing."""
 
     rows: int
     splits: int
     keys: int
     row_class: type[fj.Schema]
+    repeated: bool = False
     columns: tuple[str, ...] | None = None
 
     @property
@@ -116,7 +134,8 @@ class GeneratedReader(SplitReader):
         self._schema = source.type.schema
         self._next = first
         self._batch_rows = batch_rows
-        self._names = key_names(source) if "key" in source.row_class.__annotations__ else None
+        self._same: pa.RecordBatch | None = None
+        self._names = names(source.keys) if source.row_class in (NamedRow, NamedItem) else None
 
     async def read(self) -> Read | None:
         source = self._source
@@ -125,8 +144,13 @@ class GeneratedReader(SplitReader):
         stop = min(source.rows, self._next + self._batch_rows * source.splits)
         numbers = np.arange(self._next, stop, source.splits, dtype=np.int64)
         self._next += len(numbers) * source.splits
+        if self._same is not None:
+            return Read(self._same.slice(0, len(numbers)))
         arrays = [self._column(field, numbers) for field in self._schema]
-        return Read(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        made = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        if source.repeated:
+            self._same = made
+        return Read(made)
 
     def _column(self, field: pa.Field, numbers: npt.NDArray[np.int64]) -> pa.Array:
         if field.name == "at":
@@ -134,18 +158,18 @@ class GeneratedReader(SplitReader):
         unsigned = numbers.view(np.uint64)
         if field.name == "value":
             return pa.array(spread(unsigned, 0x9E37_79B9_7F4A_7C15, VALUES))
+        if field.name == "ratio":
+            return pa.array(numbers * 0.25)
         keys = pa.array(spread(unsigned, 0xD6E8_FEB8_6659_FD93, self._source.keys))
-        return keys if self._names is None else self._names.take(keys)
+        return keys if self._names is None or field.type != pa.string() else self._names.take(keys)
 
     def position(self) -> Position:
         return {"first": self._next}
 
 
-def key_names(source: GeneratedRows) -> pa.Array | None:
-    """All text keys, when the keys are texts."""
-    if source.row_class is not NamedRow:
-        return None
-    return pa.array([f"user-{number:011d}" for number in range(source.keys)])
+def names(count: int) -> pa.Array:
+    """Texts of 16 characters."""
+    return pa.array([f"user-{number:011d}" for number in range(count)])
 
 
 class StampedRow(fj.Schema):
