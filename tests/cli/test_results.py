@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from flowjob.cli.results import ShownTables
 from flowjob.connectors.collect import encode_report
+from flowjob.plan.types import OBJECT_COLUMN
 from flowjob.runtime.batch import Batch
 
 
@@ -54,3 +56,12 @@ def test_rows_of_a_changelog_show_their_kinds() -> None:
     tables = ShownTables(5)
     tables.add("collect", report([1, 1, 2], [0, 1, 2]))
     assert [line.split() for line in drawn(tables)[-3:]] == [["+I", "1"], ["-U", "1"], ["+U", "2"]]
+
+
+def test_objects_are_shown_in_their_printed_form() -> None:
+    pickled = [pickle.dumps((1, "a")), b"no pickle"]
+    columns = pa.record_batch({OBJECT_COLUMN: pa.array(pickled, pa.binary())})
+    tables = ShownTables(10)
+    tables.add("collect", encode_report(Batch(columns)))
+    assert drawn(tables)[:2] == ["value", "(1, 'a')"]
+    assert "cannot be shown here: UnpicklingError" in drawn(tables)[2]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from flowjob.connectors.collect import collect, decode_report
-from flowjob.plan.types import OBJECT_COLUMN
+from flowjob.connectors.collect import collect, decode_report, readable
 
 if TYPE_CHECKING:
+    from flowjob.job import Job
     from flowjob.stream import Stream
 
 
@@ -50,33 +50,36 @@ class Preview:
 def preview(stream: Stream[Any], limit: int, *, parallelism: int) -> Preview:
     """See Stream.preview. Raises JobFailed and its kin."""
     from flowjob.job import Job
-    from flowjob.local import run
     from flowjob.stream import Stream as AnyStream
 
     job = Job("preview")
     job._builder.graph = stream._builder.graph.ancestors(stream._input.node)
     shown = AnyStream[Any](job._builder, stream._input)
     job.write(shown, collect(limit, title="preview"))
-    messages: list[bytes] = []
-    run(job, parallelism=parallelism, on_report=lambda _, data: messages.append(data))
-    batches = [decode_report(m).columns for m in messages]
+    batches = _first_rows(job, limit, parallelism)
     schema = stream.type.schema if stream.type.schema is not None else _object_schema()
     table = pa.Table.from_batches(batches, schema=batches[0].schema if batches else schema)
-    if OBJECT_COLUMN in table.column_names:
-        table = _unpickled(table)
     return Preview(table.slice(0, limit))
+
+
+def _first_rows(job: Job, limit: int, parallelism: int) -> list[pa.RecordBatch]:
+    """What the job's only sink reports, until there are `limit` rows: then the job is stopped."""
+    from flowjob.local import run
+    from flowjob.runtime.jobmanager.request import Enough
+
+    batches: list[pa.RecordBatch] = []
+
+    def on_report(_: str, data: bytes) -> None:
+        batches.append(readable(decode_report(data).columns))
+        if sum(batch.num_rows for batch in batches) >= limit:
+            raise Enough
+
+    run(job, parallelism=parallelism, on_report=on_report)
+    return batches
 
 
 def _object_schema() -> pa.Schema:
     return pa.schema([pa.field("value", pa.string())])
-
-
-def _unpickled(table: pa.Table) -> pa.Table:
-    """Objects as their printed form."""
-    import pickle
-
-    values = [repr(pickle.loads(p)) for p in table.column(OBJECT_COLUMN).to_pylist()]  # noqa: S301 - our own job's
-    return pa.table({"value": pa.array(values, pa.string())})
 
 
 def text_table(names: list[str], rows: list[list[Any]]) -> str:

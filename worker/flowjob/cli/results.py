@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowjob.cli.tables import rows_table
-from flowjob.connectors.collect import decode_report
+from flowjob.connectors.collect import decode_report, readable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,13 +66,13 @@ class ShownTables:
 
 
 def _columns(batch: Batch) -> list[str]:
-    names = [str(n) for n in batch.columns.schema.names]
+    names = [str(n) for n in readable(batch.columns.slice(0, 0)).schema.names]
     return names if batch.kinds is None else [CHANGELOG_COLUMN, *names]
 
 
 def _rows(batch: Batch, limit: int) -> Iterator[tuple[Any, ...]]:
     few = batch.slice(0, min(limit, len(batch)))
-    columns = [column.to_pylist() for column in few.columns.columns]
+    columns = [column.to_pylist() for column in readable(few.columns).columns]
     if few.kinds is not None:
         columns.insert(0, [KIND_SIGNS[k] for k in few.kinds.tolist()])
     return zip(*columns, strict=True)

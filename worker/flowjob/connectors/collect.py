@@ -5,6 +5,7 @@ how messages travel: SinkContext.report does."""
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
-from flowjob.plan.types import Mode
+from flowjob.plan.types import OBJECT_COLUMN, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,6 +65,21 @@ class CollectWriter(SinkWriter):
             batch = batch.slice(0, min(self._left, len(batch)))
             self._left -= len(batch)
         return self._report(encode_report(batch)) if len(batch) else None
+
+
+def readable(columns: pa.RecordBatch) -> pa.RecordBatch:
+    """For a person: objects, which travel pickled, as their printed form in a column `value`."""
+    if OBJECT_COLUMN not in columns.schema.names:
+        return columns
+    values = [_printed(p) for p in columns.column(OBJECT_COLUMN).to_pylist()]
+    return pa.record_batch({"value": pa.array(values, pa.string())})
+
+
+def _printed(pickled: bytes) -> str:
+    try:
+        return repr(pickle.loads(pickled))  # noqa: S301 - written by our own job's worker
+    except Exception as error:  # noqa: BLE001 - a value that can't be shown must not hide the others
+        return f"<an object that cannot be shown here: {type(error).__name__}: {error}>"
 
 
 def encode_report(batch: Batch) -> bytes:
