@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from flowjob.errors import ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlConnection, Env
+from flowjob.runtime.last_words import LastWords
 from flowjob.runtime.messages import (
     FromSlot,
     Leaving,
@@ -37,9 +37,6 @@ from flowjob.runtime.outbox import Outbox, cancel_all, first_of
 from flowjob.runtime.slot_launcher import SlotLauncher, SlotProcess
 
 _log = logging.getLogger("flowjob.taskmanager")
-
-LAST_LINES = 20
-"""How many of a slot's last lines go into the report of its exit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class _Slot:
     attempt: int
     outbox: Outbox = field(default_factory=Outbox)
     process: SlotProcess | None = None
-    tail: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    said: LastWords = field(default_factory=LastWords)
     heard: float = 0.0
     told_silent: bool = False
     killed: bool = False
@@ -261,7 +258,7 @@ class TaskManager:
         """A slot's whole life, from fork to the report of its exit."""
 
         async def on_output(stream: str, lines: list[str]) -> None:
-            slot.tail.extend(lines)
+            slot.said.add(lines)
             self._tell(
                 SlotOutput(slot=slot.number, stream=stream, lines=lines, attempt=slot.attempt)
             )
@@ -281,7 +278,7 @@ class TaskManager:
             await cancel_all([talk])
         del self._slots[slot.number]
         gone = SlotGone(
-            slot=slot.number, reason=reason, last_output=list(slot.tail), attempt=slot.attempt
+            slot=slot.number, reason=reason, last_output=slot.said.lines(), attempt=slot.attempt
         )
         self._tell(gone)
 
