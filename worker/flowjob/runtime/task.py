@@ -98,7 +98,7 @@ class Driver:
     async def end(self) -> None:
         """Ends the chain and its outlets."""
         await self.carry_out(self.chain.on_end())
-        self.metrics.ended = True
+        self.metrics.ended_at = self.clock.monotonic()
 
 
 class Task:

@@ -21,13 +21,14 @@ class TaskMetrics:
         self.backpressured = 0.0
         self.started: float | None = None
         self.watermark = MIN_TIME
-        self.ended = False
+        self.ended_at: float | None = None
 
     def snapshot(self, chain: Chain, now: float, buffers: Mapping[str, int]) -> dict[str, Any]:
         """Plain values for the control plane; times in µs.
 
         `busy` is what is neither idle nor back-pressured. `buffers` are the exchange's own figures of this task."""
-        total = 0.0 if self.started is None else now - self.started
+        until = now if self.ended_at is None else self.ended_at
+        total = 0.0 if self.started is None else until - self.started
         busy = max(0.0, total - self.idle - self.backpressured)
         return {
             "rows_in": self.rows_in,
@@ -37,7 +38,7 @@ class TaskMetrics:
             "idle_us": int(self.idle * 1e6),
             "backpressured_us": int(self.backpressured * 1e6),
             "watermark": None if self.watermark == MIN_TIME else self.watermark,
-            "ended": self.ended,
+            "ended": self.ended_at is not None,
             **buffers,
             "operators": [
                 {
