@@ -168,3 +168,23 @@ def test_scratch_of_killed_slots_is_removed(scratch: Path) -> None:
     with pytest.raises(WorkerLost):
         run({0: "write_scratch", 1: "kill_itself"})
     assert list(scratch.iterdir()) == []
+
+
+def test_a_slot_that_says_nothing_is_reported_with_its_stacks_and_lives(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lines: list[str] = []
+
+    def on_output(slot: int, stream: str, more: list[str]) -> None:
+        lines.extend(more)
+        if any("most recent call first" in line for line in lines) and "silent for" in caplog.text:
+            raise Enough
+
+    run({0: "block"}, stuck_after=0.2, stop_grace=0.2, on_output=on_output)
+    assert "slot 0" in caplog.text
+
+
+def test_a_result_tells_what_was_done_in_a_line() -> None:
+    text = repr(run())
+    assert text.startswith("<JobResult ")
+    assert len(text) < 100

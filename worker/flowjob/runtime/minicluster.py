@@ -11,11 +11,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flowjob.core.job_events import Timeouts
+from flowjob.errors import PlanError
 from flowjob.runtime.env import Env, OwnedProcess
 from flowjob.runtime.jobmanager.manager import Endpoint, JobManager
 from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners
@@ -103,6 +105,7 @@ class LocalOptions:
     source    how slots get the job; None: pickled with cloudpickle
     started   TaskManager processes started ahead (`start_ahead`), to save their start-up time
     run       options for the tasks, e.g. {"exchange": {…}}
+    stuck_after  seconds after which a worker that says nothing is reported, with its stacks
     planner, runner  see messages.JobDescription
     """
 
@@ -111,6 +114,7 @@ class LocalOptions:
     started: Sequence[OwnedProcess] = ()
     timeouts: Timeouts | None = None
     run: dict[str, Any] | None = None
+    stuck_after: float = 600.0
     planner: str = "flowjob.plan"
     runner: str = "flowjob.runtime.slot_tasks:SlotTasks"
     stop_grace: float = 3.0
@@ -140,6 +144,7 @@ def run_local(
             taskmanagers=options.taskmanagers,
             slots=-(-slots // options.taskmanagers),
             started=options.started,
+            stuck_after=options.stuck_after,
         )
         return JobManager(env, request, listeners), cluster
 
@@ -174,7 +179,28 @@ def pickled(job: Job) -> PickledSource:
     """A job as it is in this process, for the ones that were not made from a script or module."""
     from flowjob.pickling import dumps
 
-    return PickledSource(data=dumps(job), sys_path=client_path(), directory=str(Path.cwd()))
+    try:
+        data = dumps(job)
+    except (TypeError, PicklingError) as error:
+        raise _unpicklable(job, error) from error
+    return PickledSource(data=data, sys_path=client_path(), directory=str(Path.cwd()))
+
+
+def _unpicklable(job: Job, error: Exception) -> PlanError:
+    """Names the operator whose function holds what cannot travel."""
+    from flowjob.pickling import dumps
+
+    for node in job.graph:
+        try:
+            dumps(node.spec)
+        except (TypeError, PicklingError) as found:
+            return PlanError(
+                f"`{node.name}` cannot be sent to the worker processes: {found}. Its function uses something that "
+                "exists only here (a lock, a connection, a generator): make it inside the function, or in `open` of a "
+                "process function. Or put the job into a file of its own, which workers import: `flowjob run`",
+                where=node.where,
+            )
+    return PlanError(f"the job cannot be sent to the worker processes: {error}")
 
 
 def from_script(

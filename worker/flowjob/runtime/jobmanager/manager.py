@@ -119,7 +119,8 @@ class JobManager:
         """Runs the job to its end and stops the cluster. Raises JobFailed and its kin."""
         clock, token = self._env.clock, self._env.random.token()
         self._began = clock.monotonic()
-        listener = await self._env.control.serve("127.0.0.1", 0, token, self._sessions.serve)
+        at = self._request.host, self._request.port
+        listener = await self._env.control.serve(*at, token, self._sessions.serve)
         beating = asyncio.ensure_future(self._sessions.beat())
         try:
             self._apply(self._machine.start())

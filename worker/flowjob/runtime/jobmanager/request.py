@@ -19,7 +19,12 @@ JobMetrics = Mapping[TaskId, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A job to run. `stop_grace`: seconds a slot gets to close before it is killed."""
+    """A job to run.
+
+    stop_grace  seconds a slot gets to close before it is killed
+    host        where the JobManager listens for TaskManagers; everything is open to whoever has the token, and
+                nothing is encrypted, so by default this machine only
+    """
 
     graph: JobGraph
     job: JobDescription
@@ -27,6 +32,8 @@ class JobRequest:
     heartbeat_interval: float = 1.0
     heartbeat_timeout: float = 30.0
     stop_grace: float = 3.0
+    host: str = "127.0.0.1"
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +71,15 @@ class JobResult:
     metrics: JobMetrics
     phases: Mapping[str, float]
     complete: bool = True
+
+    @property
+    def rows(self) -> int:
+        """Rows that all sources have read."""
+        heads = [
+            values["operators"][0] for values in self.metrics.values() if "operators" in values
+        ]
+        return sum(head["rows_out"] for head in heads if not head["rows_in"])
+
+    def __repr__(self) -> str:
+        part = "" if self.complete else ", stopped when there was enough"
+        return f"<JobResult {self.name!r}: {self.rows:,} rows read in {self.seconds:.2f} s{part}>"

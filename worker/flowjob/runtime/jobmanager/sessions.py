@@ -104,8 +104,10 @@ class Sessions:
             session = await self._register(connection)
             if session is not None:
                 await first_of(session.outbox.run(connection), self._read(session))
-        except (ProtocolError, ConnectionError) as error:
+        except ProtocolError as error:
             _log.warning("closed a control connection: %s", error)
+        except ConnectionError as error:  # what it means is told where the job ends
+            _log.info("lost a control connection: %s", error)
         finally:
             await connection.close()
             if session is not None:
