@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -80,3 +83,31 @@ def test_a_script_that_is_not_there_ends_with_a_usage_status(
         main()
     assert ended.value.code == EXIT_USAGE
     assert "error[PLAN]: there is no file `nowhere.py`" in capsys.readouterr().err
+
+
+JOB = """
+import flowjob as fj
+job = fj.Job("j")
+job.write(job.read(fj.collection([{"x": 1}])).map(lambda row: row.x), fj.show())
+"""
+
+
+def run_in_shell(tmp_path: Path, redirections: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "tiny.py").write_text(JOB)
+    command = f"exec {sys.executable} -m flowjob run tiny.py --no-progress {redirections}"
+    return subprocess.run(
+        command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_no_harm(tmp_path: Path, closed: str) -> None:
+    assert run_in_shell(tmp_path, closed).returncode == 0
+
+
+@pytest.mark.slow
+def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    ended = run_in_shell(tmp_path, ">/dev/full")
+    assert ended.returncode == EXIT_FAILED
+    assert ended.stderr == "error: output could not be written: No space left on device\n"

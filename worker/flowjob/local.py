@@ -33,5 +33,7 @@ def run(job: Job, *, parallelism: int = 1, **options: Any) -> Any:
 def show_output(slot: int, stream: str, lines: list[str]) -> None:  # noqa: ARG001 - a listener gets it
     """Prints lines of a worker where this process prints."""
     to = sys.stderr if stream == "stderr" else sys.stdout
+    if to is None:  # this process was started without
+        return
     to.write("".join(f"{line}\n" for line in lines))
     to.flush()

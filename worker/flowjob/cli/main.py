@@ -5,12 +5,14 @@ when it runs. What a command does is in the module of its name."""
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import Annotated
 
 import typer
 
-from flowjob.cli.exits import EXIT_CANCELLED, exit_with
+from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, exit_with
 
 app = typer.Typer(
     name="flowjob",
@@ -122,13 +124,34 @@ def arguments_of(pairs: list[str] | None) -> dict[str, str]:
     return found
 
 
+_CANNOT_WRITE = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
+
+
+def _open_standard_streams() -> None:
+    """Closed ones (`flowjob run … >&-`) lead nowhere, so that no socket of ours takes their numbers."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", closefd=False))  # noqa: SIM115
+
+
 def main() -> None:
     """The console script: runs the command and exits with its status (docs/cli.md lists them)."""
+    _open_standard_streams()
     from flowjob.errors import FlowjobError
 
     try:
         app()
     except FlowjobError as error:
         sys.exit(exit_with(error, sys.stderr))
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        print(f"error: output could not be written: {error.strerror}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(EXIT_CANCELLED)
