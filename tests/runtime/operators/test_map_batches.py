@@ -105,3 +105,20 @@ def test_a_result_that_was_not_declared_is_refused_with_the_function(
         run(model_scores, of(1))
     assert "model_scores` declares x: int64, y: string | None" in str(caught.value)
     assert complaint in str(caught.value)
+
+
+def test_every_batch_is_held_against_the_declaration_also_after_one_that_fit() -> None:
+    answers = iter([[1, 2], [3, 4], [5, None]])
+
+    def next_answer(_: pa.RecordBatch) -> pa.RecordBatch:
+        numbers = pa.array(next(answers), pa.int64())
+        return pa.RecordBatch.from_pydict({"x": numbers, "y": pa.array(["s", None])})
+
+    spec = MapBatchesSpec(input=StreamType(INPUT), output=StreamType(OUTPUT), function=next_answer)
+    harness = OperatorHarness(MapBatches(spec))
+    harness.feed(of(1, 2))
+    [second] = harness.feed(of(1, 2))
+    assert isinstance(second, Batch)
+    assert second.columns.schema == OUTPUT
+    with pytest.raises(WrongResult, match="1 nulls"):
+        harness.feed(of(1, 2))

@@ -208,8 +208,12 @@ class Chain:
 
     def next_timer(self) -> int | None:
         """The earliest wall time (µs UTC) any operator waits for."""
-        times = [t for x in self._timed if (t := x.operator.next_timer()) is not None]
-        return min(times, default=None)
+        earliest = None
+        for link in self._timed:
+            time = link.operator.next_timer()
+            if time is not None and (earliest is None or time < earliest):
+                earliest = time
+        return earliest
 
     def on_time(self, now: int) -> Iterator[Signal]:
         """Fires every operator that is due, in chain order."""

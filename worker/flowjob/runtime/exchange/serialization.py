@@ -195,7 +195,8 @@ class WireFormat:
         """Rows start…stop, halved until they fit: rows of very different sizes defeat an estimate."""
         part = wire.slice(start, stop - start)
         rows = stop - start
-        if rows > 1 and pa.ipc.get_record_batch_size(part) > limit + (limit >> 3):
+        uneven = self._width is None and rows > 1
+        if uneven and pa.ipc.get_record_batch_size(part) > limit + (limit >> 3):
             kinds = part.column(self._kind_at).to_numpy() if self.edge.kinds else None
             cut = pair_safe(kinds, rows // 2)
             if cut < rows:

@@ -27,6 +27,8 @@ class MapBatches(Operator):
         self._name = name_of(spec.function)
         self._visible = list(spec.input.columns)
         self._schema: pa.Schema = spec.output.schema
+        self._required = [i for i, f in enumerate(spec.output.schema or ()) if not f.nullable]
+        self._fitting: pa.Schema = self._schema
         self._batch_rows = 0
 
     def open(self, context: OperatorContext) -> None:
@@ -55,6 +57,8 @@ class MapBatches(Operator):
 
     def _checked(self, result: Any) -> pa.RecordBatch:
         """The declared columns of a result, in declared order; others are refused, so that none is lost by a typo."""
+        if self._is_known_to_fit(result):
+            return pa.RecordBatch.from_arrays(result.columns, schema=self._schema)
         columns = self._columns(result)
         wanted = self._schema.names
         if set(columns) != set(wanted):
@@ -63,7 +67,17 @@ class MapBatches(Operator):
         lengths = {name: len(array) for name, array in zip(wanted, arrays)}
         if len(set(lengths.values())) > 1:
             raise self._wrong(f"columns of different lengths: {lengths}")
+        if isinstance(result, pa.RecordBatch) and _same_columns(result.schema, self._schema):
+            self._fitting = result.schema  # the next ones will be like it
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+    def _is_known_to_fit(self, result: Any) -> bool:
+        """Whether it looks as an earlier one did that was held against the declaration."""
+        return (
+            isinstance(result, pa.RecordBatch)
+            and bool(result.schema.equals(self._fitting))
+            and not any(result.column(i).null_count for i in self._required)
+        )
 
     def _columns(self, result: Any) -> dict[str, Any]:
         if isinstance(result, pa.RecordBatch | pa.Table):
@@ -92,6 +106,11 @@ class MapBatches(Operator):
     def _wrong(self, got: str) -> WrongResult:
         declared = ", ".join(f"{f.name}: {_declared(f)}" for f in self._schema)
         return WrongResult(f"{self._name} declares {declared}, but returned {got}")
+
+
+def _same_columns(given: pa.Schema, declared: pa.Schema) -> bool:
+    """Whether they differ at most in what may be null."""
+    return bool(given.names == declared.names and given.types == declared.types)
 
 
 def _declared(field: pa.Field) -> str:

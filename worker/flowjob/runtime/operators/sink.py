@@ -21,6 +21,8 @@ class SinkOperator(Operator):
         self._spec = spec
         self._writer: SinkWriter | None = None
         self._opened = False
+        self._shown = len(spec.input.columns) or 1  # objects are in a column of ours
+        self._timed = False
 
     def open(self, context: OperatorContext) -> None:
         self._writer = self._spec.sink.writer(
@@ -33,15 +35,19 @@ class SinkOperator(Operator):
                 report=context.report,
             )
         )
+        self._timed = type(self._writer).next_timer is not SinkWriter.next_timer
 
     def process(self, data: Data, port: int) -> Iterator[Output]:
         assert isinstance(data, Batch)
-        yield from self._open_writer()
-        if (waiting := self._the_writer().write(visible(data))) is not None:
+        if not self._opened:
+            yield from self._open_writer()
+        if data.columns.num_columns != self._shown:
+            data = visible(data)
+        if (waiting := self._the_writer().write(data)) is not None:
             yield waiting
 
     def next_timer(self) -> int | None:
-        return self._the_writer().next_timer() if self._opened else None
+        return self._the_writer().next_timer() if self._timed and self._opened else None
 
     def on_time(self, now: int) -> Iterator[Output]:
         yield self._the_writer().on_time(now)
