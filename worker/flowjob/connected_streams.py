@@ -4,7 +4,7 @@ Building is pure, as for streams: it checks what fits together and adds one node
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowjob.errors import PlanError, TypeMismatch
 from flowjob.plan import building
@@ -16,7 +16,10 @@ from flowjob.plan.where import caller
 from flowjob.stream import Stream
 
 if TYPE_CHECKING:
+    from flowjob.functions import BroadcastProcess, CoProcess, KeyedCoProcess
     from flowjob.keyed_stream import KeyedStream
+
+R = TypeVar("R")
 
 
 class ConnectedStreams:
@@ -59,7 +62,14 @@ class ConnectedStreams:
                 where=caller(),
             )
 
-    def process(self, function: Any, *, returns: Any = None) -> Stream[Any]:
+    def process(
+        self,
+        function: KeyedCoProcess[Any, Any, R]
+        | CoProcess[Any, Any, R]
+        | BroadcastProcess[Any, Any, R],
+        *,
+        returns: type[R] | Any = None,
+    ) -> Stream[R]:
         """A `KeyedCoProcess` function over two keyed streams, a `CoProcess` over two without keys, or a
         `BroadcastProcess` over a stream and rules."""
         from flowjob import functions

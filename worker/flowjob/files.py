@@ -37,8 +37,12 @@ from flowjob.errors import PlanError, TypeMismatch
 from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
-    from flowjob.connectors.base import OnBadRow
+    from typing_extensions import TypeVar
+
+    from flowjob.connectors.base import OnBadRow, Source
     from flowjob.schema import Schema
+
+    Row = TypeVar("Row", bound=Schema, default=Any)
 
 __all__ = ["Path", "Paths", "csv", "jsonl", "parquet"]
 
@@ -59,7 +63,7 @@ _UNSET: Final = _Unset()
 @overload
 def csv(
     path: Paths,
-    schema: type[Schema] | pa.Schema,
+    schema: type[Row],
     *,
     event_time: str | None = None,
     max_delay: timedelta = NO_DELAY,
@@ -75,7 +79,11 @@ def csv(
     multiline: bool = True,
     time_format: str | Iterable[str] = ISO,
     timezone: str = "UTC",
-) -> FileSource: ...
+) -> Source[Row]: ...
+
+
+@overload
+def csv(path: Paths, schema: pa.Schema, **options: Any) -> Source[Any]: ...
 
 
 @overload
@@ -91,7 +99,7 @@ def csv(
 ) -> FileSink: ...
 
 
-def csv(path: Any, schema: Any = _UNSET, **options: Any) -> FileSource | FileSink:
+def csv(path: Any, schema: Any = _UNSET, **options: Any) -> Source[Any] | FileSink:
     """Comma-separated values.
 
     Reading, with a schema; columns are found by the names of the header, others are ignored:
@@ -120,7 +128,7 @@ def csv(path: Any, schema: Any = _UNSET, **options: Any) -> FileSource | FileSin
 @overload
 def jsonl(
     path: Paths,
-    schema: type[Schema] | pa.Schema,
+    schema: type[Row],
     *,
     event_time: str | None = None,
     max_delay: timedelta = NO_DELAY,
@@ -131,7 +139,11 @@ def jsonl(
     split_bytes: int = SPLIT_BYTES,
     time_format: str | Iterable[str] = ISO,
     timezone: str = "UTC",
-) -> FileSource: ...
+) -> Source[Row]: ...
+
+
+@overload
+def jsonl(path: Paths, schema: pa.Schema, **options: Any) -> Source[Any]: ...
 
 
 @overload
@@ -145,7 +157,7 @@ def jsonl(
 ) -> FileSink: ...
 
 
-def jsonl(path: Any, schema: Any = _UNSET, **options: Any) -> FileSource | FileSink:
+def jsonl(path: Any, schema: Any = _UNSET, **options: Any) -> Source[Any] | FileSink:
     """One JSON object a line. Keys that the schema does not name are ignored. Options as for `csv`."""
     if isinstance(schema, _Unset):
         return _sink(path, JsonLinesEncoding(options.pop("compression", None)), options)
@@ -155,7 +167,7 @@ def jsonl(path: Any, schema: Any = _UNSET, **options: Any) -> FileSource | FileS
 @overload
 def parquet(
     path: Paths,
-    schema: type[Schema] | pa.Schema | None,
+    schema: type[Row],
     *,
     event_time: str | None = None,
     max_delay: timedelta = NO_DELAY,
@@ -164,7 +176,11 @@ def parquet(
     on_bad_row: OnBadRow = "fail",
     follow: bool | timedelta = False,
     split_bytes: int = SPLIT_BYTES,
-) -> FileSource: ...
+) -> Source[Row]: ...
+
+
+@overload
+def parquet(path: Paths, schema: pa.Schema | None, **options: Any) -> Source[Any]: ...
 
 
 @overload
@@ -179,7 +195,7 @@ def parquet(
 ) -> FileSink: ...
 
 
-def parquet(path: Any, schema: Any = _UNSET, **options: Any) -> FileSource | FileSink:
+def parquet(path: Any, schema: Any = _UNSET, **options: Any) -> Source[Any] | FileSink:
     """Parquet. `schema` None: what the metadata of the first file says. Other options as for `csv`."""
     if isinstance(schema, _Unset):
         encoding = ParquetEncoding(**_pick(options, compression="zstd", row_group_rows=131_072))

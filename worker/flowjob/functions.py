@@ -11,7 +11,7 @@ import sys
 import typing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ForwardRef, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ForwardRef, Generic, Protocol, TypeVar, overload
 
 from flowjob.errors import PlanError, TypeMismatch
 from flowjob.state import MapState, declared_states
@@ -24,17 +24,22 @@ First = TypeVar("First")
 Second = TypeVar("Second")
 Rule = TypeVar("Rule")
 Out = TypeVar("Out")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
-class SideOutput:
+class SideOutput(Generic[S]):
     """A second output of a function. `type` is a Schema class, or anything else for a stream of objects."""
 
     name: str
     type: Any
 
 
-def side_output(name: str, type: Any = None) -> SideOutput:
+@overload
+def side_output(name: str, type: type[S]) -> SideOutput[S]: ...
+@overload
+def side_output(name: str, type: Any = None) -> SideOutput[Any]: ...
+def side_output(name: str, type: Any = None) -> SideOutput[Any]:
     """Declares a side output as a class attribute; fill it with `ctx.emit_to(self.attribute, value)` and read it
     with `stream.side(Function.attribute)`."""
     if not name or name.startswith("__"):
@@ -53,7 +58,7 @@ class Context(Protocol):
         Where that row has none (rules beside timed payments), it gets the latest event time seen, but none that would
         be late; before any event, 1970-01-01."""
 
-    def emit_to(self, side: SideOutput | str, value: Any) -> None:
+    def emit_to(self, side: SideOutput[Any] | str, value: Any) -> None:
         """Gives a row to a side output."""
 
     def set_timer(self, at: datetime) -> None:
@@ -292,10 +297,10 @@ def _resolved(argument: Any, cls: type[Any]) -> Any:
     return argument
 
 
-def side_outputs(function: object) -> tuple[SideOutput, ...]:
+def side_outputs(function: object) -> tuple[SideOutput[Any], ...]:
     """The side outputs a function declares as class attributes; PlanError when two have one name."""
     owner = function if isinstance(function, type) else type(function)
-    found: dict[str, SideOutput] = {}
+    found: dict[str, SideOutput[Any]] = {}
     for base in reversed(owner.__mro__):
         for attribute in vars(base).values():
             if isinstance(attribute, SideOutput):

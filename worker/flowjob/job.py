@@ -4,7 +4,7 @@ The same object is explained, run on this machine, put into a test, or rebuilt b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowjob.connectors.base import BAD_ROW_TYPE, BAD_ROWS
 from flowjob.errors import PlanError, TypeMismatch, UnsupportedChangelog
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from flowjob.connectors.base import Sink, Source
 
 DEFAULT_MAX_PARALLELISM = 128
+
+T = TypeVar("T")
 
 
 class Job:
@@ -45,7 +47,7 @@ class Job:
         """What has been said so far."""
         return self._builder.graph
 
-    def read(self, source: Source, *, parallelism: int | None = None) -> Stream[Any]:
+    def read(self, source: Source[T], *, parallelism: int | None = None) -> Stream[T]:
         """The rows of `source` as a stream, read by `parallelism` subtasks (the job's parallelism, unless given)."""
         from flowjob.connectors.base import Source
 

@@ -5,10 +5,11 @@ them as the user did."""
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn
 
 import pyarrow as pa
 
@@ -29,12 +30,22 @@ from flowjob.plan.where import caller
 from flowjob.stream import Stream
 
 if TYPE_CHECKING:
+    # Only type checkers need the default, as for Stream.
+    from typing_extensions import TypeVar
+
     from flowjob.connected_streams import ConnectedStreams
+    from flowjob.functions import KeyedProcess
     from flowjob.triggers import Trigger
     from flowjob.windowed_stream import WindowedStream
     from flowjob.windows import WindowAssigner
 
-T = TypeVar("T")
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+R = TypeVar("R")
 
 
 class KeyedStream(Generic[T]):
@@ -92,7 +103,9 @@ class KeyedStream(Generic[T]):
         )
         return self._keyed(self._stream, spec, building.operator_name("reduce", function))
 
-    def process(self, function: Any, *, returns: Any = None) -> Stream[Any]:
+    def process(
+        self, function: KeyedProcess[T, R], *, returns: builtins.type[R] | Any = None
+    ) -> Stream[R]:
         """Runs a `KeyedProcess` function: state and timers per key, any number of rows out for each row in."""
         from flowjob import functions
 

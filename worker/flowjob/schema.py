@@ -27,6 +27,7 @@ from flowjob.plan.types import HIDDEN_PREFIX, StreamType
 _GENERATED = "Row_"
 
 
+@typing.dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class Schema(msgspec.Struct, frozen=True, gc=False):
     """Base of row types. Fields are columns, in order; `T | None` is a nullable one; defaults are allowed.
 

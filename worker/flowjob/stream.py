@@ -5,10 +5,10 @@ connected streams have their own modules. It must not import the runtime at impo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NoReturn, cast, overload
 
 import pyarrow as pa
 
@@ -28,65 +28,40 @@ from flowjob.plan.specs import (
     ProjectSpec,
     UnionSpec,
 )
-from flowjob.plan.types import Mode, StreamType
+from flowjob.plan.types import Mode
 from flowjob.plan.where import caller
+from flowjob.stream_base import StreamBase
 from flowjob.watermarks import EventTime
 
 if TYPE_CHECKING:
+    # Only type checkers need the default: `fj.Stream` alone is a stream of rows of any type.
+    from typing_extensions import TypeVar
+
     from flowjob.connected_streams import ConnectedStreams
+    from flowjob.functions import Process, SideOutput
     from flowjob.keyed_stream import KeyedStream
-    from flowjob.plan.building import GraphBuilder
     from flowjob.triggers import Trigger
     from flowjob.windowed_stream import WindowedStream
     from flowjob.windows import WindowAssigner
 
-T = TypeVar("T")
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+R = TypeVar("R")
+
+BatchFunction = Callable[[pa.RecordBatch], Any]
+"""Gives a RecordBatch, a Table, or a dict of columns."""
 
 
-class Stream(Generic[T]):
+class Stream(StreamBase[T]):
     """Rows of type T that flow. Immutable; made by `job.read` and by methods of streams, which give new ones."""
 
-    def __init__(self, builder: GraphBuilder, source: Input) -> None:
-        self._builder = builder
-        self._input = source
-
-    # -- what it is
-
-    @property
-    def type(self) -> StreamType:
-        """What the rows are: columns with their types or, on an object stream, any Python values."""
-        return building.visible(self._node.type_of(self._input.tag))
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema; PlanError for an object stream."""
-        return building.require_columns(self.type, "schema")
-
-    def __repr__(self) -> str:
-        columns = ", ".join(f"{f.name}: {f.type}" for f in self.type.schema or ()) or "objects"
-        return f"<Stream of `{self._node.name}`: {columns}>"
-
-    @property
-    def _node(self) -> LogicalNode:
-        return self._builder.graph[self._input.node]
-
-    @property
-    def _timed(self) -> bool:
-        """Whether its rows carry timestamps."""
-        return self._node.timed(self._input.tag)
-
     def _then(self, node: LogicalNode) -> Stream[Any]:
+        """The stream of another operator's main output."""
         return Stream(self._builder, Input(node.id))
-
-    def _append_only(self, what: str) -> None:
-        if self._node.mode is not Mode.APPEND:
-            from flowjob.errors import UnsupportedChangelog
-
-            raise UnsupportedChangelog(
-                f"{what} takes only inserts, but `{self._node.name}` gives a {self._node.mode.value} stream. "
-                "Leave out `.changelog()` before it",
-                where=caller(),
-            )
 
     # -- columns
 
@@ -128,9 +103,11 @@ class Stream(Generic[T]):
         spec = ProjectSpec(input=self.type, output=output, outputs=tuple(outputs))
         return self._then(self._builder.add(spec, (self._input,), name))
 
-    def map_batches(
-        self, function: Callable[[pa.RecordBatch], pa.RecordBatch], *, returns: Any
-    ) -> Stream[Any]:
+    @overload
+    def map_batches(self, function: BatchFunction, *, returns: type[R]) -> Stream[R]: ...
+    @overload
+    def map_batches(self, function: BatchFunction, *, returns: Any) -> Stream[Any]: ...
+    def map_batches(self, function: Any, *, returns: Any) -> Stream[Any]:
         """One pyarrow.RecordBatch in, one out, whose columns are those of `returns` (a Schema or pyarrow.Schema)."""
         building.require_columns(self.type, "map_batches")
         arguments.check_function(function, "map_batches")
@@ -173,7 +150,13 @@ class Stream(Generic[T]):
             raise TypeMismatch(arguments.no_condition(condition), where=caller())
         return cast("Stream[T]", self._then(node))
 
-    def map(self, function: Callable[[T], Any], *, returns: Any = None) -> Stream[Any]:
+    @overload
+    def map(self, function: Callable[[T], Any], *, returns: type[R]) -> Stream[R]: ...
+    @overload
+    def map(self, function: Callable[[T], R], *, returns: None = None) -> Stream[R]: ...
+    @overload
+    def map(self, function: Callable[[T], Any], *, returns: Any) -> Stream[Any]: ...
+    def map(self, function: Any, *, returns: Any = None) -> Stream[Any]:
         """One row out for each row in.
 
         The result has the columns of the Schema class that `returns` or the function's annotation names; without one
@@ -184,7 +167,17 @@ class Stream(Generic[T]):
         name = building.operator_name("map", function)
         return self._then(self._builder.add(spec, (self._input,), name))
 
-    def flat_map(self, function: Callable[[T], Any], *, returns: Any = None) -> Stream[Any]:
+    @overload
+    def flat_map(
+        self, function: Callable[[T], Iterable[Any]], *, returns: type[R]
+    ) -> Stream[R]: ...
+    @overload
+    def flat_map(
+        self, function: Callable[[T], Iterable[R]], *, returns: None = None
+    ) -> Stream[R]: ...
+    @overload
+    def flat_map(self, function: Callable[[T], Iterable[Any]], *, returns: Any) -> Stream[Any]: ...
+    def flat_map(self, function: Any, *, returns: Any = None) -> Stream[Any]:
         """Any number of rows out for each row in: the function returns an iterable of rows, or is a generator.
 
         `returns`, or the annotation `-> Iterable[Row]`, is the type of one of them."""
@@ -200,7 +193,7 @@ class Stream(Generic[T]):
         name = building.operator_name("flat_map", function)
         return self._then(self._builder.add(spec, (self._input,), name))
 
-    def process(self, function: Any, *, returns: Any = None) -> Stream[Any]:
+    def process(self, function: Process[T, R], *, returns: type[R] | Any = None) -> Stream[R]:
         """Runs a `Process` function: any number of rows out for each row in, and side outputs. No key, so no state."""
         from flowjob import functions
 
@@ -216,6 +209,10 @@ class Stream(Generic[T]):
         node = self._builder.add(spec, (self._input,), name, sides=dict(spec.side_types))
         return self._then(node)
 
+    @overload
+    def side(self, output: SideOutput[R]) -> Stream[R]: ...
+    @overload
+    def side(self, output: str) -> Stream[Any]: ...
     def side(self, output: Any) -> Stream[Any]:
         """A side output of the operator this stream comes from, by its declaration or name."""
         tag = output if isinstance(output, str) else output.name

@@ -4,10 +4,10 @@ It checks and describes; which operator carries a window out is decided by the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 
 from flowjob.errors import MissingEventTime, PlanError, TypeMismatch
 from flowjob.plan import arguments, building
@@ -18,12 +18,21 @@ from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
 from flowjob.plan.types import KeyField
 from flowjob.plan.where import caller
 from flowjob.stream import Stream
-from flowjob.windows import Global, TimeDomain, WindowAssigner, window_fields
+from flowjob.windows import Global, TimeDomain, Window, WindowAssigner, window_fields
 
 if TYPE_CHECKING:
+    # Only type checkers need the default, as for Stream.
+    from typing_extensions import TypeVar
+
     from flowjob.triggers import Trigger
 
-T = TypeVar("T")
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+R = TypeVar("R")
 
 
 class WindowedStream(Generic[T]):
@@ -71,7 +80,18 @@ class WindowedStream(Generic[T]):
                     where=caller(),
                 )
 
-    def apply(self, function: Callable[..., Any], *, returns: Any = None) -> Stream[Any]:
+    @overload
+    def apply(
+        self,
+        function: Callable[[Window, list[T]], R | Iterable[R] | None],
+        *,
+        returns: type[R],
+    ) -> Stream[R]: ...
+    @overload
+    def apply(
+        self, function: Callable[[Window, list[T]], Any], *, returns: Any = None
+    ) -> Stream[Any]: ...
+    def apply(self, function: Any, *, returns: Any = None) -> Stream[Any]:
         """Calls `function(window, rows)` once per window, with all its rows in order of arrival.
 
         It returns a row, an iterable of rows, or None for nothing. `returns`, or its annotation, types one row."""

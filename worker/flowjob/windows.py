@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from math import gcd
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyarrow as pa
 
@@ -48,18 +48,19 @@ GLOBAL_SPAN: Span = (MIN_TIME, MAX_TIME)
 class Window:
     """The window a function is called for.
 
-    start, end   [start, end); None in a global window, which has no bounds
+    start, end   [start, end); None in a global window, which has no bounds and hardly anybody who would ask for
+                 them: their type leaves it out
     key          the key's value; a tuple when the key has several components, None without a key
     """
 
-    start: datetime | None
-    end: datetime | None
+    start: datetime
+    end: datetime
     key: Any = None
 
     @classmethod
     def of(cls, span: Span, key: Any) -> Window:
         if span == GLOBAL_SPAN:
-            return cls(None, None, key)
+            return cls(cast(Any, None), cast(Any, None), key)
         return cls(to_datetime(span[0]), to_datetime(span[1]), key)
 
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import msgspec
 import pyarrow as pa
@@ -19,8 +19,17 @@ from flowjob.plan.types import Mode, StreamType
 from flowjob.watermarks import EventTime
 
 if TYPE_CHECKING:
+    # Only type checkers need the default: a source of no declared row type.
+    from typing_extensions import TypeVar
+
     from flowjob.runtime.batch import Batch, Int64s
     from flowjob.runtime.env import Env
+
+    T_co = TypeVar("T_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    T_co = TypeVar("T_co", covariant=True)
 
 Position = dict[str, Any]
 """How far a split has been read: msgpack-able, made by the reader, given back to it after a restore."""
@@ -123,8 +132,8 @@ class SplitReader(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(ABC):
-    """A source's declaration. Subclasses are frozen dataclasses.
+class Source(ABC, Generic[T_co]):
+    """A source of rows of type T: its declaration. Subclasses are frozen dataclasses.
 
     on_bad_row  what becomes of a row that cannot be read. Columns that the job does not use are not looked at, unless
                 `bad_rows` is read: then every column must be as declared

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 import pyarrow as pa
@@ -32,11 +32,42 @@ from flowjob.plan.types import OBJECT_WIRE_SCHEMA, OBJECTS, StreamType
 from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from flowjob.runtime.env import Env
 
+    Row = TypeVar("Row", default=Any)
 
+
+@overload
 def collection(
-    rows: Iterable[Any] | pa.Table | pa.RecordBatch,
+    rows: Iterable[Any],
+    schema: type[Row],
+    *,
+    event_time: str | None = None,
+    max_delay: timedelta = NO_DELAY,
+    idle_after: timedelta | None = IDLE_AFTER,
+    watermark_every: int | None = None,
+    splits: int = 1,
+) -> Source[Row]: ...
+
+
+@overload
+def collection(
+    rows: Iterable[Row],
+    schema: None = None,
+    *,
+    event_time: str | None = None,
+    max_delay: timedelta = NO_DELAY,
+    idle_after: timedelta | None = IDLE_AFTER,
+    watermark_every: int | None = None,
+    splits: int = 1,
+) -> Source[Row]: ...
+
+
+@overload
+def collection(
+    rows: Any,
     schema: Any = None,
     *,
     event_time: str | None = None,
@@ -44,7 +75,19 @@ def collection(
     idle_after: timedelta | None = IDLE_AFTER,
     watermark_every: int | None = None,
     splits: int = 1,
-) -> CollectionSource:
+) -> Source[Any]: ...
+
+
+def collection(
+    rows: Any,
+    schema: Any = None,
+    *,
+    event_time: str | None = None,
+    max_delay: timedelta = NO_DELAY,
+    idle_after: timedelta | None = IDLE_AFTER,
+    watermark_every: int | None = None,
+    splits: int = 1,
+) -> Source[Any]:
     """A bounded source of the given rows.
 
     rows    Schema instances, dicts, a pyarrow Table or RecordBatch; other objects make an object stream

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from flowjob.connectors.base import Split
 from flowjob.connectors.collect import collect
-from flowjob.connectors.collection import collection
+from flowjob.connectors.collection import CollectionSource, collection
 from flowjob.errors import PlanError
 from flowjob.job import Job
 from flowjob.plan import compile_job
@@ -70,6 +70,7 @@ def script(
     steps = list(steps)
     rows = [s for s in steps if not isinstance(s, WatermarkStep | AdvanceStep)]
     table = collection(rows, schema)
+    assert isinstance(table, CollectionSource)
     time = event_time if event_time is not None else _only_time(table.type)
     return ScriptedSource(
         steps=_batched(steps, table.table, batch_rows),

@@ -39,7 +39,7 @@ class FunctionContext:
         # Emitting is appending to a list: no call of ours in between.
         self.emit = self._emission.out.append
 
-    def emit_to(self, side: SideOutput | str, value: Any) -> None:
+    def emit_to(self, side: SideOutput[Any] | str, value: Any) -> None:
         if not self._emission.marks:
             self._too_early(value)
         self._emission.emit_to(side if isinstance(side, str) else side.name, value)
