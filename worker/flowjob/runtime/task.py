@@ -76,9 +76,14 @@ class Driver:
         except Exception as error:
             raise as_failure(error) from error
 
+    @property
+    def had_its_slice(self) -> bool:
+        """Whether other work of the slot should run now."""
+        return self.clock.monotonic() - self._slice_began > TIME_SLICE
+
     async def breathe(self) -> None:
         """Lets the slot's other work run when this task has had its slice."""
-        if self.clock.monotonic() - self._slice_began > TIME_SLICE:
+        if self.had_its_slice:
             await self.clock.sleep(0)
             self._slice_began = self.clock.monotonic()
 
@@ -143,8 +148,11 @@ class Task:
                     await driver.carry_out(driver.chain.head.process(element, port))
                 else:
                     await self._control(channel, element)
-            await driver.fire_timers()
-            await driver.breathe()
+            # Asked here, so that small batches do not each cost two coroutines that do nothing.
+            if driver.chain.next_timer() is not None:
+                await driver.fire_timers()
+            if driver.had_its_slice:
+                await driver.breathe()
 
     async def _control(self, channel: int, element: Control) -> None:
         self._open -= isinstance(element, EndOfInput)
