@@ -29,7 +29,7 @@ from flowjob.runtime.state.backend import KeyedTable
 BEFORE_ANY_EVENT = 0
 """The timestamp (µs) of what rows without event time give before any row has brought some: 1970-01-01."""
 
-Callback = Callable[[Any, Any], None]
+Callback = Callable[[Any, Any], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,8 @@ class FunctionRunner:
         out, mark, context = self._emission.out, self._emission.marks.append, self.context
         for row in rows:
             mark(len(out))
-            callback(row, context)
+            if callback(row, context) is not None:
+                raise _returned_a_row()
 
     def _each_keyed(self, callback: Callback, rows: list[Any], slots: list[int]) -> None:
         assert self._table is not None
@@ -150,7 +151,8 @@ class FunctionRunner:
             for row, slot in zip(rows, slots):
                 mark(len(out))
                 scope.slot = slot
-                callback(row, context)
+                if callback(row, context) is not None:
+                    raise _returned_a_row()
         finally:
             scope.slot = None
 
@@ -243,6 +245,12 @@ class FunctionRunner:
     def _timer(self, time: int, slot: int) -> str:
         assert self._table is not None
         return f"timer at {datetime_of(time).isoformat()} of key {shown(self._table.key(slot))}"
+
+
+def _returned_a_row() -> WrongResult:
+    return WrongResult(
+        "a callback returned a value, which nobody gets: give rows with `ctx.emit(row)`"
+    )
 
 
 _SWEEP = 64
