@@ -242,6 +242,25 @@ def test_state_used_as_its_value_says_to_write_value() -> None:
         ran(lambda f: f.key_by("origin").process(Counts()))
 
 
+def test_a_row_that_is_returned_and_not_emitted_is_not_lost_silently() -> None:
+    class Returns(fj.Process[Flight, Slug]):
+        def on_row(self, row: Flight, ctx: fj.Context) -> None:
+            return Slug(row.origin)  # type: ignore[return-value]
+
+    with pytest.raises(fj.UserCodeFailed, match=r"`ctx\.emit\(row\)`"):
+        ran(lambda f: f.process(Returns()))
+
+
+def test_what_cannot_travel_is_named_with_its_operator() -> None:
+    rows = (n for n in range(3))
+
+    def numbered(flight: Flight) -> Slug:
+        return Slug(f"{next(rows)}")
+
+    with pytest.raises(fj.PlanError, match=r"`map\(numbered\)` cannot be sent.*generator.*inside"):
+        ran(lambda f: f.map(numbered))
+
+
 def test_a_directory_that_is_a_file_is_told_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     job = fj.Job("j")
