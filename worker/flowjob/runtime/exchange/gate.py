@@ -1,4 +1,4 @@
-"""The inputs of one task: what has arrived on its channels, in order of arrival.
+"""The inputs of one task: what has arrived on its channels, in an order that arrivals.py chooses.
 
 Consuming an element grants its credit back, in bunches: once per turn of the event loop, not per batch.
 It must not know connections beyond the way credit goes back, nor what the task does with what it gets."""
@@ -16,6 +16,7 @@ from flowjob.errors import ProtocolError
 from flowjob.plan.job_graph import Edge
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.env import Clock
+from flowjob.runtime.exchange.arrivals import Arrival, BehindFirst
 from flowjob.runtime.exchange.serialization import WireFormat
 
 LOCAL = -1
@@ -107,7 +108,7 @@ class InputChannel:
 class InputGate:
     """What a task reads from. One reader at a time.
 
-    channels        in the order they were given; `poll` names them by position
+    channels        `poll` names them by position
     rows, batches, bytes   consumed so far
     queued_bytes    received and not consumed
     """
@@ -122,7 +123,7 @@ class InputGate:
     ) -> None:
         self.vertex = vertex
         self.subtask = subtask
-        self.channels: Sequence[InputChannel] = ()
+        self._channels: Sequence[InputChannel] = ()
         self.rows = 0
         self.batches = 0
         self.bytes = 0
@@ -130,20 +131,32 @@ class InputGate:
         self._clock = clock
         self._returns = returns
         self._fail = fail
-        self._queue: deque[tuple[InputChannel, int, Any, int]] = deque()
+        self._queue: deque[Arrival] | BehindFirst = deque()
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def channels(self) -> Sequence[InputChannel]:
+        """Set before anything arrives."""
+        return self._channels
+
+    @channels.setter
+    def channels(self, channels: Sequence[InputChannel]) -> None:
+        self._channels = channels
+        if len(channels) > 1 and all(c.edge.timestamps for c in channels):
+            self._queue = BehindFirst(len(channels))
+
     def poll(self) -> tuple[int, int, Batch | Control] | None:
-        """(channel, port, element) of what arrived first, or None. FIFO per channel.
+        """(channel, port, element) of what comes next, or None. FIFO per channel.
 
         The element's credit goes back to its producer. Raises ProtocolError for a batch that can't be read."""
         if not self._queue:
             return None
-        channel, flags, body, size = self._queue.popleft()
+        index, flags, body, size = self._queue.popleft()
+        channel = self._channels[index]
         if flags == CONTROL:
             if isinstance(body, EndOfInput):
                 channel.finish()
-            return channel.index, channel.port, body
+            return index, channel.port, body
         self.queued_bytes -= size
         channel.credit.consume(size)
         if not channel.dirty:
@@ -158,7 +171,7 @@ class InputGate:
         self.rows += body.columns.num_rows
         self.batches += 1
         self.bytes += size
-        return channel.index, channel.port, body
+        return index, channel.port, body
 
     async def wait(self, deadline: float | None = None) -> None:
         """Until `poll` has something or the clock's monotonic time has reached `deadline` (seconds).
@@ -183,7 +196,7 @@ class InputGate:
 
     def put(self, channel: InputChannel, flags: int, body: Any, size: int) -> None:
         """Called by channels only."""
-        self._queue.append((channel, flags, body, size))
+        self._queue.append((channel.index, flags, body, size))
         self.queued_bytes += size
         waiter = self._waiter
         if waiter is not None:
