@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from flowjob.errors import HandshakeRefused
 from flowjob.runtime import messages as m
 from flowjob.runtime.env import ControlConnection
 from flowjob.runtime.jobmanager.manager import Cluster, Endpoint, JobManager
@@ -137,10 +140,46 @@ def test_only_the_jobs_token_opens_a_connection(token: str) -> None:
             raise AssertionError("a wrong token got through")
 
         listener = await WebSocketControl().serve("127.0.0.1", 0, "token", never)
-        with pytest.raises((ConnectionError, UnicodeError)):
+        with pytest.raises((HandshakeRefused, UnicodeError)):
             await WebSocketControl().connect(
                 f"ws://127.0.0.1:{listener.address[1]}", token, deadline=5
             )
         await listener.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_taskmanager_with_a_wrong_token_gives_up_at_once_and_says_so(tmp_path: Path) -> None:
+    async def attack(endpoint: Endpoint) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "flowjob.runtime.taskmanager", "--jobmanager", endpoint.url),
+            env={**os.environ, "FLOWJOB_TOKEN": "wrong"},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, said = await process.communicate()
+        assert process.returncode == 1
+        assert b"refuses the token" in said
+
+    run_besieged(tmp_path, attack)
+
+
+@pytest.mark.slow
+def test_taskmanagers_started_by_hand_run_a_job(tmp_path: Path) -> None:
+    class ByHand:
+        async def start(self, endpoint: Endpoint, exited: object) -> None:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "flowjob.runtime.taskmanager"),
+                *("--jobmanager", endpoint.url, "--slots", "2"),
+                env={**os.environ, "FLOWJOB_TOKEN": endpoint.token},
+            )
+
+        async def stop(self) -> None:
+            assert await self.process.wait() == 0
+
+    options = LocalOptions(
+        planner="tests.runtime.fake_program", runner="tests.runtime.fake_program:FakeRunner"
+    )
+    request = job_request(fake_program.FakeJob(), 2, "run", "token", options)  # type: ignore[arg-type]
+    result = asyncio.run(JobManager(real_env(tmp_path), request).run(ByHand()))
+    assert result.complete

@@ -90,8 +90,10 @@ def test_sys_exit_in_a_function_fails_the_job() -> None:
 
 
 def test_a_failing_enumerator_ends_the_job() -> None:
-    with pytest.raises(JobFailed, match="no numbers today"):
+    with pytest.raises(UserCodeFailed, match="no numbers today") as failed:
         run(job={"splits": -1})
+    assert failed.value.operator.endswith("finding its splits")
+    assert "flowjob/runtime" not in failed.value.user_traceback
 
 
 def test_a_plan_that_comes_out_differently_in_a_worker_is_refused_with_the_difference() -> None:

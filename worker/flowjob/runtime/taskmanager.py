@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowjob.errors import ProtocolError
+from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlConnection, Env
 from flowjob.runtime.last_words import LastWords
@@ -82,6 +82,7 @@ class TaskManager:
         self._generation = 0
         self._ending = asyncio.Event()
         self._reason = ""
+        self.gave_up = False
         self._jobmanager_seen = 0.0
 
     def shut_down(self, reason: str) -> None:
@@ -89,6 +90,10 @@ class TaskManager:
         if not self._ending.is_set():
             self._reason = reason
             self._ending.set()
+
+    def _give_up(self, reason: str) -> None:
+        self.gave_up = True
+        self.shut_down(reason)
 
     async def run(self) -> str:
         """Serves until the end and returns the reason for it."""
@@ -113,12 +118,14 @@ class TaskManager:
         while not self._ending.is_set():
             left = until - clock.monotonic()
             if left <= 0:
-                self.shut_down(
+                self._give_up(
                     f"no JobManager at {settings.url} for {within:g} s (last error: {last})"
                 )
                 break
             try:
                 return await self._env.control.connect(settings.url, settings.token, deadline=left)
+            except HandshakeRefused as error:
+                self._give_up(f"{error}; it must be that of the JobManager's job")
             except (OSError, TimeoutError) as error:
                 last = error
                 await first_of(clock.sleep(0.1), self._ending.wait())

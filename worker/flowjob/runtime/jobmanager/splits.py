@@ -11,15 +11,30 @@ from flowjob.connectors.base import Assignment, Source, Split, SplitEnumerator
 from flowjob.core.failures import ErrorInfo
 from flowjob.core.job_events import TaskId
 from flowjob.core.split_assignment import Given, SplitAssigner
-from flowjob.errors import ProtocolError
+from flowjob.errors import FlowjobError, JobFailed, ProtocolError, UserCodeFailed
 from flowjob.plan.job_graph import JobGraph
 from flowjob.plan.specs import SourceSpec
+from flowjob.runtime.blame import EXITS
 from flowjob.runtime.env import Env
-from flowjob.runtime.failures import describe
+from flowjob.runtime.failures import describe, one_line, user_traceback, users_frames
 from flowjob.runtime.messages import WireSplit
 from flowjob.runtime.outbox import cancel_all
 
 Answer = Callable[[TaskId, list[WireSplit], bool], None]
+
+
+def _told(error: BaseException, source: Source) -> BaseException:
+    """What a source of the user's own raised as the user's; the machine's fault in a line."""
+    if isinstance(error, FlowjobError):
+        return error
+    if users_frames(error):
+        return UserCodeFailed(
+            user_traceback=user_traceback(error),
+            operator=f"{source.name}: finding its splits",
+            row=None,
+            subtask=0,
+        )
+    return JobFailed(one_line(error)) if isinstance(error, OSError) else error
 
 
 class SplitService:
@@ -70,8 +85,8 @@ class SplitService:
                 if complete or enumerator.interval is None:
                     return
                 await self._env.clock.sleep(enumerator.interval)
-        except Exception as error:  # noqa: BLE001 - a connector may raise anything
-            self._failed(vertex, describe(error))
+        except EXITS as error:
+            self._failed(vertex, describe(_told(error, source)))
         finally:
             if enumerator is not None:
                 await enumerator.close()

@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Any
 
-from flowjob.errors import ProtocolError
+from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime.env import ControlHandler
 from flowjob.runtime.messages import MAX_MESSAGE
 
@@ -99,9 +99,10 @@ class WebSocketControl:
         return _Server(server)
 
     async def connect(self, url: str, token: str, *, deadline: float) -> WebSocketConnection:
-        """Raises ConnectionError (refused, wrong token, not a JobManager) or TimeoutError."""
+        """Raises ConnectionError (refused, not a JobManager), TimeoutError, or HandshakeRefused: the token is wrong,
+        and will be the next time."""
         from websockets.asyncio.client import connect
-        from websockets.exceptions import WebSocketException
+        from websockets.exceptions import InvalidStatus, WebSocketException
 
         try:
             async with asyncio.timeout(deadline):
@@ -119,6 +120,8 @@ class WebSocketControl:
         except (OSError, WebSocketException, EOFError) as error:
             if isinstance(error, TimeoutError):
                 raise
+            if isinstance(error, InvalidStatus) and error.response.status_code == 401:
+                raise HandshakeRefused(f"{url} refuses the token") from error
             raise ConnectionError(f"{url}: {error}") from error
         return WebSocketConnection(opened)
 

@@ -107,7 +107,7 @@ async def _run(given: dict[str, Any], owned: bool, zygote: Any, directory: Path)
     finally:
         # An owner that was killed cannot remove the run's directory: the last one to leave does.
         remove(directory.parent if orphaned else directory)
-    if reason.startswith("no JobManager"):
+    if taskmanager.gave_up:
         print(f"flowjob taskmanager {settings.name}: {reason}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
