@@ -63,8 +63,9 @@ def test_watermarks_from_before_are_dropped_but_for_the_last() -> None:
 
 
 def test_a_null_time_is_an_error_that_shows_the_row() -> None:
-    with pytest.raises(RowFailed, match="event time `at` is null: filter such rows out") as caught:
+    with pytest.raises(RowFailed) as caught:
         harness_of().feed(rows(1, None, 3))
+    assert "event time `at` is null: filter such rows out" in str(caught.value.__cause__)
     assert "'n': 1" in caught.value.row
 
 

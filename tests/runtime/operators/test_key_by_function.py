@@ -72,8 +72,9 @@ def test_a_key_of_another_type_names_the_function_the_row_and_both_types() -> No
 
 
 def test_a_key_with_too_few_parts_is_refused() -> None:
-    with pytest.raises(RowFailed, match="must return a tuple of 2 key values"):
+    with pytest.raises(RowFailed) as caught:
         harness_of(lambda w: w.text, pa.string(), pa.string()).feed(words("a"))
+    assert "must return a tuple of 2 key values" in str(caught.value.__cause__)
 
 
 def test_a_failing_key_function_names_its_row() -> None:

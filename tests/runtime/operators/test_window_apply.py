@@ -126,14 +126,16 @@ def test_a_failing_function_is_reported_with_its_window() -> None:
     def broken(window: Window, rows: list[Any]) -> Path:
         raise ValueError("no path")
 
-    with pytest.raises(RowFailed, match="no path") as failed:
+    with pytest.raises(RowFailed) as failed:
         run_apply(apply_spec(tumbling(MICRO * 10), broken), rows(1))
+    assert "no path" in str(failed.value.__cause__)
     assert "key=1" in (failed.value.row or "")
 
 
 def test_a_function_that_returns_another_type_is_told_what_it_declared() -> None:
-    with pytest.raises(RowFailed, match="declares Path but returned int"):
+    with pytest.raises(RowFailed) as failed:
         run_apply(apply_spec(tumbling(MICRO * 10), lambda w, rows: 5), rows(1))
+    assert "declares Path but returned int" in str(failed.value.__cause__)
 
 
 def test_rows_kept_for_windows_do_not_pin_their_batches() -> None:
