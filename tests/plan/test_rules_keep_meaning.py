@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import flowjob as fj
-from tests.plan.meaning import assert_one_meaning
+from tests.plan.meaning import assert_one_meaning, outputs
+from tests.plan.random_programs import RandomProgram
 
 HOUR = timedelta(hours=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -102,3 +105,12 @@ def test_bad_rows_that_are_read_are_those_of_all_columns(tmp_path: Path) -> None
 
     given = assert_one_meaning(program)
     assert (given["collect rows"].total(), given["collect bad"].total()) == (1, 2)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_program_means_the_same_under_every_plan(seed: int) -> None:
+    program = RandomProgram(seed)
+    expected = outputs(program, parallelism=1, batch_rows=7, rules=False)
+    for parallelism, batch_rows in ((1, 7), (3, 1000 if seed % 2 else 1)):
+        given = outputs(program, parallelism=parallelism, batch_rows=batch_rows)
+        assert given == expected, (parallelism, batch_rows)
