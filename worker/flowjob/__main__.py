@@ -1,4 +1,6 @@
-"""`python -m flowjob`: the `flowjob` command, for where its script is not on the path."""
+"""`python -m flowjob`: the `flowjob` command, for where its script is not on the path.
+
+Only the way in; what the command does is cli/main.py's."""
 
 from flowjob.cli.main import main
 
