@@ -74,7 +74,7 @@ class Timeouts:
     registration: float = 30.0
     slot_ready: float = 60.0
     deploy: float = 60.0
-    root_cause: float = 2.0  # after a lost connection, for the reason behind it to show
+    root_cause: float = 5.0  # after a lost connection, for the reason behind it to show
     stop: float = 5.0  # for slots to close what they have open
     kill: float = 5.0  # for killed processes to be reaped
 
