@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import os
 import random
 import signal
@@ -31,6 +32,7 @@ SWITCH_INTERVAL = 0.0005
 def run_slot(control: int, directory: Path) -> int:
     """`control`: descriptor of the socket to the TaskManager. Returns the exit status."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.enable()  # the fork server has it off
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     sys.setswitchinterval(SWITCH_INTERVAL)
