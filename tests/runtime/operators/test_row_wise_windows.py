@@ -14,6 +14,7 @@ from flowjob import triggers
 from flowjob.core.elements import MAX_TIME
 from flowjob.runtime.operators.base import Operator
 from flowjob.runtime.operators.row_wise_windows import RowWiseWindows
+from flowjob.runtime.operators.timed_windows import TimedWindows
 from flowjob.runtime.operators.window_aggregate import window_aggregate, window_parts
 from flowjob.triggers import CONTINUE, FIRE, FIRE_AND_PURGE, Trigger, TriggerResult
 from flowjob.windows import global_window, session, sliding, tumbling
@@ -197,27 +198,6 @@ def test_windows_of_the_wall_clock_that_are_open_when_the_input_ends_are_given(
     assert counts(harness) == [2, 1] * windows
 
 
-@pytest.mark.parametrize("name", ["tumbling", "session"])
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_early_firing_in_columns_equals_the_trigger_run_row_by_row(name: str, data: Any) -> None:
-    events = data.draw(event_lists([1, 2, None], st.integers(-9, 9)))
-    lateness = data.draw(st.sampled_from([0, 7]))
-    trigger = triggers.early(every=SECOND)
-    declared = spec(ASSIGNERS[name], COUNT, lateness=lateness, trigger=trigger)
-    slow = OperatorHarness(row_wise(declared))
-    fast = OperatorHarness(window_aggregate(declared))
-    assert type(fast.operator) is not RowWiseWindows
-    for event in [*events, ("watermark", MAX_TIME)]:
-        step = data.draw(st.sampled_from([0, 0, 400_000, 1_700_000]))
-        for harness in (slow, fast):
-            run(declared, [event], batch_size=None, harness=harness)
-            harness.advance(harness.clock.wall() + step)
-    assert fired(fast, *COUNT) == fired(slow, *COUNT)
-
-
 class Unmergeable(agg.Aggregate[int, int, int]):
     def create(self) -> int:
         return 0
@@ -229,8 +209,9 @@ class Unmergeable(agg.Aggregate[int, int, int]):
         return acc
 
 
-def test_an_aggregate_without_merge_slides_row_by_row() -> None:
+def test_an_aggregate_without_merge_slides_in_windows_of_its_own() -> None:
     aggregates = {"u": Unmergeable("v")}
     declared = spec(sliding(MICRO * 4, MICRO * 2), aggregates)
     harness = run(declared, [*rows(1, 2), ("watermark", MAX_TIME)], batch_size=None)
+    assert type(harness.operator) is TimedWindows
     assert [r["u"] for r in harness.rows] == [1, 3, 2]

@@ -8,7 +8,14 @@ from __future__ import annotations
 from enum import Enum
 
 from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
-from flowjob.triggers import CountTrigger, EarlyTrigger, PurgingTrigger, Trigger, default_trigger
+from flowjob.triggers import (
+    ContinuousTrigger,
+    CountTrigger,
+    EarlyTrigger,
+    PurgingTrigger,
+    Trigger,
+    default_trigger,
+)
 from flowjob.windows import (
     CountWindow,
     Global,
@@ -28,6 +35,7 @@ class Keeping(Enum):
     PANES = "panes"  # columns per pane, merged into windows when they fire
     SESSIONS = "sessions"  # columns per open session
     COUNTS = "counts"  # columns per key and run of rows, for windows of rows that overlap
+    WINDOWS = "windows"  # columns per window, fired by time
     FIRED_BY_COUNT = "fired by count"  # columns per window, fired by position
     ROW_WISE = "row by row"  # a trigger's callbacks for each row
 
@@ -39,18 +47,22 @@ def keeping(spec: WindowSpec) -> Keeping:
         return Keeping.COUNTS
     if _count_of(spec) is not None:
         return Keeping.FIRED_BY_COUNT
+    if isinstance(assigner, Session):
+        shown = _is_default(trigger, assigner) or isinstance(trigger, EarlyTrigger)
+        return Keeping.SESSIONS if shown else Keeping.ROW_WISE
     if _is_default(trigger, assigner):
         match assigner:
-            case Tumbling() | Sliding() if _panes_serve(spec):
-                return Keeping.PANES
-            case Session():
-                return Keeping.SESSIONS
-    if isinstance(trigger, EarlyTrigger) and assigner.time is TimeDomain.EVENT:
-        match assigner:
-            case Tumbling():
-                return Keeping.PANES
-            case Session():
-                return Keeping.SESSIONS
+            case Tumbling() | Sliding():
+                return Keeping.PANES if _panes_serve(spec) else Keeping.WINDOWS
+    match assigner, trigger:
+        case Tumbling(), EarlyTrigger():
+            return Keeping.PANES
+        case Sliding() | Global(), EarlyTrigger():
+            return Keeping.WINDOWS
+        case Tumbling() | Sliding() | Global(), ContinuousTrigger(domain=domain):
+            # Event time does not fire windows of the wall clock as it fires its own.
+            own = domain is TimeDomain.PROCESSING or assigner.time is TimeDomain.EVENT
+            return Keeping.WINDOWS if own else Keeping.ROW_WISE
     return Keeping.ROW_WISE
 
 

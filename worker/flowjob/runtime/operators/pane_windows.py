@@ -155,22 +155,14 @@ class PaneWindows(WindowOperator):
 
     # -- time -------------------------------------------------------------------------------------
 
-    def fire_early(self) -> Emitted:
-        """Tumbling only: a window is a pane. In order of the windows' first rows."""
-        parts = [(table, np.flatnonzero(table.changed[: len(table)])) for table in self.tables]
-        firsts = [table.arrivals[slots] for table, slots in parts]
-        if not firsts:
-            return
-        turns = np.argsort(np.concatenate(firsts))
-        # Rarely are two tables mixed: most turns are runs of one table.
-        origins = np.repeat(np.arange(len(parts)), [len(slots) for _, slots in parts])[turns]
-        slots = np.concatenate([some for _, some in parts])[turns]
-        cuts = np.flatnonzero(np.diff(origins)) + 1
-        for run in np.split(np.arange(len(turns)), cuts):
-            if len(run):
-                table = parts[origins[run[0]]][0]
-                table.changed[slots[run]] = False
-                yield from self._fire_slots(table, slots[run])
+    def fire_early(self, at: int) -> Emitted:
+        """Tumbling only: a window is a pane."""
+        for table in list(self.tables):
+            slots = np.flatnonzero(table.changed[: len(table)])
+            if len(slots):
+                slots = slots[np.argsort(table.panes()[slots], kind="stable")]
+                table.changed[slots] = False
+                yield from self._fire_slots(table, slots)
 
     def next_end(self) -> int | None:
         if not len(self.tables):

@@ -101,10 +101,10 @@ class SessionWindows(WindowOperator):
             self._next = self.table.next_end()
         return None if self._next == _NEVER else self._next
 
-    def fire_early(self) -> Emitted:
+    def fire_early(self, at: int) -> Emitted:
         table = self.table
         changed = np.flatnonzero(table.changed[: table.store.id_limit])
-        changed = changed[np.argsort(table.arrival[changed])]
+        changed = changed[np.lexsort((table.arrival[changed], table.store.ends(changed)))]
         yield from self._fire_all(changed)
 
     def advance(self, passed: int) -> Emitted:

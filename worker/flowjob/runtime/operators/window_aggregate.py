@@ -17,12 +17,13 @@ from flowjob.runtime.operators.pane_grid import PaneGrid
 from flowjob.runtime.operators.pane_windows import PaneWindows
 from flowjob.runtime.operators.row_wise_windows import RowWiseWindows
 from flowjob.runtime.operators.session_windows import SessionWindows
+from flowjob.runtime.operators.timed_windows import TimedWindows, Timing
 from flowjob.runtime.operators.window_base import WindowParts, WindowSpec, lateness_of
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.runtime.operators.window_results import AggregateResults
-from flowjob.triggers import EarlyTrigger, default_trigger
+from flowjob.triggers import ContinuousTrigger, EarlyTrigger, default_trigger
 from flowjob.watermarks import micros
-from flowjob.windows import Session, Sliding, Tumbling
+from flowjob.windows import Session, Sliding, TimeDomain, Tumbling, WindowAssigner
 
 
 def window_aggregate(spec: WindowAggregateSpec) -> Operator:
@@ -48,7 +49,7 @@ def window_parts(spec: WindowAggregateSpec) -> WindowParts:
 def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
     """The operator that keeps windows of this assigner and trigger."""
     assigner, trigger = spec.assigner, spec.trigger
-    if isinstance(trigger, EarlyTrigger) and keeping(spec) is not Keeping.ROW_WISE:
+    if isinstance(trigger, EarlyTrigger):
         parts = replace(parts, early=micros(trigger.every))
     match keeping(spec), assigner:
         case Keeping.COUNTS, _:
@@ -57,10 +58,28 @@ def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
             return CountWindows(parts, window)
         case Keeping.FIRED_BY_COUNT, _:
             n, purging = counting(spec)
-            grid = PaneGrid.of(assigner) if isinstance(assigner, Tumbling | Sliding) else None
+            grid = _grid(assigner)
             return CountedWindows(parts, grid, n, purging=purging)
+        case Keeping.WINDOWS, _:
+            return _timed(spec, parts)
         case Keeping.PANES, Tumbling() | Sliding():
             return PaneWindows(parts, PaneGrid.of(assigner))
         case Keeping.SESSIONS, Session():
             return SessionWindows(parts, micros(assigner.gap))
     return RowWiseWindows(parts, assigner, trigger or default_trigger(assigner), spec.input)
+
+
+def _timed(spec: WindowSpec, parts: WindowParts) -> Operator:
+    timing = Timing(at_end=True)
+    match spec.trigger:
+        case ContinuousTrigger(every=every, domain=TimeDomain.EVENT):
+            timing = Timing(at_end=True, every=micros(every))
+        case ContinuousTrigger(every=every):
+            timing = Timing(at_end=False, repeats=True)
+            parts = replace(parts, early=micros(every))
+    return TimedWindows(parts, _grid(spec.assigner), timing)
+
+
+def _grid(assigner: WindowAssigner) -> PaneGrid | None:
+    """None for windows without bounds."""
+    return PaneGrid.of(assigner) if isinstance(assigner, Tumbling | Sliding) else None

@@ -75,9 +75,10 @@ class WindowOperator(Operator):
         return min(waits, default=None)
 
     def on_time(self, now: int) -> Emitted:
-        if self._early_at is not None and self._early_at <= now:
+        while (at := self._early_at) is not None and at <= now:
             self._early_at = None
-            yield from self.fire_early()
+            yield from self.before_early(at)
+            yield from self.fire_early(at)
         if not self.event_time and now - 1 > self.passed:
             yield from self.advance(now - 1)
 
@@ -90,15 +91,23 @@ class WindowOperator(Operator):
         """When the next window ends that has not fired (asked of processing-time windows only)."""
         return None
 
-    def fire_early(self) -> Emitted:
-        """Fires the windows that rows have joined since they last fired."""
+    def before_early(self, at: int) -> Emitted:
+        """Windows that end by `at` come before those that fire early then."""
+        if not self.event_time and at - 1 > self.passed:
+            yield from self.advance(at - 1)
+
+    def fire_early(self, at: int) -> Emitted:
+        """Wall time `at`: fires the windows that rows have joined since they last fired, in order
+        of their ends and then of their first rows."""
         yield from ()
 
     def expect_early(self) -> None:
         """Rows have joined windows: there is something to show at the next multiple of `early`."""
         if self.parts.early and self._early_at is None:
-            now = self.context.env.clock.wall()
-            self._early_at = now - now % self.parts.early + self.parts.early
+            self.expect_early_after(self.context.env.clock.wall())
+
+    def expect_early_after(self, now: int) -> None:
+        self._early_at = now - now % self.parts.early + self.parts.early
 
     def advance(self, passed: int) -> Emitted:
         """Fires what is due when `passed` is over, drops what has expired; sets `self.passed`."""

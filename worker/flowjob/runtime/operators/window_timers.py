@@ -1,5 +1,5 @@
-"""Timers of windows that are kept row by row: one queue per clock, in order of (time, window,
-registration).
+"""Timers of windows that are kept row by row: one queue per clock, in order of (time, the window's
+end, its first row, registration).
 
 Deduplicated per window and time. Deleting leaves the queue entry behind, to be skipped when it
 comes up."""
@@ -39,7 +39,7 @@ class TimerQueue:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._queue: list[tuple[int, int, int, LiveWindow]] = []
+        self._queue: list[tuple[int, int, int, int, LiveWindow]] = []
         self._registered = 0
 
     def set(self, window: LiveWindow, at: int) -> None:
@@ -47,7 +47,7 @@ class TimerQueue:
         if at not in mine:
             self._registered += 1
             mine[at] = self._registered
-            heappush(self._queue, (at, window.arrival, self._registered, window))
+            heappush(self._queue, (at, window.span[1], window.arrival, self._registered, window))
 
     def delete(self, window: LiveWindow, at: int) -> None:
         window.timers.get(self._name, {}).pop(at, None)
@@ -60,7 +60,7 @@ class TimerQueue:
     def peek(self) -> int | None:
         """The time of the next timer."""
         while self._queue:
-            at, _, number, window = self._queue[0]
+            at, _, _, number, window = self._queue[0]
             if not window.dead and window.timers.get(self._name, {}).get(at) == number:
                 return at
             heappop(self._queue)
@@ -68,6 +68,6 @@ class TimerQueue:
 
     def pop(self) -> tuple[int, int, LiveWindow]:
         """(time, registration, window) of the next timer, which is gone with this; `peek` first."""
-        at, _, number, window = heappop(self._queue)
+        at, _, _, number, window = heappop(self._queue)
         del window.timers[self._name][at]
         return at, number, window
