@@ -33,7 +33,7 @@ def exit_with(error: FlowjobError, out: TextIO) -> int:
     if isinstance(error, UserCodeFailed):
         # The user's own traceback first, as Python would have shown it.
         print(error, file=out)
-        print(f"error[{error.code}]: the job failed in a function of yours, see above", file=out)
+        print(f"error[{error.code}]: the job failed in code of yours, see above", file=out)
     else:
         print(f"error[{error.code}]: {error}", file=out)
     out.flush()
