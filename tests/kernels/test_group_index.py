@@ -92,9 +92,12 @@ def test_an_index_gives_the_slots_a_dict_would(kind, spread, actions):
     assert index.hashes(np.array(list(model.slots.values()), np.int64)).tolist() == stored
 
 
+@pytest.mark.parametrize("expected_keys", [0, 100, 1 << 15, 100_000])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_slots_are_dense_and_in_order_of_first_appearance_while_the_table_grows(kind):
-    index = GroupIndex()
+def test_slots_are_dense_and_in_order_of_first_appearance_while_the_table_grows(
+    kind, expected_keys
+):
+    index = GroupIndex(expected_keys)
     values = np.random.default_rng(5).integers(0, 30_000, 60_000)
     array = pa.array(values).cast(KINDS[kind][0])
     model: dict[int, int] = {}
@@ -102,6 +105,15 @@ def test_slots_are_dense_and_in_order_of_first_appearance_while_the_table_grows(
     slots = [index.upsert(encode_keys([array[i : i + 999]])).slots for i in range(0, 60_000, 999)]
     assert np.concatenate(slots).tolist() == expected
     assert index.find(encode_keys([array])).tolist() == expected
+
+
+def test_as_many_keys_as_were_expected_fit_without_growing():
+    index = GroupIndex(5000)
+    before = index.nbytes
+    index.upsert(encode_keys([pa.array(np.arange(5000))]))
+    assert index.nbytes == before
+    index.clear()
+    assert index.nbytes < before
 
 
 def test_rows_of_several_columns_are_keys():

@@ -349,3 +349,18 @@ def test_kept_values_own_their_bytes_and_stay_bounded() -> None:
     log = ValueLog(pa.string())
     log.append(pa.array(["y" * 1000] * 1000).slice(0, 1))
     assert log.nbytes < 2000
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.data())
+def test_a_log_gives_values_back_by_row_whatever_chunks_it_keeps(
+    sizes: list[int], data: st.DataObject
+):
+    log, count = ValueLog(pa.int64()), sum(sizes)
+    for end, size in zip(np.cumsum(sizes), sizes):
+        log.append(pa.array(np.arange(end - size, end)))
+    first = data.draw(st.integers(0, count - 1))
+    run = np.arange(first, data.draw(st.integers(first, count)))
+    assert log.take(run).to_pylist() == run.tolist()
+    some = data.draw(st.lists(st.integers(-1, count - 1), max_size=9))
+    expected = [row if row >= 0 else None for row in some]
+    assert log.take(np.array(some, np.int64)).to_pylist() == expected

@@ -43,9 +43,13 @@ class GroupIndex:
     All keys of one index have one layout, taken from the first; another one is a TypeError. Hashes place a key,
     its value decides: unequal keys with one hash have two slots. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 0) -> None:
+        """`expected` keys fit without growing; a guess too high costs memory and speed."""
         self._layout: Layout | None = None
-        self.clear()
+        entries = _FIRST_ENTRIES
+        while _limit(entries) < expected:
+            entries = _more(entries)
+        self._begin(entries)
 
     def __len__(self) -> int:
         """Keys in the index."""
@@ -64,8 +68,11 @@ class GroupIndex:
 
     def clear(self) -> None:
         """Forget all keys and slot numbers; the next slot is 0. Memory shrinks to that of an empty index."""
-        self._table: Int64s = _empty_table(_FIRST_ENTRIES)
-        self._hashes: UInt64s = np.empty(_limit(_FIRST_ENTRIES), np.uint64)
+        self._begin(_FIRST_ENTRIES)
+
+    def _begin(self, entries: int) -> None:
+        self._table: Int64s = _empty_table(entries)
+        self._hashes: UInt64s = np.empty(_limit(entries), np.uint64)
         self._free: Int64s = np.empty(0, np.int64)
         self._spans: Int64s = np.zeros(0, np.int64)
         self._arena: UInt8s = np.empty(0, np.uint8)
@@ -155,8 +162,7 @@ class GroupIndex:
         if len(self) < _limit(entries):
             self._compact(int(keys.offsets[row + 1] - keys.offsets[row]))
             return
-        # Small tables quadruple: their rehashing is cheap and their keys are few compared to a batch.
-        entries *= 4 if entries < _SMALL else 2
+        entries = _more(entries)
         table = _empty_table(entries)
         index_kernels.rehash(self._table, self._hashes, table)
         self._table = table
@@ -182,6 +188,11 @@ def _limit(entries: int) -> int:
     A key away from its home costs a mispredicted branch, four times a look-up; a table beyond the
     caches costs more still. So small tables stay emptier than large ones."""
     return entries // 4 if entries <= _SMALL else entries * 3 // 8
+
+
+def _more(entries: int) -> int:
+    """The next size: small tables quadruple, as their rehashing is cheap and their keys are few compared to a batch."""
+    return entries * (4 if entries < _SMALL else 2)
 
 
 def _empty_table(entries: int) -> Int64s:

@@ -80,6 +80,12 @@ class ValueLog:
         return self._chunks[0]
 
     def _gather(self, rows: npt.NDArray[np.integer]) -> pa.Array:
+        if (
+            len(rows)
+            and int(rows[-1]) - int(rows[0]) == len(rows) - 1
+            and (np.diff(rows) == 1).all()
+        ):
+            return self._run(int(rows[0]), len(rows))
         places = np.searchsorted(np.array(self._starts), rows, side="right") - 1
         order = np.argsort(places, kind="stable")
         parts = []
@@ -94,3 +100,12 @@ class ValueLog:
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
         return pa.concat_arrays(parts).take(pa.array(back)) if parts else pa.array([], self.type)
+
+    def _run(self, first: int, count: int) -> pa.Array:
+        """Consecutive rows."""
+        parts = []
+        for chunk, start in zip(self._chunks, self._starts):
+            low, high = max(first - start, 0), min(first + count - start, len(chunk))
+            if low < high:
+                parts.append(chunk.slice(low, high - low))
+        return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)

@@ -30,9 +30,18 @@ class PaneTable:
     keys      the key columns, row number = slot
     arrivals  int64 per slot: the arrival number of its first row
     changed   bool per slot: rows have come since it last fired (kept for early firing only)
+
+    `expected` slots fit without growing.
     """
 
-    def __init__(self, first: int, span: int, key_types: Sequence[pa.DataType], contents: Contents):
+    def __init__(
+        self,
+        first: int,
+        span: int,
+        key_types: Sequence[pa.DataType],
+        contents: Contents,
+        expected: int = 0,
+    ):
         self.first = first
         self.span = span
         self.contents = contents
@@ -40,7 +49,7 @@ class PaneTable:
         self.arrivals = _NONE
         self.changed = np.empty(0, np.bool_)
         self._panes = _NONE
-        self._index = GroupIndex()
+        self._index = GroupIndex(expected)
 
     def __len__(self) -> int:
         return len(self._index)
@@ -106,6 +115,7 @@ class PaneTables:
         self._contents = contents
         self._firsts: list[int] = []
         self._tables: list[PaneTable] = []
+        self._last_size = 0
 
     def __iter__(self) -> Iterator[PaneTable]:
         return iter(self._tables)
@@ -149,6 +159,7 @@ class PaneTables:
         ):
             dead += 1
         if dead:
+            self._last_size = len(self._tables[dead - 1])
             del self._tables[:dead], self._firsts[:dead]
 
     def _sparse_span(self, rows: int, panes: int) -> int:
@@ -172,7 +183,10 @@ class PaneTables:
         while (low is not None and first < low) or (high is not None and first + span > high):
             span //= 2
             first = pane - pane % span
-        table = PaneTable(first, span, self._key_types, self._contents.fresh())
+        # One pane's keys are about as many as the last one's.
+        size = len(self._tables[after - 1]) if after else self._last_size
+        expected = size if span == 1 else 0
+        table = PaneTable(first, span, self._key_types, self._contents.fresh(), expected)
         self._firsts.insert(after, first)
         self._tables.insert(after, table)
         return table
