@@ -10,7 +10,7 @@ PARALLELISM ?= 2
 ROWS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test lint format bench clean
+.PHONY: help setup data run test soak lint format bench clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ run: setup data ## Run the flights example in two worker processes
 
 test: setup data ## Run the tests (not the minutes-long ones)
 	$(BIN)/python -m pytest -n 2 -m 'not soak'
+
+soak: setup ## Run the tests that take minutes: memory over long runs
+	$(BIN)/python -m pytest -m soak
 
 lint: setup ## Check style, types and the layers between packages
 	$(BIN)/ruff check .
