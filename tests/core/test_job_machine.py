@@ -174,7 +174,9 @@ def test_a_killed_slot_is_named_with_what_it_did_and_said_last() -> None:
 
 def test_a_lost_connection_waits_for_its_cause() -> None:
     machine = running()
-    assert machine.handle(SlotFailed(0, 1, PEER)) == [SetDeadline(Wait.ROOT_CAUSE, machine.timeouts.root_cause)]
+    assert machine.handle(SlotFailed(0, 1, PEER)) == [
+        SetDeadline(Wait.ROOT_CAUSE, machine.timeouts.root_cause)
+    ]
     machine.handle(SlotExited(1, 1, "was killed by signal 9 (SIGKILL)"))
     assert isinstance(machine.outcome, Lost)
     assert "slot 1" in machine.outcome.message

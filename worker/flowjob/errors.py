@@ -143,7 +143,9 @@ class UserCodeFailed(JobFailed):
 
     code = "USER_CODE"
 
-    def __init__(self, *, user_traceback: str, operator: str, row: str | None, subtask: int) -> None:
+    def __init__(
+        self, *, user_traceback: str, operator: str, row: str | None, subtask: int
+    ) -> None:
         lines = [user_traceback.rstrip(), f"in operator: {operator} (subtask {subtask})"]
         if row is not None:
             lines.append(f"row: {row}")

@@ -8,8 +8,8 @@ from typing import Any as _Any
 
 if TYPE_CHECKING:
     from flowjob.plan.compile import compile_job, compile_plan
-    from flowjob.plan.fingerprint import digest
     from flowjob.plan.explain import job_graph_text
+    from flowjob.plan.fingerprint import digest
 
 __all__ = ["compile_job", "compile_plan", "digest", "job_graph_text"]
 
