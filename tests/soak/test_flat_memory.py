@@ -84,7 +84,9 @@ def program(seconds: float) -> fj.Job:
 
 
 class Sampler:
-    """Resident memory of this process and of all below it, until `stop`."""
+    """Resident memory of all processes below this one, and what this one took more than before, until `stop`.
+
+    What tests before this one left in the process they share is not the job's."""
 
     def __init__(self) -> None:
         self.samples: dict[psutil.Process, list[int]] = defaultdict(list)
@@ -101,8 +103,10 @@ class Sampler:
 
     def _sample(self) -> None:
         this = psutil.Process()
+        before = this.memory_info().rss
         while not self._stop.wait(SAMPLE_SECONDS):
-            for process in (this, *this.children(recursive=True)):
+            self.samples[this].append(this.memory_info().rss - before)
+            for process in this.children(recursive=True):
                 try:
                     self.samples[process].append(process.memory_info().rss)
                 except psutil.NoSuchProcess:
