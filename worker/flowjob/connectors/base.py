@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     # Only type checkers need the default: a source of no declared row type.
     from typing_extensions import TypeVar
 
+    from flowjob.core.commits import CommitPermit
     from flowjob.runtime.batch import Batch, Int64s
     from flowjob.runtime.env import Env
 
@@ -191,6 +192,11 @@ class SinkContext:
     subtask: int
     parallelism: int
     report: Callable[[bytes], Awaitable[None] | None] = field(default=lambda _: None)
+    attempt: int = 1
+    """Which deployment of the run this is; names made of run, attempt, subtask and a number are never used twice."""
+
+    commits: bool = False
+    """Whether `prepare` and `commit` will be called: the job takes snapshots."""
 
 
 class SinkWriter(ABC):
@@ -209,8 +215,19 @@ class SinkWriter(ABC):
 
     async def on_time(self, now: int) -> None: ...
 
+    async def prepare(self, checkpoint: int) -> list[bytes]:
+        """A barrier: everything written so far becomes durable, and stays invisible. What is returned goes into the
+        snapshot and comes back to `commit` of this or another writer of the sink. A writer that cannot do this returns
+        nothing, and what it writes is then visible at least once."""
+        return []
+
+    async def commit(self, committables: list[bytes], permit: CommitPermit) -> None:
+        """Make visible what was prepared, in the order of preparation. Idempotent: after a failure it is called again
+        with the same ones, by a writer that may know nothing of them. Raise when something prepared is lost."""
+
     async def finish(self) -> None:
-        """The input has ended well: make everything written visible."""
+        """The input has ended well. Where snapshots are taken, `prepare` and `commit` follow, and what was written
+        becomes visible by them; else (`SinkContext.commits` is False) make everything written visible now."""
 
     async def close(self) -> None:
         """Release resources; called once, also after a failure (then without `finish`)."""

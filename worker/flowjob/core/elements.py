@@ -36,5 +36,31 @@ class EndOfInput:
 
 END_OF_INPUT = EndOfInput()
 
-Control = Watermark | Status | EndOfInput
-"""What may stand between two batches. Barriers join this union with checkpoints."""
+
+class Stop(Enum):
+    """What sources do behind a barrier."""
+
+    NO = "no"  # they go on
+    SUSPEND = (
+        "suspend"  # they give nothing more: the job ends as it is, its state is in the snapshot
+    )
+    DRAIN = "drain"  # they end: time runs to its end, windows fire, before the snapshot is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """Everything before it belongs to snapshot `checkpoint`, nothing behind it does.
+
+    checkpoint  ascending over the life of a job; never used twice
+    savepoint   a person asked for it: self-contained, and no sink may have something pending in it unless `stop`
+    unaligned   it overtakes data, which then is part of the snapshot
+    """
+
+    checkpoint: int
+    savepoint: bool = False
+    unaligned: bool = False
+    stop: Stop = Stop.NO
+
+
+Control = Watermark | Status | EndOfInput | Barrier
+"""What may stand between two batches."""

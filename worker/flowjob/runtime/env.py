@@ -10,9 +10,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from flowjob.runtime.storage.object_store import ObjectStore
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLocation:
+    """Where objects are: `url` is a directory or `s3://bucket/prefix`; `endpoint` of another S3 than Amazon's.
+
+    Credentials come by the usual means of boto3, never in here."""
+
+    url: str
+    endpoint: str | None = None
+    region: str | None = None
 
 
 class Clock(Protocol):
@@ -130,6 +144,18 @@ class Random(Protocol):
         ...
 
 
+class Freezer(Protocol):
+    """Looks at this process as it is now, while it goes on."""
+
+    async def freeze(self, work: Callable[[Path], bytes], *, deadline: float) -> bytes:
+        """Calls `work(directory)` on an unchanging copy of this process's memory (a fork, in reality), made before the
+        first await, and returns what it returns: little. Large results are files in `directory`, which is this
+        process's to read and remove. `work` must not touch threads, locks, sockets or the event loop.
+
+        Raises TimeoutError after `deadline` seconds, and OSError when the copy cannot be made or dies."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Env:
     """Everything a process of ours may reach. `directory` is this process's scratch space on local disk."""
@@ -143,3 +169,7 @@ class Env:
 
     run_blocking: Callable[..., Awaitable[Any]]
     """`await env.run_blocking(function, *args)`: runs blocking I/O in a small thread pool."""
+
+    freezer: Freezer | None = None
+    open_store: Callable[[StoreLocation], ObjectStore] | None = None
+    """The object store at a location; nothing is opened or checked before its first use."""

@@ -15,6 +15,8 @@ import msgspec.structs
 from flowjob.core.failures import ErrorInfo
 from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.errors import ProtocolError
+from flowjob.runtime.checkpoint.manifest import TaskSnapshot
+from flowjob.runtime.job_description import JobDescription
 
 PROTOCOL = 1
 """Version of this module's words; both sides must have the same."""
@@ -36,51 +38,6 @@ T = TypeVar("T", bound=Message)
 def stamped(message: T, generation: int) -> T:
     """The same message as said under `generation`."""
     return msgspec.structs.replace(message, generation=generation)
-
-
-# How a slot gets the job --------------------------------------------------------------------------
-
-
-class EntrypointSource(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The job is imported: what flowjob.entrypoint.Entrypoint says. `directory` is the client's current one."""
-
-    target: str
-    args: dict[str, Any] = {}
-    sys_path: list[str] = []
-    directory: str | None = None
-
-
-class PickledSource(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """The job was defined interactively: cloudpickle bytes of the Job."""
-
-    data: bytes
-    sys_path: list[str] = []
-    directory: str | None = None
-
-
-JobSource = EntrypointSource | PickledSource
-
-
-class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """All a slot needs to rebuild the job and to see that it is the same one.
-
-    planner  module with `compile_job`, `digest` and `job_graph_text`
-    runner   `module:attribute` of the TaskRunner factory
-    token    shown by slots to each other in the data plane
-    run      options for the runner; msgpack-able
-    """
-
-    name: str
-    run_id: str
-    source: JobSource
-    parallelism: int
-    digest: str
-    explain: str
-    token: str
-    planner: str = "flowjob.plan"
-    runner: str = "flowjob.runtime.slot_tasks:SlotTasks"
-    run: dict[str, Any] = {}
-    metrics_interval: float = 0.5
 
 
 # JobManager -> TaskManager ------------------------------------------------------------------------
@@ -218,14 +175,27 @@ class Launch(Message, frozen=True):
 
 
 class DeployTasks(Message, frozen=True):
-    """Build `tasks`; `places` is where all tasks of the job are."""
+    """Build `tasks`; `places` is where all tasks of the job are. `restore`: the manifest to restore from, by the name
+    of its object in the job's store; state that is not there starts empty."""
 
     tasks: list[TaskId]
     places: list[TaskPlace]
+    restore: str | None = None
 
 
 class RunTasks(Message, frozen=True):
     """All slots have deployed: connect and run."""
+
+
+class SplitProgress(msgspec.Struct, frozen=True):
+    """What a source task knows of a split besides the reader's position: restored with it.
+
+    largest  the largest timestamp seen, µs UTC
+    to_mark  rows since the last pinned watermark
+    """
+
+    largest: int
+    to_mark: int = 0
 
 
 class WireSplit(msgspec.Struct, frozen=True):
@@ -234,6 +204,7 @@ class WireSplit(msgspec.Struct, frozen=True):
     id: str
     data: dict[str, Any]
     position: dict[str, Any] | None = None
+    progress: SplitProgress | None = None
 
 
 class AssignSplits(Message, frozen=True):
@@ -244,13 +215,60 @@ class AssignSplits(Message, frozen=True):
     complete: bool
 
 
+class WireBarrier(msgspec.Struct, frozen=True):
+    """core.elements.Barrier; `stop` is the value of a Stop."""
+
+    checkpoint: int
+    savepoint: bool = False
+    unaligned: bool = False
+    stop: str = "no"
+
+
+class TriggerSnapshot(Message, frozen=True):
+    """`tasks` (sources, and tasks that have ended) take part in a snapshot now. `directory` is where its objects go,
+    below the job's root."""
+
+    tasks: list[TaskId]
+    barrier: WireBarrier
+    directory: str
+
+
+class AbortSnapshot(Message, frozen=True):
+    """Nobody waits for this snapshot any more."""
+
+    checkpoint: int
+    reason: str
+
+
+class CommitSnapshot(Message, frozen=True):
+    """The snapshot is committed: sinks make visible what they prepared for it, and acknowledge. `committables`, by
+    task and sink uid, are ones of former lives, to be committed first."""
+
+    checkpoint: int
+    committables: list[tuple[TaskId, str, list[bytes]]] = []
+
+
+class ReleaseTasks(Message, frozen=True):
+    """All is committed: tasks that have ended may end."""
+
+
 class StopTasks(Message, frozen=True):
     """Close everything and exit."""
 
     reason: str
 
 
-ToSlotBody = Launch | DeployTasks | RunTasks | AssignSplits | StopTasks
+ToSlotBody = (
+    Launch
+    | DeployTasks
+    | RunTasks
+    | AssignSplits
+    | TriggerSnapshot
+    | AbortSnapshot
+    | CommitSnapshot
+    | ReleaseTasks
+    | StopTasks
+)
 
 
 # slot -> JobManager -------------------------------------------------------------------------------
@@ -266,6 +284,34 @@ class TasksDeployed(Message, frozen=True):
 
 
 class TaskDone(Message, frozen=True):
+    task: TaskId
+
+
+class TaskEnded(Message, frozen=True):
+    """All input of the task has ended and everything that follows from it is sent; it waits for its last commit."""
+
+    task: TaskId
+
+
+class SnapshotTaken(Message, frozen=True):
+    """A task's part of a snapshot is stored."""
+
+    checkpoint: int
+    snapshot: TaskSnapshot
+
+
+class SnapshotDeclined(Message, frozen=True):
+    """A task could not take part."""
+
+    checkpoint: int
+    task: TaskId
+    reason: str
+
+
+class SnapshotCommitted(Message, frozen=True):
+    """All sinks of a task have committed what they had for snapshots up to this one."""
+
+    checkpoint: int
     task: TaskId
 
 
@@ -300,7 +346,17 @@ class MetricsReport(Message, frozen=True):
 
 
 FromSlotBody = (
-    SlotIsReady | TasksDeployed | TaskDone | SlotError | RequestSplits | SinkReport | MetricsReport
+    SlotIsReady
+    | TasksDeployed
+    | TaskDone
+    | TaskEnded
+    | SnapshotTaken
+    | SnapshotDeclined
+    | SnapshotCommitted
+    | SlotError
+    | RequestSplits
+    | SinkReport
+    | MetricsReport
 )
 
 

@@ -19,9 +19,14 @@ import msgspec
 from flowjob.core.job_events import Timeouts
 from flowjob.errors import PlanError
 from flowjob.runtime.env import Env, OwnedProcess
+from flowjob.runtime.job_description import (
+    EntrypointSource,
+    JobDescription,
+    JobSource,
+    PickledSource,
+)
 from flowjob.runtime.jobmanager.manager import Endpoint, JobManager
 from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners
-from flowjob.runtime.messages import EntrypointSource, JobDescription, JobSource, PickledSource
 from flowjob.runtime.outbox import cancel_all
 
 if TYPE_CHECKING:
@@ -106,7 +111,7 @@ class LocalOptions:
     started   TaskManager processes started ahead (`start_ahead`), to save their start-up time
     run       options for the tasks, e.g. {"exchange": {…}}
     stuck_after  seconds after which a worker that says nothing is reported, with its stacks
-    planner, runner  see messages.JobDescription
+    planner, runner  see job_description.JobDescription
     """
 
     taskmanagers: int = 1

@@ -19,12 +19,10 @@ from flowjob.errors import PlanError, ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlConnection, Env
 from flowjob.runtime.failures import describe
+from flowjob.runtime.job_description import EntrypointSource, JobDescription, JobSource
 from flowjob.runtime.messages import (
     AssignSplits,
     DeployTasks,
-    EntrypointSource,
-    JobDescription,
-    JobSource,
     Launch,
     MetricsReport,
     RequestSplits,

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Coroutine, Generator, Iterable, Sequence
 from typing import Any, Protocol
 
-from flowjob.core.elements import Control, EndOfInput, Watermark
+from flowjob.core.elements import Barrier, Control, EndOfInput, Status, Watermark
 from flowjob.core.watermark_valve import WatermarkValve
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.blame import EXITS, as_failure
@@ -164,8 +164,10 @@ class Task:
                 combined = self._valve.on_watermark(place, time)
             case EndOfInput():
                 combined = self._valve.on_end(place)
-            case status:
-                combined = self._valve.on_status(place, status)
+            case Status():
+                combined = self._valve.on_status(place, element)
+            case Barrier():
+                return
         for said in combined:
             if isinstance(said, Watermark):
                 self.driver.metrics.watermark = said.time

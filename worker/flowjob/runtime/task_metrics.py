@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowjob.core.elements import MIN_TIME
+from flowjob.core.elements import MAX_TIME, MIN_TIME
 from flowjob.runtime.chain import Chain
+from flowjob.runtime.env import Clock
 
 
 class TaskMetrics:
@@ -23,11 +24,11 @@ class TaskMetrics:
         self.watermark = MIN_TIME
         self.ended_at: float | None = None
 
-    def snapshot(self, chain: Chain, now: float, buffers: Mapping[str, int]) -> dict[str, Any]:
+    def snapshot(self, chain: Chain, clock: Clock, buffers: Mapping[str, int]) -> dict[str, Any]:
         """Plain values for the control plane; times in µs.
 
         `busy` is what is neither idle nor back-pressured. `buffers` are the exchange's own figures of this task."""
-        until = now if self.ended_at is None else self.ended_at
+        until = clock.monotonic() if self.ended_at is None else self.ended_at
         total = 0.0 if self.started is None else until - self.started
         busy = max(0.0, total - self.idle - self.backpressured)
         return {
@@ -38,6 +39,7 @@ class TaskMetrics:
             "idle_us": int(self.idle * 1e6),
             "backpressured_us": int(self.backpressured * 1e6),
             "watermark": None if self.watermark == MIN_TIME else self.watermark,
+            "watermark_lag_us": self._lag(clock.wall()),
             "ended": self.ended_at is not None,
             **buffers,
             "operators": [
@@ -52,6 +54,11 @@ class TaskMetrics:
                 for link in chain.links
             ],
         }
+
+    def _lag(self, wall: int) -> int | None:
+        """How far event time is behind the wall clock; None before the first watermark and after the last."""
+        over = self.ended_at is not None or self.watermark in (MIN_TIME, MAX_TIME)
+        return None if over else wall - self.watermark
 
 
 def _leaving(chain: Chain) -> list[int]:

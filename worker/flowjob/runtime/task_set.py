@@ -15,7 +15,7 @@ from flowjob.errors import JobFailed
 from flowjob.plan.job_graph import Edge, JobGraph, Vertex, consumers_of
 from flowjob.plan.specs import OperatorSpec, SourceSpec, UnionSpec
 from flowjob.runtime.chain import Chain, Link
-from flowjob.runtime.env import Env
+from flowjob.runtime.env import Clock, Env
 from flowjob.runtime.exchange import ChannelSpec, EdgeWriter, InputGate, SlotAddress, SlotExchange
 from flowjob.runtime.operators.base import Operator, OperatorContext, OperatorMetrics
 from flowjob.runtime.operators.checked import Checked
@@ -66,7 +66,7 @@ class _Running:
         self.gate = gate
         self.writers = writers
 
-    def metrics(self, now: float) -> dict[str, Any]:
+    def metrics(self, clock: Clock) -> dict[str, Any]:
         writers, gate = self.writers.values(), self.gate
         buffers = {
             "bytes_out": sum(w.bytes for w in writers),
@@ -77,7 +77,7 @@ class _Running:
             "bytes_in": gate.bytes if gate is not None else 0,
         }
         driver = self.task.driver
-        return driver.metrics.snapshot(driver.chain, now, buffers)
+        return driver.metrics.snapshot(driver.chain, clock, buffers)
 
 
 class TaskSet:
@@ -159,8 +159,7 @@ class TaskSet:
 
     def metrics(self) -> dict[TaskKey, dict[str, Any]]:
         """The figures of every task, as plain values."""
-        now = self._env.clock.monotonic()
-        return {key: running.metrics(now) for key, running in self._running.items()}
+        return {key: running.metrics(self._env.clock) for key, running in self._running.items()}
 
     # -- building
 

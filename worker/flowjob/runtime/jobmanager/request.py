@@ -11,7 +11,7 @@ from typing import Any
 from flowjob.core.job_events import TaskId, Timeouts
 from flowjob.core.job_machine import JobState
 from flowjob.plan.job_graph import JobGraph
-from flowjob.runtime.messages import JobDescription
+from flowjob.runtime.job_description import JobDescription
 
 JobMetrics = Mapping[TaskId, Mapping[str, Any]]
 """The latest totals of every task that has reported (runtime/task_metrics.py says which)."""

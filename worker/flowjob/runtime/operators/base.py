@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from flowjob.core.elements import Watermark
+from flowjob.core.commits import CommitPermit
+from flowjob.core.elements import Barrier, Watermark
 from flowjob.runtime.batch import Data
 from flowjob.runtime.env import Env
 
 if TYPE_CHECKING:
+    from flowjob.runtime.checkpoint.sections import RestoredState, Section
     from flowjob.runtime.state.backend import StateBackend
 
 
@@ -90,7 +92,8 @@ class OperatorContext:
 
 
 class Operator:
-    """One node of a chain. Life: open, then process / on_watermark / on_time in any order, on_end, close."""
+    """One node of a chain. Life: open, restore, then process / on_watermark / on_time in any order, on_end, close. At a
+    barrier: flush, prepare, snapshot."""
 
     takes: Form = Form.COLUMNS
     gives: Form = Form.COLUMNS
@@ -123,6 +126,35 @@ class Operator:
     def on_end(self) -> Iterable[Output]:
         """All inputs have ended, after the last watermark."""
         return ()
+
+    # -- snapshots
+
+    def prepare(self, barrier: Barrier) -> Iterable[Output]:
+        """After `flush`, before `snapshot`: what must be waited for so that nothing of the epoch is only in flight.
+        Yields awaitables; sinks make what they wrote durable here, and then have `committables`."""
+        return ()
+
+    def committables(self) -> list[bytes]:
+        """What the last `prepare` made ready to become visible; handed out once."""
+        return []
+
+    def commit(self, committables: list[bytes], permit: CommitPermit) -> Awaitable[None] | None:
+        """Makes visible what was prepared by this or another subtask, now or in an earlier life: idempotent."""
+        return None
+
+    @property
+    def state_bytes(self) -> int:
+        """About how much memory `snapshot` has to read. Little is read in line, much in a frozen copy."""
+        return 0
+
+    def snapshot(self) -> Iterable[Section]:
+        """The state as of now, after `flush` and `prepare`. Changes nothing; may be called in a frozen copy of the
+        process, where it has neither threads nor event loop, and may take its time."""
+        return ()
+
+    def restore(self, state: RestoredState) -> None:
+        """Takes over the state of a snapshot; after `open`, before anything else, at most once. Rows are of key groups
+        of this subtask, possibly of several former ones."""
 
     async def close(self) -> None:
         """Release resources; called once, also after a failure."""

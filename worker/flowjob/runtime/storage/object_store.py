@@ -1,0 +1,67 @@
+"""What an object store must be able to do for us: six methods, all of them awaits.
+
+Local directories, S3 and the simulation's store implement it (local.py, s3.py, memory.py), and all pass
+flowjob.testing.check_object_store. It must not know what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from flowjob.errors import FlowjobError
+
+
+class StorageError(FlowjobError):
+    """A store could not be reached, refused us, or lost what it had taken. Says which, with the store's own words."""
+
+    code = "STORAGE"
+
+
+class ObjectMissing(StorageError):
+    """There is no such object."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """`modified`: µs since the epoch, UTC."""
+
+    name: str
+    size: int
+    modified: int
+
+
+class ObjectStore(Protocol):
+    """Names are relative, of the form `a/b/c`; no name is another one's directory.
+
+    Every method may raise StorageError after its own bounded retries; the outcome of a write that raised is unknown."""
+
+    @property
+    def url(self) -> str:
+        """For people and messages, without credentials: `s3://bucket/prefix`, `/path`."""
+        ...
+
+    async def put(self, name: str, data: bytes | Path) -> None:
+        """Creates or replaces an object, whole or not at all; a Path's content is streamed."""
+        ...
+
+    async def create(self, name: str, data: bytes) -> bool:
+        """Creates an object only if there is none of that name; False when there is. Atomic among all writers."""
+        ...
+
+    async def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of an object. Raises ObjectMissing; fewer bytes than asked for only at its end."""
+        ...
+
+    async def head(self, name: str) -> ObjectInfo | None: ...
+
+    def scan(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Every object whose name starts with `prefix`, in ascending order of names."""
+        ...
+
+    async def delete(self, names: list[str]) -> None:
+        """Those that are not there are no error."""
+        ...
+
+    async def close(self) -> None: ...
