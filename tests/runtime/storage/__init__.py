@@ -1,0 +1,1 @@
+"""Stores, names, the log."""
