@@ -14,11 +14,15 @@ to the JobManager without pickling it. This module must not import anything of o
     ├── SchemaError               a Schema class or a schema change that cannot be
     ├── MalformedInput            a row that a source cannot read, with file, line and text
     ├── StateError                state used where there is none, or written where it is only read
+    ├── SnapshotError             a snapshot that cannot be read or started from
+    │   ├── DamagedSnapshot       bytes of it are missing or not those that were written
+    │   └── StateMismatch         the job cannot take over what the snapshot holds
     ├── ProtocolError             bytes or messages from a peer that break the protocol
     │   └── HandshakeRefused      a peer with the wrong version, token, job or attempt
     └── JobFailed                 a job that ran and ended badly
         ├── UserCodeFailed        a user function raised: traceback, operator, row
         ├── WorkerLost            a slot or TaskManager went away
+        ├── LostData              something a snapshot had promised is gone
         └── JobCancelled          somebody asked for it
 """
 
@@ -117,6 +121,25 @@ class StateError(FlowjobError):
     code = "STATE"
 
 
+class SnapshotError(FlowjobError):
+    """A snapshot that cannot be read or started from: not there, incomplete, of a newer version."""
+
+    code = "SNAPSHOT"
+
+
+class DamagedSnapshot(SnapshotError):
+    """Bytes of a snapshot are missing, or not those that were written. Names the object, expected and found."""
+
+    code = "SNAPSHOT_DAMAGED"
+
+
+class StateMismatch(SnapshotError):
+    """The job cannot take over what the snapshot holds, or would lose some of it. Lists everything; nothing was
+    started."""
+
+    code = "STATE_MISMATCH"
+
+
 class ProtocolError(FlowjobError):
     """Bytes or messages from a peer that break the protocol; ends the connection."""
 
@@ -133,6 +156,13 @@ class JobFailed(FlowjobError):
     """A job that ran and ended badly."""
 
     code = "JOB_FAILED"
+
+
+class LostData(JobFailed):
+    """What a snapshot had promised is gone: a file or transaction that was prepared and neither is pending nor was
+    committed. Never restarted, because a restart would hide it."""
+
+    code = "LOST_DATA"
 
 
 class UserCodeFailed(JobFailed):

@@ -242,7 +242,7 @@ def _sink(path: Path, encoding: Encoding, options: dict[str, Any]) -> FileSink:
     _refuse(options, "a sink (to read, give a schema as the second argument)")
     if not isinstance(path, str | PathLike):
         raise TypeError(f"a sink writes to one directory, got {path!r}")
-    return FileSink(directory=_local(path), encoding=encoding, roll=roll)
+    return FileSink(directory=_place(path), encoding=encoding, roll=roll)
 
 
 def _check_characters(delimiter: str, quote: str | None) -> None:
@@ -281,8 +281,22 @@ _OPTIONS = (
 )
 
 
+def _place(path: Path) -> str:
+    """Where a sink may write: a directory, or a bucket."""
+    text = fspath(path)
+    if not text.startswith("s3://"):
+        return _local(path)
+    from flowjob.connectors.files.s3_place import split_url
+
+    split_url(text)
+    return text
+
+
 def _local(path: Path) -> str:
     text = fspath(path)
     if "://" in text:
-        raise PlanError(f"{text!r}: only files of local or mounted directories can be used")
+        hint = (
+            " to read from; sinks may also write to s3://bucket/prefix" if "s3://" in text else ""
+        )
+        raise PlanError(f"{text!r}: only files of local or mounted directories can be used{hint}")
     return text

@@ -202,6 +202,10 @@ class SinkContext:
 class SinkWriter(ABC):
     """Writes one subtask's rows."""
 
+    def restore(self, pending: list[bytes]) -> None:
+        """Before `open`, in a job that continues from a snapshot: all that was prepared by any writer of the sink and
+        not known to be committed then. It will be committed by somebody: do not clean it up."""
+
     async def open(self) -> None:
         """Called once, before any data."""
 

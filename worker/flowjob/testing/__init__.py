@@ -4,6 +4,7 @@ from flowjob.testing.conformance import check_sink, check_source
 from flowjob.testing.results import OutputRows, TestOutput
 from flowjob.testing.run import run, run_job
 from flowjob.testing.script import advance, at, watermark
+from flowjob.testing.sink_conformance import check_exactly_once_sink
 from flowjob.testing.state_conformance import check_state_backend
 from flowjob.testing.virtual_time import Deadlock, MockClock, run_virtually
 
@@ -14,6 +15,7 @@ __all__ = [
     "TestOutput",
     "advance",
     "at",
+    "check_exactly_once_sink",
     "check_sink",
     "check_source",
     "check_state_backend",

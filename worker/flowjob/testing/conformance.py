@@ -209,16 +209,16 @@ async def check_sink(
     sink.check(type_)
     if hides_until_finish:
         await _write(_context(env, type_, "failed", 0), sink, batches, finish=False)
-        assert await _seen(read_back) == [], "a failed writer left rows behind"
+        assert await seen(read_back) == [], "a failed writer left rows behind"
     expected: list[dict[str, Any]] = []
     for run in ("first", "second"):
         for subtask in range(2):
             share = list(batches)[subtask::2]
             await _write(_context(env, type_, run, subtask), sink, share, finish=True)
             expected += [row for b in share for row in b.columns.to_pylist()]
-            _expect_rows(await _seen(read_back), expected, False, f"{run} run, subtask {subtask}")
+            _expect_rows(await seen(read_back), expected, False, f"{run} run, subtask {subtask}")
     await _write(_context(env, type_, "third", 0), sink, [], finish=True)
-    _expect_rows(await _seen(read_back), expected, False, "after a run without rows")
+    _expect_rows(await seen(read_back), expected, False, "after a run without rows")
 
 
 def _type_of(batches: Sequence[Batch]) -> Any:
@@ -231,7 +231,7 @@ def _context(env: Env, type_: Any, run: str, subtask: int) -> SinkContext:
     return SinkContext(env=env, type=type_, run_id=run, subtask=subtask, parallelism=2)
 
 
-async def _seen(read_back: ReadBack) -> list[dict[str, Any]]:
+async def seen(read_back: ReadBack) -> list[dict[str, Any]]:
     found = read_back()
     return found if isinstance(found, list) else await found
 

@@ -1,7 +1,8 @@
 """A directory of files as a sink: each subtask writes its own, and starts a new one by rows, bytes or age.
 
 Files appear whole or not at all (part_file.py). Encoding and disk happen on a worker thread, in order, behind a bounded
-queue. Files that were rolled before a failure stay: results are then at least once."""
+queue. Where the job takes snapshots, a file that is complete stays hidden until the snapshot it belongs to is
+committed: each row is then visible exactly once. Else it appears when it is complete: at least once."""
 
 from __future__ import annotations
 
@@ -15,14 +16,18 @@ import pyarrow as pa
 
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
 from flowjob.connectors.files.encoders import Encoding
-from flowjob.connectors.files.part_file import PartFile, prepare_directory
+from flowjob.connectors.files.local_place import LocalPlace
+from flowjob.connectors.files.part_file import PartFile
+from flowjob.connectors.files.staged import Place, Staged
 from flowjob.errors import JobFailed, PlanError
 from flowjob.plan.types import StreamType
 from flowjob.watermarks import micros
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+    from pathlib import Path
 
+    from flowjob.core.commits import CommitPermit
     from flowjob.runtime.batch import Batch
 
 QUEUE_BYTES = 16 << 20
@@ -43,7 +48,7 @@ class Roll:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSink(Sink):
-    """Files `part-<run>-<subtask>-<number><ending>` in `directory`."""
+    """Files `part-<run>-<attempt>-<subtask>-<number><ending>` in `directory`, which may be `s3://bucket/prefix`."""
 
     directory: str
     encoding: Encoding
@@ -73,7 +78,14 @@ class FileWriter(SinkWriter):
         self._sink = sink
         self._env = context.env
         self._schema = pa.schema([f for f in context.type.schema if f.name in names])
-        self._prefix = f"part-{context.run_id}-{context.subtask:04d}-"
+        self._run = f"part-{context.run_id}-"
+        self._prefix = f"{self._run}{context.attempt}-{context.subtask:04d}-"
+        self._cleans = context.commits and context.subtask == 0 and context.attempt > 1
+        self._attempt = context.attempt
+        self._commits = context.commits
+        self._place = _place(sink.directory, context.env.directory)
+        self._staged: list[Staged] = []
+        self._pending: frozenset[str] = frozenset()
         self._number = 0
         self._part: PartFile | None = None
         self._queue: deque[pa.RecordBatch | None] = deque()
@@ -82,9 +94,7 @@ class FileWriter(SinkWriter):
 
     async def open(self) -> None:
         try:
-            self._number = await self._env.run_blocking(
-                prepare_directory, self._sink.directory, self._prefix
-            )
+            self._number = await self._env.run_blocking(self._prepare_place)
         except OSError as error:
             # No defect, hence no traceback: the directory is a file, or may not be written to.
             raise JobFailed(f"{self._sink.name}: cannot write there: {error}") from error
@@ -108,6 +118,19 @@ class FileWriter(SinkWriter):
             self._put(ROLL)
             await self._wait(0)
 
+    def restore(self, pending: list[bytes]) -> None:
+        self._pending = frozenset(Staged.decode(data).name for data in pending)
+
+    async def prepare(self, checkpoint: int) -> list[bytes]:
+        self._put(ROLL)
+        await self._wait(0)
+        staged, self._staged = self._staged, []
+        return [s.encode() for s in staged]
+
+    async def commit(self, committables: list[bytes], permit: CommitPermit) -> None:
+        for data in committables:
+            await self._env.run_blocking(self._place.publish, Staged.decode(data))
+
     async def finish(self) -> None:
         self._put(ROLL)
         await self._wait(0)
@@ -120,6 +143,8 @@ class FileWriter(SinkWriter):
         if self._part is not None:
             await self._env.run_blocking(self._part.abandon)
             self._part = None
+        for staged in self._staged:  # in no snapshot: nobody will commit them
+            await self._env.run_blocking(self._place.discard, staged.name, staged)
 
     # -- the queue
 
@@ -170,16 +195,33 @@ class FileWriter(SinkWriter):
             if full or (roll.bytes is not None and part.size() >= roll.bytes):
                 self._finish_part()
 
+    def _prepare_place(self) -> int:
+        number = self._place.prepare(self._prefix)
+        if self._cleans:
+            # Of earlier attempts, which have ended: what they had complete and no snapshot knows of.
+            for attempt in range(1, self._attempt):
+                self._place.sweep(f"{self._run}{attempt}-", self._pending)
+        return number
+
     def _open_part(self, now: int) -> PartFile:
         name = f"{self._prefix}{self._number:05d}{self._sink.encoding.ending}"
         self._number += 1
-        self._part = PartFile.open(
-            self._sink.directory, name, self._sink.encoding, self._schema, now
-        )
+        self._part = PartFile.open(self._place, name, self._sink.encoding, self._schema, now)
         return self._part
 
     def _finish_part(self) -> None:
         if self._part is not None:
-            self._part.seal()
-            self._part.publish()
+            staged = self._part.seal()
             self._part = None
+            if self._commits:
+                self._staged.append(staged)
+            else:
+                self._place.publish(staged)
+
+
+def _place(directory: str, scratch: Path) -> Place:
+    if directory.startswith("s3://"):
+        from flowjob.connectors.files.s3_place import S3Place
+
+        return S3Place(directory, scratch / "staged")
+    return LocalPlace(directory)

@@ -78,6 +78,12 @@ class OperatorContext:
     run_id: str = "run"
     """New for each run of the job; sinks name their files by it."""
 
+    attempt: int = 1
+    """Which deployment of the run this is."""
+
+    commits: bool = False
+    """Whether the job takes snapshots: sinks then make visible what they wrote only when they are told to."""
+
     report: Callable[[bytes], Awaitable[None] | None] = field(default=lambda _: None)
     """Sends bytes to whoever watches the job: a preview, the CLI."""
 

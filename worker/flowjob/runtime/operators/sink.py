@@ -1,17 +1,26 @@
 """The end of a stream: hands batches to a sink's writer, and its waits to the task.
 
-The writer does the I/O; this operator only keeps its life in order: open once before anything else, timers,
-finish at the end of input, close always."""
+The writer does the I/O; this operator keeps its life in order (open once before anything else, timers, finish at the
+end of input, close always) and remembers what it has prepared until that is committed."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
 
+import pyarrow as pa
+
 from flowjob.connectors.base import SinkContext, SinkWriter
+from flowjob.core.commits import CommitPermit
+from flowjob.core.elements import Barrier
 from flowjob.plan.specs import SinkSpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECT_COLUMN
 from flowjob.runtime.batch import Batch, Data
+from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
 from flowjob.runtime.operators.base import Operator, OperatorContext, Output
+
+PENDING = "pending"
+"""The section of what was prepared and not known to be committed. Every writer gets to know all of it; who commits it
+is the coordinator's business."""
 
 
 class SinkOperator(Operator):
@@ -23,6 +32,8 @@ class SinkOperator(Operator):
         self._opened = False
         self._shown = len(spec.input.columns) or 1  # objects are in a column of ours
         self._timed = False
+        self._fresh: list[bytes] = []
+        self._pending: list[bytes] = []
 
     def open(self, context: OperatorContext) -> None:
         self._writer = self._spec.sink.writer(
@@ -33,6 +44,8 @@ class SinkOperator(Operator):
                 subtask=context.subtask,
                 parallelism=context.parallelism,
                 report=context.report,
+                attempt=context.attempt,
+                commits=context.commits,
             )
         )
         self._timed = type(self._writer).next_timer is not SinkWriter.next_timer
@@ -55,6 +68,37 @@ class SinkOperator(Operator):
     def on_end(self) -> Iterator[Output]:
         yield from self._open_writer()
         yield self._the_writer().finish()
+
+    # -- snapshots
+
+    def prepare(self, barrier: Barrier) -> Iterator[Output]:
+        yield from self._open_writer()
+        yield self._prepare(barrier.checkpoint)
+
+    async def _prepare(self, checkpoint: int) -> None:
+        fresh = await self._the_writer().prepare(checkpoint)
+        self._fresh += fresh
+        self._pending += fresh
+
+    def committables(self) -> list[bytes]:
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    async def commit(self, committables: list[bytes], permit: CommitPermit) -> None:
+        await self._the_writer().commit(committables, permit)
+        done = set(committables)
+        self._pending = [p for p in self._pending if p not in done]
+
+    def snapshot(self) -> Iterator[Section]:
+        if self._pending:
+            table = pa.table({"committable": pa.array(self._pending, pa.binary())})
+            yield Section(PENDING, Distribution.UNION, table)
+
+    def restore(self, state: RestoredState) -> None:
+        pending: list[bytes] = [
+            row for part in state.parts(PENDING) for row in part.table.column(0).to_pylist()
+        ]
+        self._the_writer().restore(pending)
 
     async def close(self) -> None:
         writer, self._writer = self._writer, None

@@ -1,0 +1,140 @@
+"""Files appear exactly once: complete at the barrier, visible with the commit, whoever carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from flowjob import files
+from flowjob.connectors.base import SinkContext, SinkWriter
+from flowjob.core.commits import CommitPermit
+from flowjob.errors import LostData
+from flowjob.plan.types import StreamType
+from flowjob.runtime.batch import Batch
+from flowjob.runtime.env import Env
+from flowjob.testing.sink_conformance import check_exactly_once_sink
+from tests.connectors.reading import read_rows
+
+SCHEMA = pa.schema([("n", pa.int64()), ("s", pa.string())])
+PERMIT = CommitPermit(1, 1)
+
+
+def batch(*numbers: int) -> Batch:
+    rows = [{"n": n, "s": str(n)} for n in numbers]
+    return Batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+
+
+BATCHES = [batch(1, 2, 3), batch(4), batch(5, 6)]
+
+
+@pytest.mark.parametrize("name", ["parquet", "csv", "jsonl"])
+async def test_files_in_a_directory_are_exactly_once(tmp_path: Path, env: Env, name: str) -> None:
+    form = getattr(files, name)
+    out = tmp_path / "out"
+
+    async def read_back() -> list[dict[str, Any]]:
+        return await read_rows(form(out, SCHEMA), env) if list(out.glob("[!.]*")) else []
+
+    await check_exactly_once_sink(lambda: form(out), BATCHES, env, read_back)
+    assert not list(out.glob(".*")), "nothing unfinished is left"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An S3 server of this process with one bucket, as boto3 client."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="results")
+    yield client
+    client.close()
+    server.stop()
+
+
+async def test_files_in_a_bucket_are_exactly_once(tmp_path: Path, env: Env, bucket: Any) -> None:
+    async def read_back() -> list[dict[str, Any]]:
+        found = bucket.list_objects_v2(Bucket="results", Prefix="hourly/").get("Contents", [])
+        rows: list[dict[str, Any]] = []
+        for key in (f["Key"] for f in found):
+            path = tmp_path / Path(key).name
+            bucket.download_file("results", key, str(path))
+            rows += await read_rows(files.parquet(path, SCHEMA), env)
+        return rows
+
+    sink = files.parquet("s3://results/hourly")
+    await check_exactly_once_sink(lambda: sink, BATCHES, env, read_back)
+    uploads = bucket.list_multipart_uploads(Bucket="results").get("Uploads", [])
+    assert uploads == [], "nothing unfinished is left"
+
+
+async def test_a_pending_file_that_is_gone_is_lost_data_and_says_which(
+    tmp_path: Path, env: Env
+) -> None:
+    writer, prepared = await prepare_one(tmp_path / "out", env)
+    (hidden,) = (tmp_path / "out").iterdir()
+    hidden.unlink()
+    with pytest.raises(LostData, match=r"part-r-1-0000-00000\.csv .*is gone: its rows are lost"):
+        await writer.commit(prepared, PERMIT)
+    await writer.close()
+
+
+async def test_a_pending_file_that_was_cut_is_lost_data(tmp_path: Path, env: Env) -> None:
+    writer, prepared = await prepare_one(tmp_path / "out", env)
+    (hidden,) = (tmp_path / "out").iterdir()
+    hidden.write_bytes(b"n")
+    with pytest.raises(LostData, match="has 1 bytes now"):
+        await writer.commit(prepared, PERMIT)
+    await writer.close()
+
+
+async def test_a_pending_file_of_another_kind_of_sink_is_refused(tmp_path: Path, env: Env) -> None:
+    writer, _ = await prepare_one(tmp_path / "out", env)
+    with pytest.raises(LostData, match="cannot be read"):
+        await writer.commit([b"\x00what"], PERMIT)
+    await writer.close()
+
+
+async def test_files_that_were_rolled_between_two_barriers_are_committed_together(
+    tmp_path: Path, env: Env
+) -> None:
+    out = tmp_path / "out"
+    sink = files.csv(out, roll_rows=1)
+    writer = sink.writer(context(env))
+    await writer.open()
+    await write(writer, batch(1, 2, 3))
+    prepared = await writer.prepare(1)
+    assert len(prepared) == 3
+    assert not list(out.glob("[!.]*"))
+    await writer.commit(prepared, PERMIT)
+    assert len(list(out.glob("[!.]*"))) == 3
+    await writer.close()
+
+
+async def prepare_one(out: Path, env: Env) -> tuple[SinkWriter, list[bytes]]:
+    writer = files.csv(out).writer(context(env))
+    await writer.open()
+    await write(writer, batch(1, 2))
+    return writer, await writer.prepare(1)
+
+
+def context(env: Env) -> SinkContext:
+    return SinkContext(
+        env=env, type=StreamType(SCHEMA), run_id="r", subtask=0, parallelism=1, commits=True
+    )
+
+
+async def write(writer: SinkWriter, rows: Batch) -> None:
+    if (waiting := writer.write(rows)) is not None:
+        await waiting
