@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.core import frames
+from flowjob.core.elements import Barrier, Stop
 from flowjob.errors import ProtocolError
 
 LARGEST = 1 << 20
@@ -47,6 +48,10 @@ def batch(channel: int, body: bytes, flags: int = 0) -> bytes:
 
 
 channels = st.integers(0, 2**32 - 1)
+barriers = st.builds(
+    Barrier, st.integers(0, 2**64 - 1), st.booleans(), st.booleans(), st.sampled_from(Stop),
+    st.text(st.characters(codec="utf-8"), max_size=60),
+)  # fmt: skip
 any_frame = st.one_of(
     st.builds(
         lambda c, n, f: (batch(c, bytes([n % 251]) * n, f), (frames.BATCH, f, c, bytes([n % 251]) * n)),
@@ -59,6 +64,10 @@ any_frame = st.one_of(
     st.builds(lambda c: (frames.end(c), (frames.END, 0, c, b"")), channels),
     st.builds(
         lambda c, i: (frames.status(c, idle=i), (frames.STATUS, 0, c, bytes([i]))), channels, st.booleans()
+    ),
+    st.builds(
+        lambda c, b: (frames.barrier(c, b), (frames.BARRIER, 0, c, frames.barrier(c, b)[frames.HEADER_SIZE:])),
+        channels, barriers,
     ),
 )  # fmt: skip
 
@@ -145,7 +154,8 @@ def test_a_batch_is_admitted_once() -> None:
     ("data", "reason"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", "unexpected frame"),
-        (frames.header(0, frames.BARRIER, 0, 0, 0), "unexpected frame BARRIER"),
+        (frames.header(0, 11, 0, 0, 0), "unexpected frame type 11"),
+        (frames.header(1025, frames.BARRIER, 0, 0, 0), "BARRIER of 1,025 bytes; at most 1,024"),
         (frames.header(0, frames.END, 0, 1, 0), "reserved bits"),
         (frames.header(65, frames.WATERMARK, 0, 0, 0), "at most 64"),
     ],
@@ -190,7 +200,7 @@ def test_parsers_of_bodies_raise_nothing_but_protocol_errors(body: bytes, marked
     if marked:
         body = frames.MAGIC + body
     for parse in (
-        frames.parse_hello, frames.parse_open, frames.parse_watermark,
+        frames.parse_hello, frames.parse_open, frames.parse_watermark, frames.parse_barrier,
         frames.parse_status, frames.parse_credit, frames.parse_refused,
     ):  # fmt: skip
         try:
@@ -202,3 +212,27 @@ def test_parsers_of_bodies_raise_nothing_but_protocol_errors(body: bytes, marked
 def test_credit_for_many_channels_is_one_frame() -> None:
     grants = [(1, 10, 20), (2**32 - 1, 0, 2**32 - 1)]
     assert frames.parse_credit(frames.credit(grants)[frames.HEADER_SIZE :]) == grants
+
+
+@given(barriers)
+def test_a_barrier_keeps_its_fields(barrier: Barrier) -> None:
+    assert frames.parse_barrier(frames.barrier(0, barrier)[frames.HEADER_SIZE :]) == barrier
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\x01" * 9, "too short"),
+        (bytes(8) + b"\x04\x00", "unknown flags 0x04"),
+        (bytes(8) + b"\x00\x03", "stop 3"),
+        (bytes(10) + b"\xff", "not UTF-8"),
+    ],
+)
+def test_a_malformed_barrier_is_refused(body: bytes, reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
+        frames.parse_barrier(body)
+
+
+def test_a_directory_that_no_barrier_can_name_is_refused_where_it_is_sent() -> None:
+    with pytest.raises(ProtocolError, match="use a shorter one"):
+        frames.barrier(0, Barrier(1, directory="d" * 1015))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flowjob.core.elements import Watermark
-from flowjob.runtime.exchange.arrivals import OLDEST_EVERY, Arrival, BehindFirst
+from flowjob.runtime.exchange.arrivals import OLDEST_EVERY, Arrival, AsArrived, BehindFirst
 
 CONTROL, DATA = -2, 0
+Queue = AsArrived | BehindFirst
 
 
 def watermark(channel: int, time: int) -> Arrival:
@@ -23,7 +26,7 @@ def data(channel: int, name: Any) -> Arrival:
     return channel, DATA, name, 1
 
 
-def drained(queue: BehindFirst) -> list[Arrival]:
+def drained(queue: Queue) -> list[Arrival]:
     return [queue.popleft() for _ in iter(lambda: len(queue), 0)]
 
 
@@ -62,20 +65,33 @@ def test_a_channel_that_is_ahead_gets_on_while_another_stands_still():
     assert all(after - before <= OLDEST_EVERY for before, after in pairwise([0, *places]))
 
 
+@pytest.mark.parametrize("make", [AsArrived, lambda: BehindFirst(4)])
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 9)), max_size=60), st.data()
 )
-def test_each_channel_gives_all_it_got_in_order(
-    steps: list[tuple[int, int | None]], choices: st.DataObject
+def test_each_channel_gives_all_it_got_in_order_and_nothing_while_it_is_blocked(
+    make: Callable[[], Queue], steps: list[tuple[int, int | None]], choices: st.DataObject
 ):
-    queue, waiting = BehindFirst(4), [deque[Arrival]() for _ in range(4)]
+    queue, waiting = make(), [deque[Arrival]() for _ in range(4)]
+    blocked: set[int] = set()
     for number, (channel, time) in enumerate(steps):
+        if choices.draw(st.integers(0, 3)) == 0:
+            toggled = choices.draw(st.integers(0, 3))
+            (queue.unblock if toggled in blocked else queue.block)(toggled)
+            blocked ^= {toggled}
         arrival = data(channel, number) if time is None else watermark(channel, time)
-        queue.append(arrival)
+        (queue.hold if channel in blocked else queue.append)(arrival)
         waiting[channel].append(arrival)
         while len(queue) and choices.draw(st.booleans()):
             taken = queue.popleft()
+            assert taken[0] not in blocked
             assert taken == waiting[taken[0]].popleft()
     for taken in drained(queue):
+        assert taken[0] not in blocked
         assert taken == waiting[taken[0]].popleft()
+    for channel in blocked:
+        queue.unblock(channel)
+    for taken in drained(queue):
+        assert taken == waiting[taken[0]].popleft()
+    assert not any(waiting)
     assert not any(waiting)

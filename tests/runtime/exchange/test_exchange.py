@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 
-from flowjob.core.elements import END_OF_INPUT, Status, Watermark
+from flowjob.core.elements import END_OF_INPUT, Barrier, Status, Stop, Watermark
 from flowjob.plan.job_graph import Exchange
 from flowjob.runtime.batch import Batch
 from tests.runtime.exchange import harness as h
 from tests.runtime.exchange.harness import Run
+
+BARRIER = Barrier(7, savepoint=True, stop=Stop.SUSPEND, directory="savepoints/ü")
 
 
 @pytest.mark.parametrize("local", [False, True])
@@ -24,6 +26,8 @@ def test_rows_and_controls_arrive_in_the_order_they_were_written(run: Run, local
             writer.write(h.numbers(4))
             writer.control(Status.IDLE)
             writer.control(Status.ACTIVE)
+            writer.control(BARRIER)
+            writer.write(h.numbers(5))
             writer.control(END_OF_INPUT)
             (elements,) = (await h.read_to_end(c.gates[0])).values()
             await c.slots["left"].drain()
@@ -31,7 +35,7 @@ def test_rows_and_controls_arrive_in_the_order_they_were_written(run: Run, local
                 e.columns.column("n").to_pylist() if isinstance(e, Batch) else e for e in elements
             ]
             assert shown == [
-                [1, 2, 3], Watermark(10), [4], Status.IDLE, Status.ACTIVE, END_OF_INPUT,
+                [1, 2, 3], Watermark(10), [4], Status.IDLE, Status.ACTIVE, BARRIER, [5], END_OF_INPUT,
             ]  # fmt: skip
 
     run(scenario())

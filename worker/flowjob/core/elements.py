@@ -54,12 +54,14 @@ class Barrier:
     checkpoint  ascending over the life of a job; never used twice
     savepoint   a person asked for it: self-contained, and no sink may have something pending in it unless `stop`
     unaligned   it overtakes data, which then is part of the snapshot
+    directory   where the snapshot's objects go, below the job's root: only sources hear of it from the JobManager
     """
 
     checkpoint: int
     savepoint: bool = False
     unaligned: bool = False
     stop: Stop = Stop.NO
+    directory: str = ""
 
 
 Control = Watermark | Status | EndOfInput | Barrier

@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flowjob.core.elements import Barrier, Stop
 from flowjob.errors import ProtocolError
 
 VERSION = 1
 MAGIC = b"flowjob\x00"
 
-HELLO, WELCOME, REFUSED, OPEN, BATCH, WATERMARK, STATUS, END, CREDIT = range(1, 10)
-BARRIER, ANNOUNCE = 10, 11
-"""Reserved for checkpoints; refused until they are spoken."""
+HELLO, WELCOME, REFUSED, OPEN, BATCH, WATERMARK, STATUS, END, CREDIT, BARRIER = range(1, 11)
 
 NAMES = {
     HELLO: "HELLO",
@@ -32,7 +31,6 @@ NAMES = {
     END: "END",
     CREDIT: "CREDIT",
     BARRIER: "BARRIER",
-    ANNOUNCE: "ANNOUNCE",
 }
 
 HEADER = struct.Struct("<IBBHI")
@@ -41,6 +39,7 @@ HEADER_SIZE = HEADER.size
 
 HELLO_LIMIT = 4096
 CONTROL_LIMIT = 64
+BARRIER_LIMIT = 1024
 OPEN_LIMIT = 1 << 20
 CREDIT_LIMIT = 1 << 16
 
@@ -49,6 +48,12 @@ _OPEN = struct.Struct("<III")
 _CREDIT = struct.Struct("<III")
 _LENGTH = struct.Struct("<H")
 _TIME = struct.Struct("<q")
+_BARRIER = struct.Struct("<QBB")
+
+SAVEPOINT, UNALIGNED = 0x01, 0x02
+"""Flags of a BARRIER's body."""
+STOPS = (Stop.NO, Stop.SUSPEND, Stop.DRAIN)
+"""What the stop byte of a BARRIER stands for, by position."""
 
 CREDITS_PER_FRAME = CREDIT_LIMIT // _CREDIT.size
 
@@ -68,6 +73,7 @@ def from_producer(largest_batch: int) -> Mapping[int, int]:
         WATERMARK: CONTROL_LIMIT,
         STATUS: CONTROL_LIMIT,
         END: CONTROL_LIMIT,
+        BARRIER: BARRIER_LIMIT,
     }
 
 
@@ -137,6 +143,18 @@ def end(channel: int) -> bytes:
     return header(0, END, 0, 0, channel)
 
 
+def barrier(channel: int, element: Barrier) -> bytes:
+    flags = element.savepoint * SAVEPOINT | element.unaligned * UNALIGNED
+    body = _BARRIER.pack(element.checkpoint, flags, STOPS.index(element.stop))
+    body += element.directory.encode()
+    if len(body) > BARRIER_LIMIT:
+        raise ProtocolError(
+            f"the name of a snapshot's directory takes {len(body) - _BARRIER.size:,} bytes; at most "
+            f"{BARRIER_LIMIT - _BARRIER.size:,} are allowed: use a shorter one"
+        )
+    return header(len(body), BARRIER, 0, 0, channel) + body
+
+
 def credit(grants: Iterable[tuple[int, int, int]]) -> bytes:
     """(channel, bytes consumed, bytes newly granted) of at most CREDITS_PER_FRAME channels, in one frame."""
     body = b"".join(_CREDIT.pack(*grant) for grant in grants)
@@ -190,6 +208,21 @@ def parse_status(body: bytes) -> bool:
     if body not in (b"\x00", b"\x01"):
         raise ProtocolError("STATUS is neither idle nor active")
     return body == b"\x01"
+
+
+def parse_barrier(body: bytes) -> Barrier:
+    if len(body) < _BARRIER.size:
+        raise ProtocolError("BARRIER is too short")
+    checkpoint, flags, stop = _BARRIER.unpack_from(body)
+    if flags & ~(SAVEPOINT | UNALIGNED) or stop >= len(STOPS):
+        raise ProtocolError(f"BARRIER with unknown flags {flags:#04x} or stop {stop}")
+    try:
+        directory = body[_BARRIER.size :].decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolError("BARRIER with a directory that is not UTF-8") from error
+    return Barrier(
+        checkpoint, bool(flags & SAVEPOINT), bool(flags & UNALIGNED), STOPS[stop], directory
+    )
 
 
 def parse_credit(body: bytes) -> list[tuple[int, int, int]]:

@@ -147,10 +147,11 @@ class Random(Protocol):
 class Freezer(Protocol):
     """Looks at this process as it is now, while it goes on."""
 
-    async def freeze(self, work: Callable[[Path], bytes], *, deadline: float) -> bytes:
-        """Calls `work(directory)` on an unchanging copy of this process's memory (a fork, in reality), made before the
-        first await, and returns what it returns: little. Large results are files in `directory`, which is this
-        process's to read and remove. `work` must not touch threads, locks, sockets or the event loop.
+    def freeze(self, work: Callable[[Path], bytes], *, deadline: float) -> Awaitable[bytes]:
+        """Calls `work(directory)` on an unchanging copy of this process's memory (a fork, in reality) and gives what it
+        returns: little. The copy is made by the call itself, not when its result is awaited. Large results are files in
+        `directory`, which is this process's to read and remove. `work` must not touch threads, locks, sockets or the
+        event loop.
 
         Raises TimeoutError after `deadline` seconds, and OSError when the copy cannot be made or dies."""
         ...

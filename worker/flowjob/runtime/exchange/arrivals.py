@@ -21,8 +21,31 @@ Arrival = tuple[int, int, Any, int]
 """(channel, flags, body, bytes)"""
 
 
+class AsArrived(deque[Arrival]):
+    """A deque whose channels can be blocked: then nothing is given of what they have brought and still bring."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: dict[int, list[Arrival]] = {}
+
+    def hold(self, arrival: Arrival) -> None:
+        """An element of a blocked channel has come."""
+        self._held[arrival[0]].append(arrival)
+
+    def block(self, channel: int) -> None:
+        self._held[channel] = [arrival for arrival in self if arrival[0] == channel]
+        rest = [arrival for arrival in self if arrival[0] != channel]
+        self.clear()
+        self.extend(rest)
+
+    def unblock(self, channel: int) -> None:
+        """What was held has waited longest: it goes first."""
+        self.extendleft(reversed(self._held.pop(channel)))
+
+
 class BehindFirst:
-    """A queue like a deque, of the elements of `channels` channels; each channel's stay in order."""
+    """A queue like a deque, of the elements of `channels` channels; each channel's stay in order. See AsArrived for
+    blocked channels."""
 
     def __init__(self, channels: int) -> None:
         self._queues: list[deque[tuple[int, Arrival]]] = [deque() for _ in range(channels)]
@@ -30,9 +53,10 @@ class BehindFirst:
         self._ready: list[tuple[int, int, int]] = []
         self._arrived = 0
         self._turn = 0
+        self._blocked: set[int] = set()
 
     def __len__(self) -> int:
-        """How many channels have something."""
+        """How many channels have something to give."""
         return len(self._ready)
 
     def append(self, arrival: Arrival) -> None:
@@ -43,6 +67,22 @@ class BehindFirst:
         queue.append((self._arrived, arrival))
         if len(queue) == 1:
             heappush(self._ready, (self._times[channel], self._arrived, channel))
+
+    def hold(self, arrival: Arrival) -> None:
+        """An element of a blocked channel has come."""
+        self._arrived += 1
+        self._queues[arrival[0]].append((self._arrived, arrival))
+
+    def block(self, channel: int) -> None:
+        self._blocked.add(channel)
+        self._ready = [entry for entry in self._ready if entry[2] != channel]
+        heapify(self._ready)
+
+    def unblock(self, channel: int) -> None:
+        self._blocked.remove(channel)
+        queue = self._queues[channel]
+        if queue:
+            heappush(self._ready, (self._times[channel], queue[0][0], channel))
 
     def popleft(self) -> Arrival:
         """The next element. Raises IndexError when there is none."""

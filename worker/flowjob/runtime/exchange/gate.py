@@ -6,7 +6,6 @@ It must not know connections beyond the way credit goes back, nor what the task 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -16,7 +15,7 @@ from flowjob.errors import ProtocolError
 from flowjob.plan.job_graph import Edge
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.env import Clock
-from flowjob.runtime.exchange.arrivals import Arrival, BehindFirst
+from flowjob.runtime.exchange.arrivals import AsArrived, BehindFirst
 from flowjob.runtime.exchange.serialization import WireFormat
 
 LOCAL = -1
@@ -131,7 +130,8 @@ class InputGate:
         self._clock = clock
         self._returns = returns
         self._fail = fail
-        self._queue: deque[Arrival] | BehindFirst = deque()
+        self._queue: AsArrived | BehindFirst = AsArrived()
+        self._blocked: set[int] = set()
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -173,8 +173,25 @@ class InputGate:
         self.bytes += size
         return index, channel.port, body
 
+    def block(self, channel: int) -> None:
+        """`poll` gives nothing more of `channel`: what it brings stays queued, so its producer gets no credit back."""
+        if channel not in self._blocked:
+            self._blocked.add(channel)
+            self._queue.block(channel)
+
+    def unblock(self, channel: int) -> None:
+        """`poll` goes on with `channel` where it left off."""
+        if channel in self._blocked:
+            self._blocked.remove(channel)
+            self._queue.unblock(channel)
+
+    def wake(self) -> None:
+        """Ends a `wait` at once."""
+        if self._waiter is not None:
+            _wake(self._waiter)
+
     async def wait(self, deadline: float | None = None) -> None:
-        """Until `poll` has something or the clock's monotonic time has reached `deadline` (seconds).
+        """Until `poll` has something, `wake` is called or the clock's monotonic time has reached `deadline` (seconds).
 
         Returns at once, without yielding to other tasks, when there is something already; up to a millisecond
         before the deadline where the loop's timers are no finer."""
@@ -196,8 +213,11 @@ class InputGate:
 
     def put(self, channel: InputChannel, flags: int, body: Any, size: int) -> None:
         """Called by channels only."""
-        self._queue.append((channel.index, flags, body, size))
         self.queued_bytes += size
+        if self._blocked and channel.index in self._blocked:
+            self._queue.hold((channel.index, flags, body, size))
+            return
+        self._queue.append((channel.index, flags, body, size))
         waiter = self._waiter
         if waiter is not None:
             _wake(waiter)

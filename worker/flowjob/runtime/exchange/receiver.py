@@ -41,7 +41,7 @@ class Owner(Protocol):
         ...
 
 
-_CONTROLS = (frames.WATERMARK, frames.STATUS, frames.END)
+_CONTROLS = (frames.WATERMARK, frames.STATUS, frames.END, frames.BARRIER)
 
 
 def judge(hello: frames.Hello, me: Identity) -> str | None:
@@ -190,6 +190,8 @@ class IncomingConnection(asyncio.BufferedProtocol):
         elif kind == frames.STATUS:
             idle = frames.parse_status(body)
             channel.deliver_control(Status.IDLE if idle else Status.ACTIVE)
+        elif kind == frames.BARRIER:
+            channel.deliver_control(frames.parse_barrier(body))
         else:
             if body:
                 raise ProtocolError("END with a body")

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from flowjob.core import frames
-from flowjob.core.elements import Control, EndOfInput, Status, Watermark
+from flowjob.core.elements import Barrier, Control, EndOfInput, Status, Watermark
 from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.exchange.channels import OutputChannel
@@ -79,6 +79,8 @@ class OutgoingConnection(asyncio.BufferedProtocol):
             case EndOfInput():
                 data = frames.end(number)
                 self._open_channels -= 1
+            case Barrier():
+                data = frames.barrier(number, element)
             case _:
                 data = frames.status(number, idle=element is Status.IDLE)
         self._out.append(data)
