@@ -1,8 +1,8 @@
 """What an accumulator is: the state of one aggregate for many slots, in columns.
 
-Its partial form (`partials`, `merge`) is what senders ship after local aggregation, what panes and
-sessions merge, and what a snapshot will store. Slots are dense ints that the caller owns; an
-accumulator must not know what they stand for."""
+Its partial form (`partials`, `merge`) is what senders ship after local aggregation, and what panes and
+sessions merge; its state form (`state`, `load`) is what snapshots store: the same, in columns a person
+can read. Slots are dense ints that the caller owns; an accumulator must not know what they stand for."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ import pyarrow as pa
 from flowjob.runtime.batch import Int64s
 
 Bools = npt.NDArray[np.bool_]
+PICKLED = {b"flowjob.pickled": b"1"}
+"""Metadata of a field that holds pickled Python values."""
+
 _SMALLEST = 16
 
 
@@ -49,6 +52,19 @@ class Accumulator(ABC):
         """Slot `sources[i]` (no repeats) joins `targets[i]`, in order; the caller resets the
         sources."""
         self.merge(targets, self.partials(sources))
+
+    @abstractmethod
+    def state_fields(self, name: str) -> list[pa.Field]:
+        """The columns of `state` for an aggregate called `name`: part of the snapshot format. The
+        first has that name, others add to it."""
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        """All there is to know of `slots` (no repeats), typed as `state_fields`; owns its bytes."""
+        return self.partials(slots)
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        """`slots`, which are empty and do not repeat, are as `state` gave them."""
+        self.merge(slots, state)
 
     @abstractmethod
     def result(self, slots: Int64s) -> pa.Array:
@@ -118,6 +134,11 @@ def validity(columns: Sequence[pa.Array]) -> Bools:
         mask = pa.compute.and_(mask, column.is_valid())
     found: Bools = mask.to_numpy(zero_copy_only=False)
     return found
+
+
+def fields(name: str, *parts: tuple[str, pa.DataType]) -> list[pa.Field]:
+    """State columns: `name` with each suffix."""
+    return [pa.field(name + suffix, type) for suffix, type in parts]
 
 
 def masked(values: npt.NDArray[Any], empty: Bools, type: pa.DataType) -> pa.Array:

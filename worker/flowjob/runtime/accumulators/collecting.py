@@ -14,7 +14,14 @@ from flowjob.errors import JobFailed
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.keys import encode_keys
 from flowjob.runtime.accumulators import scatter
-from flowjob.runtime.accumulators.base import Accumulator, grown, picked, valid_rows, validity
+from flowjob.runtime.accumulators.base import (
+    Accumulator,
+    fields,
+    grown,
+    picked,
+    valid_rows,
+    validity,
+)
 from flowjob.runtime.accumulators.numeric import valid_mask
 from flowjob.runtime.accumulators.owned_log import OwnedLog
 from flowjob.runtime.batch import Int64s
@@ -54,6 +61,10 @@ class Collect(Accumulator):
         scatter.count(self.counts, slots)
         self.log.append(slots, [values.flatten()], arrivals.flatten().to_numpy())
 
+    def state_fields(self, name: str) -> list[pa.Field]:
+        values, arrivals = self.partial_types
+        return fields(name, ("", values), (".arrival", arrivals))
+
     def merge_within(self, targets: Int64s, sources: Int64s) -> None:
         self.log.reassign(targets, sources)
         scatter.add_ints(self.counts, targets, self.counts[sources])
@@ -61,7 +72,6 @@ class Collect(Accumulator):
 
     def result(self, slots: Int64s) -> pa.Array:
         rows, counts = self.log.find(slots)
-        _checked_ends(counts)
         return _lists_or_null(self.log.logs[0].take(rows), counts)
 
     def running(
@@ -141,6 +151,9 @@ class CountDistinct(Accumulator):
         counts = values.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         self.update(np.repeat(slots, counts), [values.flatten()])
 
+    def state_fields(self, name: str) -> list[pa.Field]:
+        return fields(name, ("", self.partial_types[0]))
+
     def result(self, slots: Int64s) -> pa.Array:
         return pa.array(self.counts[slots])
 
@@ -196,7 +209,8 @@ def _checked_ends(counts: Int64s) -> Int64s:
 
 
 def as_lists(values: pa.Array, counts: Int64s) -> pa.Array:
-    """A list array of consecutive runs of `values`, one per count."""
+    """A list array of consecutive runs of `values`, one per count. JobFailed when one array cannot
+    hold so many."""
     offsets = np.zeros(len(counts) + 1, np.int32)
-    np.cumsum(counts, out=offsets[1:])
+    offsets[1:] = _checked_ends(counts)
     return pa.ListArray.from_arrays(pa.array(offsets), values)

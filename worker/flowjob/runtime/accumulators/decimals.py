@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from flowjob.errors import JobFailed
 from flowjob.runtime.accumulators import scatter
-from flowjob.runtime.accumulators.base import Accumulator, grown, picked, valid_rows
+from flowjob.runtime.accumulators.base import Accumulator, fields, grown, picked, valid_rows
 from flowjob.runtime.accumulators.numeric import filled, int64s, valid_mask
 from flowjob.runtime.batch import Int64s
 
@@ -25,6 +25,7 @@ _LOW = np.int64(0xFFFFFFFF)
 _BITS = np.int64(32)
 _SAFE_ROWS = 2**30
 _PRECISION = 38
+_STATE_PRECISION = 76
 
 
 class DecimalSum(Accumulator):
@@ -69,6 +70,34 @@ class DecimalSum(Accumulator):
         *limbs, counts = (int64s(partial) for partial in partials)
         self._add(slots, limbs)
         scatter.add_ints(self.counts, slots, counts)
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        exact = pa.decimal256(_STATE_PRECISION, self.scale)
+        return fields(name, ("", exact), (".count", pa.int64()))
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        # 256 bits, because a sum may be beyond 38 digits for a while.
+        a, b, c, d = _carried([limb[slots] for limb in self.limbs])
+        words = np.stack((a | (b << _BITS), c | (d << _BITS), d >> _BITS, d >> 63), axis=1)
+        type = pa.decimal256(_STATE_PRECISION, self.scale)
+        sums = pa.Array.from_buffers(type, len(slots), [None, pa.py_buffer(words)])
+        counts = self.counts[slots]
+        empty = counts == 0
+        if empty.any():
+            sums = pc.if_else(pa.array(empty), pa.scalar(None, type), sums)
+        return [sums, pa.array(counts)]
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        sums, counts = state
+        start = 4 * sums.offset
+        words = np.frombuffer(sums.buffers()[1] or b"", np.int64)[start : start + 4 * len(sums)]
+        low, high, higher = words[0::4], words[1::4], words[2::4]
+        held = sums.is_valid().to_numpy(zero_copy_only=False)
+        upper = ((high >> _BITS) & _LOW) | (higher << _BITS)
+        given = (low & _LOW, (low >> _BITS) & _LOW, high & _LOW, upper)
+        for limb, values in zip(self.limbs, given):
+            limb[slots] = np.where(held, values, 0)
+        self.counts[slots] = int64s(counts)
 
     def result(self, slots: Int64s) -> pa.Array:
         return self._shown([limb[slots] for limb in self.limbs], self.counts[slots])

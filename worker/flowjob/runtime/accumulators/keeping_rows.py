@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from flowjob.aggregates import plain
-from flowjob.runtime.accumulators.base import Accumulator
+from flowjob.plan.types import OBJECT_COLUMN
+from flowjob.runtime.accumulators.base import PICKLED, Accumulator, fields
 from flowjob.runtime.accumulators.collecting import as_lists
 from flowjob.runtime.accumulators.owned_log import OwnedLog
 from flowjob.runtime.batch import Int64s
@@ -50,6 +51,27 @@ class KeptRows(Accumulator):
         counts = partials[-1].value_lengths().to_numpy(zero_copy_only=False)
         *values, arrivals = (partial.flatten() for partial in partials)
         self.log.append(slots.repeat(counts), values, arrivals.to_numpy())
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        return fields(name, ("", pa.list_(self._row)), (".arrival", pa.list_(pa.int64())))
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        found, counts = self.log.find(slots)
+        values = [log.take(found) for log in self.log.logs]
+        rows = pa.StructArray.from_arrays(values, fields=list(self._row))
+        return [as_lists(rows, counts), as_lists(pa.array(self.log.arrivals(found)), counts)]
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        rows, arrivals = state
+        counts = arrivals.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+        values = rows.flatten().flatten()
+        self.log.append(slots.repeat(counts), values, arrivals.flatten().to_numpy())
+
+    @property
+    def _row(self) -> pa.StructType:
+        """One row, as readers of snapshots see it."""
+        pickled = {OBJECT_COLUMN: PICKLED}
+        return pa.struct([f.with_metadata(pickled.get(f.name)) for f in self.schema])
 
     def merge_within(self, targets: Int64s, sources: Int64s) -> None:
         self.log.reassign(targets, sources)

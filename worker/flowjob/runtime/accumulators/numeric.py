@@ -17,6 +17,7 @@ from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.accumulators.base import (
     Accumulator,
     Bools,
+    fields,
     grown,
     masked,
     picked,
@@ -57,6 +58,12 @@ class Counting(Accumulator):
 
     def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
         scatter.add_ints(self.counts, slots, int64s(partials[0]))
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        return fields(name, ("", pa.int64()))
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        self.counts[slots] = int64s(state[0])
 
     def result(self, slots: Int64s) -> pa.Array:
         return pa.array(self.counts[slots])
@@ -105,6 +112,18 @@ class _Summing(Accumulator):
     def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
         self._add(slots, partials[0].to_numpy(zero_copy_only=False))
         scatter.add_ints(self.counts, slots, int64s(partials[1]))
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        return fields(name, ("", self.partial_types[0]), (".count", pa.int64()))
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        counts = self.counts[slots]
+        return [masked(self.sums[slots], counts == 0, self.partial_types[0]), pa.array(counts)]
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        sums, counts = state
+        self.sums[slots] = sums.fill_null(0).to_numpy(zero_copy_only=False)
+        self.counts[slots] = int64s(counts)
 
     def result(self, slots: Int64s) -> pa.Array:
         return self._shown(self.sums[slots], self.counts[slots])
@@ -213,6 +232,19 @@ class _FixedExtreme(Accumulator):
         if not seen.all():
             slots, keys = slots[seen], keys[seen]
         self._improve(slots, keys)
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        return fields(name, ("", self.type))
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        return [self.result(slots)]
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        (values,) = state
+        if values.null_count:
+            slots, values = slots[validity([values])], values.drop_null()
+        self.best[slots] = order_keys(values)
+        self.seen[slots] = True
 
     def result(self, slots: Int64s) -> pa.Array:
         return from_order_keys(self.best[slots], ~self.seen[slots], self.type)

@@ -14,7 +14,15 @@ import pyarrow.compute as pc
 
 from flowjob.aggregates import fixed_order
 from flowjob.runtime.accumulators import scatter
-from flowjob.runtime.accumulators.base import Accumulator, Bools, grown, picked, validity
+from flowjob.runtime.accumulators.base import (
+    Accumulator,
+    Bools,
+    fields,
+    grown,
+    masked,
+    picked,
+    validity,
+)
 from flowjob.runtime.accumulators.numeric import filled, valid_mask
 from flowjob.runtime.accumulators.order import order_keys, ranks
 from flowjob.runtime.accumulators.value_log import ValueLog
@@ -89,6 +97,23 @@ class Pointing(Accumulator):
         if len(order):
             at = pa.array(order)
             self._offer(slots[order], [column.take(at) for column in columns], arrivals[order])
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        suffixes = ("", ".by")
+        kept = [(suffix, log.type) for suffix, log in zip(suffixes, self.logs)]
+        return fields(name, *kept, (".arrival", pa.int64()))
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        *kept, arrivals = self.partials(slots)
+        return [*kept, masked(arrivals.to_numpy(), self.rows[slots] < 0, pa.int64())]
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        *kept, arrivals = state
+        held = np.flatnonzero(validity([arrivals]))
+        if len(held):
+            came = np.zeros(len(slots), np.int64)
+            came[held] = arrivals.drop_null().to_numpy()
+            self._keep(slots, kept, came, held)
 
     def result(self, slots: Int64s) -> pa.Array:
         return self.logs[0].take(self.rows[slots])
@@ -207,6 +232,17 @@ class ValueExtreme(ExtremeBy):
 
     def update(self, slots: Int64s, columns: Sequence[pa.Array]) -> None:
         super().update(slots, [*columns, pa.array(np.zeros(len(slots), np.int64))])
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        return fields(name, ("", self.logs[0].type))
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        return [self.result(slots)]
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        (values,) = state
+        arrivals = masked(np.zeros(len(slots), np.int64), ~validity(state), pa.int64())
+        super().load(slots, [values, arrivals])
 
     def running(
         self, slots: Int64s, columns: Sequence[pa.Array], at: Int64s | None = None

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from flowjob.aggregates import Aggregate
 from flowjob.errors import JobFailed
-from flowjob.runtime.accumulators.base import Accumulator, valid_rows, validity
+from flowjob.runtime.accumulators.base import PICKLED, Accumulator, valid_rows, validity
 from flowjob.runtime.batch import Int64s
 
 
@@ -48,12 +48,15 @@ class UserDefined(Accumulator):
 
     def partials(self, slots: Int64s) -> list[pa.Array]:
         held = [self.values[slot] for slot in slots.tolist()]
-        return [pa.array([None if v is _NOTHING else pickle.dumps(v) for v in held], pa.binary())]
+        return [pa.array([None if v is _NOTHING else self._pickled(v) for v in held], pa.binary())]
 
     def merge(self, slots: Int64s, partials: Sequence[pa.Array]) -> None:
         for slot, data in zip(slots.tolist(), partials[0].to_pylist()):
             if data is not None:
-                self._join(slot, pickle.loads(data))  # noqa: S301 - made by `partials` of this process
+                self._join(slot, pickle.loads(data))  # noqa: S301 - made by `partials`
+
+    def state_fields(self, name: str) -> list[pa.Field]:
+        return [pa.field(name, pa.binary(), metadata=PICKLED)]
 
     def merge_within(self, targets: Int64s, sources: Int64s) -> None:
         for target, source in zip(targets.tolist(), sources.tolist()):
@@ -85,6 +88,15 @@ class UserDefined(Accumulator):
             if shown:
                 results.append(None if acc is _NOTHING else aggregate.result(acc))
         return self._column(results)
+
+    def _pickled(self, value: Any) -> bytes:
+        try:
+            return pickle.dumps(value, protocol=5)
+        except Exception as error:
+            raise JobFailed(
+                f"{self.aggregate}: its accumulator is a {type(value).__name__} that cannot be "
+                f"pickled, so no snapshot can hold it ({error}); keep plain values in it"
+            ) from error
 
     def _column(self, results: list[Any]) -> pa.Array:
         try:
