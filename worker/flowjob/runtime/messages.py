@@ -192,10 +192,12 @@ class SplitProgress(msgspec.Struct, frozen=True):
 
     largest  the largest timestamp seen, µs UTC
     to_mark  rows since the last pinned watermark
+    reached  what the split's watermark was made of: behind `largest` between two pinned ones. None: the same
     """
 
     largest: int
     to_mark: int = 0
+    reached: int | None = None
 
 
 class WireSplit(msgspec.Struct, frozen=True):
