@@ -1,0 +1,263 @@
+"""The job's log: the one place that says who leads and which checkpoints exist (core/snapshot_log.py has its records).
+
+Entries are objects numbered 1, 2, 3, …, each made by a conditional create: every number has one winner, for ever. No
+listing is needed to find the end, so a stale one does no harm. Every MILESTONE-th entry carries a summary of all
+before it: reading starts there, and the entries between older milestones are deleted. It must not judge what records
+mean: that is the fold's business."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from flowjob.runtime.env import Clock, Random
+from flowjob.runtime.storage.conditional_create import prove_conditional_create
+from flowjob.runtime.storage.object_store import ObjectMissing, ObjectStore, StorageError
+from flowjob.runtime.storage.paths import JobPaths
+
+FORMAT = 1
+MILESTONE = 256
+"""Entries from one summary to the next: what a start reads at most."""
+
+WINDOW = 16
+"""Entries read at once."""
+
+FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
+"""Seconds between tries to settle an append; the store has made its own, quicker ones before."""
+
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class LostLeadership(StorageError):
+    """Another JobManager has appended to the log: this one leads no more, and has to end."""
+
+
+class LogUncertain(StorageError):
+    """An append may or may not have happened, and the store does not say. Only a new claim tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRules(Generic[R, S]):
+    """What records mean. `generation` gives the newest claim's in a state, 0 before the first."""
+
+    record_type: Any
+    state_type: Any
+    empty: S
+    apply: Callable[[S, R], S]
+    generation: Callable[[S], int]
+    claim: Callable[[int, str], R]
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`token` tells our own entry from another's of the same content; `written` is µs since the epoch, for people;
+    `summary` is the state before this record."""
+
+    format: int = FORMAT
+    token: str
+    written: int
+    record: Any
+    summary: Any = None
+
+
+class JobLog(Generic[R, S]):
+    """Not opened before its first use. One coroutine appends at a time; others wait for it."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        paths: JobPaths,
+        rules: LogRules[R, S],
+        clock: Clock,
+        chance: Random,
+    ) -> None:
+        self._store = store
+        self._paths = paths
+        self._rules = rules
+        self._clock = clock
+        self._chance = chance
+        self._last = 0
+        self._state = rules.empty
+        self._started = False
+        self._proven = False
+        self._generation = 0
+        self._appending = asyncio.Lock()
+
+    @property
+    def state(self) -> S:
+        """What all records that were read or appended so far amount to."""
+        return self._state
+
+    @property
+    def length(self) -> int:
+        """The number of the newest entry known."""
+        return self._last
+
+    async def read(self) -> S:
+        """Reads what has been appended since, by whomever; the state then. Needs no leadership and changes nothing."""
+        while True:
+            if not self._started:
+                await self._start()
+            width = 1
+            while await self._read_window(width):
+                width = min(2 * width, WINDOW)
+            if not await self._is_outrun(self._last):
+                return self._state
+
+    async def claim(self, revision: str) -> int:
+        """Takes leadership: from now on all earlier claimants' appends fail. Returns the generation.
+
+        The claim stands behind everything that has been read, without a gap, because its number was free. Raises
+        StorageError where the store does not honour conditional creation, or cannot be reached."""
+        async with self._appending:
+            if not self._proven:
+                await prove_conditional_create(self._store, self._paths, self._chance)
+                self._proven = True
+            self._generation = 0
+            while True:
+                await self.read()
+                generation = self._rules.generation(self._state) + 1
+                if await self._create(self._rules.claim(generation, revision), patience=0.0):
+                    self._generation = generation
+                    return generation
+
+    async def append(self, record: R, *, patience: float = 60.0) -> int:
+        """Appends as the leader; returns the entry's number. Tries for `patience` seconds while the store fails.
+
+        Raises LostLeadership when another JobManager has appended, and LogUncertain when nobody knows whether this
+        record is in the log; after either, and after a cancellation, only `claim` may follow."""
+        async with self._appending:
+            if not self._generation:
+                raise LostLeadership(f"{self._where()}: this JobManager does not lead")
+            generation, self._generation = self._generation, 0  # until the outcome is known
+            if not await self._create(record, patience):
+                raise await self._lost()
+            self._generation = generation
+            return self._last
+
+    async def trim(self) -> None:
+        """Deletes entries that a milestone has made superfluous. May be repeated, and may fail without harm."""
+        newest = self._last // MILESTONE * MILESTONE
+        oldest = max(newest - 2 * MILESTONE, 0)
+        numbers = (n for n in range(oldest + 1, newest) if n % MILESTONE)
+        names = [self._paths.log_entry(n) for n in numbers]
+        if names:
+            await self._store.delete(names)
+
+    async def _read_window(self, width: int) -> bool:
+        """Takes up to `width` further entries; whether all of them were there."""
+        numbers = range(self._last + 1, self._last + 1 + width)
+        for entry in await asyncio.gather(*(self._entry(n) for n in numbers)):
+            if entry is None:
+                return False
+            self._take(entry)
+        return True
+
+    async def _start(self) -> None:
+        """Finds the newest milestone: they are consecutive and never deleted, so the search is binary."""
+        low, high = 0, 1
+        while await self._exists(high * MILESTONE):
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if await self._exists(middle * MILESTONE) else (low, middle)
+        self._last, self._state = 0, self._rules.empty
+        if low:
+            entry = await self._entry(low * MILESTONE)
+            if entry is None:
+                raise StorageError(f"{self._where()}: entry {low * MILESTONE} is gone")
+            self._last = low * MILESTONE - 1
+            self._state = entry.summary
+            self._take(entry)
+        self._started = True
+
+    def _take(self, entry: _Entry) -> None:
+        self._last += 1
+        self._state = self._rules.apply(self._state, entry.record)
+
+    async def _exists(self, number: int) -> bool:
+        return await self._store.head(self._paths.log_entry(number)) is not None
+
+    async def _entry(self, number: int) -> _Entry | None:
+        try:
+            data = await self._store.get(self._paths.log_entry(number))
+        except ObjectMissing:
+            return None
+        try:
+            entry = msgspec.json.decode(data, type=_Entry)
+            if entry.format <= FORMAT:
+                return self._typed(entry)
+        except msgspec.MsgspecError as error:
+            raise StorageError(
+                f"{self._where()}: entry {number} cannot be read: {error}. Something else has written there"
+            ) from None
+        raise StorageError(
+            f"{self._where()}: entry {number} has format {entry.format}, this flowjob knows up to {FORMAT}; "
+            "run a newer flowjob"
+        )
+
+    def _typed(self, entry: _Entry) -> _Entry:
+        record = msgspec.convert(entry.record, self._rules.record_type)
+        summary = entry.summary
+        if summary is not None:
+            summary = msgspec.convert(summary, self._rules.state_type)
+        return msgspec.structs.replace(entry, record=record, summary=summary)
+
+    async def _create(self, record: R, patience: float) -> bool:
+        """Whether `record` became entry number `length + 1`. Returns with certainty, or raises LogUncertain."""
+        number, token = self._last + 1, self._chance.token()
+        entry = _Entry(
+            token=token,
+            written=self._clock.wall(),
+            record=record,
+            summary=None if number % MILESTONE else self._state,
+        )
+        data = msgspec.json.encode(entry)
+        give_up = self._clock.monotonic() + patience
+        delay = FIRST_DELAY
+        while True:
+            try:
+                won = await self._try_create(number, token, data)
+                break
+            except StorageError as error:
+                if self._clock.monotonic() + delay > give_up:
+                    raise LogUncertain(
+                        f"{self._where()}: nobody knows whether entry {number} was written: {error}"
+                    ) from error
+            await self._clock.sleep(delay * (0.5 + self._chance.random() / 2))
+            delay = min(2 * delay, LONGEST_DELAY)
+        if won:
+            self._last, self._state = number, self._rules.apply(self._state, record)
+        return won
+
+    async def _try_create(self, number: int, token: str, data: bytes) -> bool:
+        """May be repeated with the same token: an entry of ours that an earlier try has made is found again."""
+        if not await self._store.create(self._paths.log_entry(number), data):
+            entry = await self._entry(number)
+            if entry is None or entry.token != token:
+                return False
+        return not await self._is_outrun(number)
+
+    async def _is_outrun(self, number: int) -> bool:
+        """Whether the log has gone past a milestone behind `number`. Then entries here may have been deleted, and that
+        a number is free says nothing: without this look, who sleeps for long enough would win a number again."""
+        if not await self._exists((number // MILESTONE + 1) * MILESTONE):
+            return False
+        self._started = False
+        return True
+
+    async def _lost(self) -> LostLeadership:
+        by = ""
+        with contextlib.suppress(StorageError):
+            by = f" (generation {self._rules.generation(await self.read())})"
+        return LostLeadership(
+            f"{self._where()}: another JobManager{by} has taken over; this one has to end"
+        )
+
+    def _where(self) -> str:
+        return f"the log {self._paths.log} in {self._store.url}"
