@@ -13,6 +13,7 @@ from typing import Any
 from flowjob.runtime.env import Env
 from flowjob.runtime.real.clock import RealClock, RealRandom
 from flowjob.runtime.real.control import WebSocketControl
+from flowjob.runtime.real.freezer import ForkFreezer
 from flowjob.runtime.real.network import RealNetwork
 from flowjob.runtime.real.processes import RealProcess, spawn_python
 
@@ -38,6 +39,7 @@ def real_env(directory: Path) -> Env:
         random=RealRandom(),
         directory=directory,
         run_blocking=_blocking_runner(),
+        freezer=ForkFreezer(directory),
     )
 
 
