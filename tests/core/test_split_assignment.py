@@ -1,74 +1,184 @@
-"""Who reads which split: each split once, in order, and everybody learns when there are no more."""
+"""Who reads which split: each split once, in order, and everybody learns when there are no more; after a loss each
+split again from where the snapshot has it, and none that had been read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowjob.core.split_assignment import Given, SplitAssigner
+from flowjob.core.split_assignment import Given, Remembered, SplitAssigner
+
+
+class Part(NamedTuple):
+    id: str
+    position: int = 0
+
+
+def parts(ids: Iterable[object]) -> tuple[Part, ...]:
+    return tuple(Part(str(i)) for i in ids)
+
+
+def ids(answers: Iterable[Given[Part]]) -> list[tuple[int, str, bool]]:
+    return [(a.subtask, " ".join(s.id for s in a.splits), a.complete) for a in answers]
+
+
+def assigner(parallelism: int, *, deal: bool) -> SplitAssigner[Part]:
+    return SplitAssigner(parallelism, deal=deal)
 
 
 def test_an_idle_subtask_pulls_the_next_split() -> None:
-    splits: SplitAssigner[str] = SplitAssigner(2, deal=False)
-    assert splits.found("abc", complete=True) == []
-    assert splits.asked(1) == [Given(1, ("a",), False)]
-    assert splits.asked(1) == [Given(1, ("b",), False)]
-    assert splits.asked(0) == [Given(0, ("c",), True)]
-    assert splits.asked(1) == [Given(1, (), True)]
+    splits = assigner(2, deal=False)
+    assert splits.found(parts("abc"), complete=True) == []
+    assert ids(splits.asked(1)) == [(1, "a", False)]
+    assert ids(splits.asked(1)) == [(1, "b", False)]
+    assert ids(splits.asked(0)) == [(0, "c", True)]
+    assert ids(splits.asked(1)) == [(1, "", True)]
 
 
 def test_who_asks_before_there_is_anything_waits_in_order() -> None:
-    splits: SplitAssigner[str] = SplitAssigner(3, deal=False)
+    splits = assigner(3, deal=False)
     assert splits.asked(2) == splits.asked(0) == []
-    assert splits.found("a", complete=False) == [Given(2, ("a",), False)]
-    assert splits.found("", complete=True) == [Given(0, (), True)]
+    assert ids(splits.found(parts("a"), complete=False)) == [(2, "a", False)]
+    assert ids(splits.found((), complete=True)) == [(0, "", True)]
 
 
 def test_asking_twice_while_waiting_is_answered_once() -> None:
-    splits: SplitAssigner[str] = SplitAssigner(1, deal=False)
+    splits = assigner(1, deal=False)
     assert splits.asked(0) == splits.asked(0) == []
-    assert splits.found("ab", complete=False) == [Given(0, ("a",), False)]
+    assert ids(splits.found(parts("ab"), complete=False)) == [(0, "a", False)]
     assert splits.unassigned == 1
 
 
 def test_dealt_splits_belong_to_a_subtask_whoever_asks_first() -> None:
-    splits: SplitAssigner[int] = SplitAssigner(2, deal=True)
-    splits.found(range(5), complete=True)
-    assert splits.asked(1) == [Given(1, (1, 3), True)]
-    assert splits.asked(0) == [Given(0, (0, 2, 4), True)]
+    splits = assigner(2, deal=True)
+    splits.found(parts(range(5)), complete=True)
+    assert ids(splits.asked(1)) == [(1, "1 3", True)]
+    assert ids(splits.asked(0)) == [(0, "0 2 4", True)]
+
+
+def test_what_is_found_twice_is_read_once() -> None:
+    splits = assigner(1, deal=False)
+    splits.found(parts("ab"), complete=False)
+    splits.asked(0)
+    splits.found(parts("abc"), complete=True)
+    assert ids(splits.asked(0) + splits.asked(0)) == [(0, "b", False), (0, "c", True)]
 
 
 def test_a_subtask_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="subtask 2 of 2"):
-        SplitAssigner(2, deal=False).asked(2)
+        assigner(2, deal=False).asked(2)
+
+
+def test_without_a_snapshot_everything_is_read_again_in_order() -> None:
+    splits = assigner(2, deal=False)
+    splits.found(parts("abcd"), complete=True)
+    for subtask in (0, 1, 0):
+        splits.asked(subtask)
+    assert splits.reset((0, 1)) == []
+    assert ids([*splits.asked(1), *splits.asked(1)]) == [(1, "a", False), (1, "b", False)]
+    assert ids([*splits.asked(1), *splits.asked(0)]) == [(1, "c", False), (0, "d", True)]
+
+
+def test_a_snapshot_says_what_was_read_and_how_far() -> None:
+    splits = assigner(2, deal=False)
+    splits.found(parts("abcd"), complete=True)
+    for _ in "abc":
+        splits.asked(0)
+    splits.reset((0, 1), Remembered((Part("b", 7),), frozenset("a")))
+    assert splits.asked(0) == [Given(0, (Part("b", 7),), False)]
+    assert ids(splits.asked(0) + splits.asked(0)) == [(0, "c", False), (0, "d", True)]
+
+
+def test_a_new_jobmanager_finds_again_what_the_snapshot_knows_and_does_not_read_it_twice() -> None:
+    splits = assigner(1, deal=False)
+    splits.reset((0,), Remembered((Part("b", 7),), frozenset("a")))
+    splits.found(parts("abc"), complete=True)
+    assert splits.asked(0) == [Given(0, (Part("b", 7),), False)]
+    assert ids(splits.asked(0)) == [(0, "c", True)]
+
+
+def test_dealt_splits_keep_their_places_at_another_parallelism() -> None:
+    splits = assigner(3, deal=True)
+    splits.reset(range(3), Remembered((Part("4", 9), Part("1", 9)), frozenset({"0", "3"})))
+    splits.found(parts(range(6)), complete=True)
+    assert splits.asked(1) == [Given(1, (Part("1", 9), Part("4", 9)), True)]
+    assert ids(splits.asked(0) + splits.asked(2)) == [(0, "", True), (2, "2 5", True)]
+
+
+def test_dealt_splits_that_are_not_found_again_are_dealt_too() -> None:
+    splits = assigner(2, deal=True)
+    splits.reset(range(2), Remembered((Part("gone", 5),)))
+    splits.found(parts("a"), complete=True)
+    assert ids(splits.asked(0) + splits.asked(1)) == [(0, "a", True), (1, "gone", True)]
+
+
+def test_what_a_lost_subtask_had_goes_to_nobody_whose_time_has_passed_it() -> None:
+    splits = assigner(2, deal=False)
+    splits.found(parts("abc"), complete=False)
+    splits.asked(0), splits.asked(1), splits.asked(1)
+    assert splits.asked(1) == []
+    assert splits.reset((0,)) == []
+    assert ids(splits.found((), complete=True)) == [(1, "", True)]
+    assert ids(splits.asked(0)) == [(0, "a", True)]
+
+
+def test_a_lost_subtask_is_not_answered_before_it_asks_again() -> None:
+    splits = assigner(1, deal=False)
+    splits.asked(0)
+    splits.reset((0,))
+    assert splits.found(parts("a"), complete=True) == []
+
+
+Step = int | list[None] | tuple[int, ...]
 
 
 @given(
     st.integers(1, 4),
     st.booleans(),
-    st.lists(st.one_of(st.integers(0, 3), st.lists(st.none(), max_size=4)), max_size=30),
+    st.lists(
+        st.one_of(
+            st.integers(0, 3),
+            st.lists(st.none(), max_size=4),
+            st.sets(st.integers(0, 3), min_size=1).map(tuple),
+        ),
+        max_size=30,
+    ),
 )
-def test_every_split_is_given_once_and_everybody_hears_of_the_end(
-    parallelism: int, deal: bool, steps: list[int | list[None]]
+@settings(deadline=None)
+def test_every_split_is_with_somebody_in_the_end_and_everybody_hears_of_the_end(
+    parallelism: int, deal: bool, steps: list[Step]
 ) -> None:
-    assigner: SplitAssigner[int] = SplitAssigner(parallelism, deal=deal)
-    found, answers = 0, []
+    splits = assigner(parallelism, deal=deal)
+    found = 0
+    owned: dict[int, list[str]] = {i: [] for i in range(parallelism)}
+    complete: set[int] = set()
+
+    def take(answers: list[Given[Part]]) -> None:
+        for answer in answers:
+            owned[answer.subtask] += [s.id for s in answer.splits]
+            assert answer.subtask not in complete
+            complete.update([answer.subtask] if answer.complete else [])
+
     for step in steps:
         if isinstance(step, list):
-            answers += assigner.found(range(found, found + len(step)), complete=False)
+            take(splits.found(parts(range(found, found + len(step))), complete=False))
             found += len(step)
+        elif isinstance(step, tuple):
+            lost = {i % parallelism for i in step}
+            for subtask in lost:
+                owned[subtask] = []
+            take(splits.reset(lost))
         else:
-            answers += assigner.asked(step % parallelism)
-    answers += assigner.found((), complete=True)
+            take(splits.asked(step % parallelism))
+    take(splits.found((), complete=True))
     for subtask in range(parallelism):
-        while not any(a.complete for a in answers if a.subtask == subtask):
-            answers += assigner.asked(subtask)
-    given_out = [s for a in answers for s in a.splits]
-    assert sorted(given_out) == list(range(found))
-    assert deal or given_out == sorted(given_out)
+        while subtask not in complete:
+            take(splits.asked(subtask))
+    given_out = sorted(int(i) for theirs in owned.values() for i in theirs)
+    assert given_out == list(range(found))
     if deal:
-        assert all(s % parallelism == a.subtask for a in answers for s in a.splits)
-    for subtask in range(parallelism):
-        theirs = [a for a in answers if a.subtask == subtask]
-        assert [a.complete for a in theirs] == [False] * (len(theirs) - 1) + [True]
+        assert all(int(i) % parallelism == s for s, theirs in owned.items() for i in theirs)

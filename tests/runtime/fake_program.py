@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from flowjob.connectors.base import Assignment, Discovery, Source, Split, SplitEnumerator
 from flowjob.core.job_events import Address, TaskId
 from flowjob.errors import UserCodeFailed
@@ -135,6 +137,23 @@ class FakeRunner:
         print("about to die", file=sys.stderr)
         os.kill(os.getpid(), signal.SIGKILL)
         await self.hang()
+
+    async def kill_itself_at_first(self) -> None:
+        if self.context.attempt == 1:
+            await self.kill_itself()
+
+    async def kill_its_taskmanager(self) -> None:
+        """Two generations up: the slot's parent is the fork server."""
+        os.kill(psutil.Process().parents()[1].pid, signal.SIGKILL)
+        await self.hang()
+
+    async def kill_its_taskmanager_at_first(self) -> None:
+        if self.context.attempt == 1:
+            await self.kill_its_taskmanager()
+
+    async def fail_at_first(self) -> None:
+        if self.context.attempt == 1:
+            await self.raise_user_error()
 
     async def exit(self) -> None:
         os._exit(3)

@@ -6,7 +6,7 @@ ones are dropped."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -44,9 +44,19 @@ class VertexShape:
 
 @dataclass(frozen=True, slots=True)
 class JobShape:
-    """What placement needs to know of a job graph."""
+    """What placement needs to know of a job graph.
+
+    regions  slots that exchange data with each other, directly or through others: they can only be restarted
+             together. Empty: all slots are one region
+    """
 
     vertices: tuple[VertexShape, ...]
+    regions: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def all_regions(self) -> tuple[tuple[int, ...], ...]:
+        """Every slot in exactly one of them."""
+        return self.regions or (tuple(range(self.slots)),)
 
     @property
     def slots(self) -> int:
@@ -76,18 +86,21 @@ class Timeouts:
     deploy: float = 60.0
     root_cause: float = 5.0  # after a lost connection, for the reason behind it to show
     stop: float = 5.0  # for slots to close what they have open
+    clear: float = 10.0  # before a restart, for the killed slots to be gone
     kill: float = 5.0  # for killed processes to be reaped
 
 
 class Wait(Enum):
-    """What a deadline is about; there is at most one of each."""
+    """What a deadline is about; there is at most one of each for the job, or for each region."""
 
-    REGISTRATION = "registration"
+    REGISTRATION = "registration"  # the job's
     SLOT_READY = "slot ready"
     DEPLOY = "deploy"
     ROOT_CAUSE = "root cause"
-    STOP = "stop"
-    KILL = "kill"
+    CLEAR = "clear"
+    PAUSE = "pause"
+    STOP = "stop"  # the job's
+    KILL = "kill"  # the job's
 
 
 # Events -------------------------------------------------------------------------------------------
@@ -174,6 +187,7 @@ class CancelRequested:
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     wait: Wait
+    region: int = 0
 
 
 Event = (
@@ -209,9 +223,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A process went away, or did not do in time what it had to: `message` is the whole story."""
+    """A process went away, or did not do in time what it had to: `message` is the whole story, `short` its first
+    words, if it has more."""
 
     message: str
+    short: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +236,39 @@ class Cancelled:
 
 
 Outcome = Succeeded | Failed | Lost | Cancelled
+
+
+# Notices ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Restarting:
+    """Slots are being replaced because of `cause`; the new ones start in `after` seconds."""
+
+    slots: tuple[int, ...]
+    attempt: int
+    cause: Outcome
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """They run again."""
+
+    slots: tuple[int, ...]
+    attempt: int
+    cause: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """What happened last could have been restarted, but the restart strategy says no; the job ends."""
+
+    cause: Outcome
+    reason: str
+
+
+Notice = Restarting | Restarted | GaveUp
 
 
 # Instructions -------------------------------------------------------------------------------------
@@ -247,6 +296,22 @@ class StartEnumerators:
 
 
 @dataclass(frozen=True, slots=True)
+class ResetTasks:
+    """Nothing of these tasks is left; soon they are deployed again, from the newest snapshot. Whatever belongs to
+    their last attempt (splits, snapshots under way) is void."""
+
+    slots: tuple[int, ...]
+    tasks: tuple[TaskId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceTaskManager:
+    """Whoever runs TaskManagers should end what is left of this one, and bring up another."""
+
+    taskmanager: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     taskmanager: str
     slot: int
@@ -266,15 +331,24 @@ class StopSlot:
 
 @dataclass(frozen=True, slots=True)
 class SetDeadline:
-    """Replaces an earlier one of the same wait."""
+    """Replaces an earlier one of the same wait and region."""
 
     wait: Wait
     seconds: float
+    region: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CancelDeadline:
     wait: Wait
+    region: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """For whoever watches the job."""
+
+    notice: Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,5 +361,15 @@ class Finish:
 
 
 Instruction = (
-    StartSlot | Deploy | StartEnumerators | Run | StopSlot | SetDeadline | CancelDeadline | Finish
+    StartSlot
+    | Deploy
+    | StartEnumerators
+    | ResetTasks
+    | ReplaceTaskManager
+    | Run
+    | StopSlot
+    | SetDeadline
+    | CancelDeadline
+    | Tell
+    | Finish
 )

@@ -1,50 +1,50 @@
 """A job's life as a pure state machine: `handle(event) -> [Instruction]`.
 
-It decides what starts when, what a failure's root cause is, and that everything is stopped before the job ends with
-exactly one outcome. The shell that carries instructions out is runtime/jobmanager/. It must not know clocks (deadlines
-are instructions, their passing is an event), connections or messages."""
+It decides what starts when, what a failure's root cause is, whether a failure ends the job or has slots replaced, and
+that everything is stopped before the job ends with exactly one outcome. The shell that carries instructions out is
+runtime/jobmanager/. It must not know clocks (deadlines are instructions, their passing is an event) or messages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from flowjob.core.failures import ErrorInfo, ErrorKind
+from flowjob.core.job_deadlines import Deadlines
+from flowjob.core.job_ending import Ending, stop_slots
 from flowjob.core.job_events import (
-    Address,
-    CancelDeadline,
     Cancelled,
     CancelRequested,
     DeadlinePassed,
-    Deploy,
     Deployed,
     EnumeratorFailed,
     Event,
     Failed,
-    Finish,
+    GaveUp,
     Instruction,
     JobShape,
     Lost,
     Outcome,
-    Run,
-    SetDeadline,
+    ReplaceTaskManager,
+    ResetTasks,
+    Restarting,
     SlotExited,
     SlotFailed,
     SlotReady,
     SlotStarted,
     StartEnumerators,
-    StartSlot,
-    StopSlot,
     Succeeded,
     TaskFinished,
     TaskId,
     TaskManagerLost,
     TaskManagerRegistered,
-    TaskPlace,
+    Tell,
     Timeouts,
     Wait,
 )
+from flowjob.core.job_starting import Starting
+from flowjob.core.region import Region, RegionPhase, SlotPhase, SlotRecord
+from flowjob.core.restartable import GiveUp, RestartStrategy, can_help
 
 
 class JobState(Enum):
@@ -52,93 +52,116 @@ class JobState(Enum):
     STARTING = "starting slots"
     DEPLOYING = "deploying tasks"
     RUNNING = "running"
+    RESTARTING = "restarting"
     STOPPING = "stopping"
     ENDED = "ended"
 
 
-class SlotPhase(Enum):
-    STARTING = "starting"
-    READY = "ready"
-    DEPLOYED = "deployed"
-    GONE = "gone"
-
-
-@dataclass(slots=True)
-class SlotRecord:
-    """What is known of one slot of the current attempt."""
-
-    number: int
-    taskmanager: str
-    phase: SlotPhase = SlotPhase.STARTING
-    pid: int | None = None
-    address: Address | None = None
-
-    @property
-    def label(self) -> str:
-        pid = "" if self.pid is None else f" (pid {self.pid})"
-        return f"slot {self.number}{pid} of {self.taskmanager}"
-
-
 _OVER = (JobState.STOPPING, JobState.ENDED)
+_OF_THE_JOB = (Wait.REGISTRATION, Wait.STOP, Wait.KILL)
+_IN_ORDER = (
+    (RegionPhase.WAITING, JobState.WAITING),
+    (RegionPhase.STARTING, JobState.STARTING),
+    (RegionPhase.DEPLOYING, JobState.DEPLOYING),
+)
 
 
 class JobMachine:
-    """One job, one attempt. Call `start` once, then `handle` for everything that happens.
+    """One job. Call `start` once, then `handle` for everything that happens.
 
-    WAITING ──enough slots──▶ STARTING ──all ready──▶ DEPLOYING ──all deployed──▶ RUNNING
-       └───────────┴── any failure, cancel, deadline ──┴───────── or all finished ────┘
-                                        ▼
-                                    STOPPING ──all slots gone──▶ ENDED
+    Each region (core/region.py) goes this way; the job's state is that of the region that is furthest back:
+
+        WAITING ──enough slots──▶ STARTING ──all ready──▶ DEPLOYING ──all deployed──▶ RUNNING
+           ▲                         └──────────── a failure that may be restarted ──────┘
+           └──all its slots gone, pause over── RESTARTING ◀──┘
+
+    Cancelling, success, and a failure that is not restarted take the whole job to STOPPING, and when all slots are gone
+    to ENDED. Without `restarts` every failure does.
 
     A lost connection between slots is a symptom: its reason (a killed process, a user error on the other side) may
-    arrive a moment later. It is held back for `Timeouts.root_cause` and only told when nothing better shows up."""
+    arrive a moment later. It is held back for `Timeouts.root_cause` and only counts when nothing better shows up."""
 
-    def __init__(self, shape: JobShape, timeouts: Timeouts | None = None, attempt: int = 1) -> None:
+    def __init__(
+        self,
+        shape: JobShape,
+        timeouts: Timeouts | None = None,
+        attempt: int = 1,
+        restarts: RestartStrategy | None = None,
+    ) -> None:
         self.shape = shape
         self.timeouts = timeouts or Timeouts()
-        self.attempt = attempt
-        self.state = JobState.WAITING
-        self.outcome: Outcome | None = None
-        self.slots: dict[int, SlotRecord] = {}
-        self._offers: dict[str, int] = {}
-        self._finished: set[TaskId] = set()
-        self._symptom: Outcome | None = None
-        self._waits: set[Wait] = set()
+        self.regions = [Region(i, shape, r, attempt) for i, r in enumerate(shape.all_regions)]
+        self._region_of = {n: region for region in self.regions for n in region.numbers}
+        self._restarts = restarts
+        self._missing: dict[str, None] = {}
+        self._deadlines = Deadlines()
+        self._starting = Starting(self.regions, self.timeouts, self._deadlines)
+        self._ending = Ending(self.regions, self.timeouts, self._deadlines)
+        self._moment = (0.0, 0.0)
+
+    @property
+    def state(self) -> JobState:
+        if self._ending.outcome is not None:
+            return JobState.ENDED if self._ending.ended else JobState.STOPPING
+        if any(r.phase is not RegionPhase.RUNNING and r.cause is not None for r in self.regions):
+            return JobState.RESTARTING
+        phases = {r.phase for r in self.regions}
+        return next((state for phase, state in _IN_ORDER if phase in phases), JobState.RUNNING)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the job ends, from when that is clear."""
+        return self._ending.outcome
+
+    @property
+    def slots(self) -> Mapping[int, SlotRecord]:
+        """By number; those of regions that wait for places are missing."""
+        return {n: slot for region in self.regions for n, slot in region.slots.items()}
+
+    def attempt_of(self, slot: int) -> int:
+        """The current attempt of a slot's region; 0 for an unknown slot."""
+        region = self._region_of.get(slot)
+        return 0 if region is None else region.attempt
 
     def start(self) -> list[Instruction]:
         """The first instructions."""
         if self.shape.slots == 0:
-            return self._end(Succeeded())
-        return [StartEnumerators(), self._set(Wait.REGISTRATION, self.timeouts.registration)]
+            return self._ending.end(Succeeded())
+        wait = self._deadlines.set(Wait.REGISTRATION, self.timeouts.registration)
+        return [StartEnumerators(), wait]
 
-    def handle(self, event: Event) -> list[Instruction]:
-        """What to do about `event`, in order. Events of other attempts or unknown slots do
-        nothing."""
+    def handle(self, event: Event, at: float = 0.0, chance: float = 0.5) -> list[Instruction]:
+        """What to do about `event`, in order. Events of other attempts or unknown slots do nothing.
+
+        at, chance  seconds of a clock that never goes back, and a random number in [0, 1): for the restart strategy"""
+        self._moment = (at, chance)
         if self.state is JobState.ENDED:
             return []
         match event:
             case TaskManagerRegistered():
-                return self._registered(event)
+                return self._taskmanager_registered(event)
             case TaskManagerLost():
                 return self._taskmanager_lost(event)
             case CancelRequested(reason):
                 if self.state is JobState.STOPPING:  # asked twice: somebody is in a hurry
-                    return self._kill_slots() if Wait.STOP in self._waits else []
-                return self._end(Cancelled(reason))
+                    return self._ending.kill_slots() if Wait.STOP in self._deadlines else []
+                return self._ending.end(Cancelled(reason))
             case EnumeratorFailed(vertex, error):
-                name = next((v.name for v in self.shape.vertices if v.id == vertex), str(vertex))
-                return self._end(Failed(error, f"finding the splits of {name}"))
-            case DeadlinePassed(wait):
-                return self._deadline_passed(wait) if wait in self._waits else []
-        slot = self.slots.get(event.slot)
-        if slot is None or event.attempt != self.attempt or slot.phase is SlotPhase.GONE:
+                return self._enumerator_failed(vertex, error)
+            case DeadlinePassed(wait, number):
+                known = self._deadlines.passed(wait, number)
+                return self._deadline_passed(wait, self.regions[number]) if known else []
+        region = self._region_of.get(event.slot)
+        slot = None if region is None else region.slots.get(event.slot)
+        if region is None or slot is None or event.attempt != region.attempt or not slot.living:
             return []
-        return self._slot_event(slot, event)
+        return self._slot_event(region, slot, event)
 
     # Slots
 
     def _slot_event(
         self,
+        region: Region,
         slot: SlotRecord,
         event: SlotStarted | SlotReady | SlotFailed | Deployed | TaskFinished | SlotExited,
     ) -> list[Instruction]:
@@ -147,201 +170,200 @@ class JobMachine:
                 slot.pid = pid
                 return []
             case SlotExited():
-                return self._slot_exited(slot, event)
+                return self._slot_exited(region, slot, event)
             case SlotFailed(error=error):
-                return self._slot_failed(slot, error)
+                return self._slot_failed(region, slot, error)
+        if self.state in _OVER:
+            return []
+        match event:
             case SlotReady(address=address):
-                return self._slot_ready(slot, address)
+                return self._starting.slot_ready(region, slot, address)
             case Deployed():
-                return self._slot_deployed(slot)
+                return self._starting.slot_deployed(region, slot)
             case TaskFinished(task=task):
-                return self._task_finished(slot, task)
+                return self._task_finished(region, slot, task)
 
-    def _registered(self, event: TaskManagerRegistered) -> list[Instruction]:
-        if self.state is not JobState.WAITING:
+    def _task_finished(self, region: Region, slot: SlotRecord, task: TaskId) -> list[Instruction]:
+        if region.phase is not RegionPhase.RUNNING or task not in self.shape.tasks_of(slot.number):
             return []
-        self._offers[event.taskmanager] = event.slots
-        if sum(self._offers.values()) < self.shape.slots:
-            return []
-        self.state = JobState.STARTING
-        self.slots = {
-            number: SlotRecord(number, taskmanager)
-            for number, taskmanager in enumerate(place_slots(self.shape.slots, self._offers))
-        }
-        return [
-            *self._clear(Wait.REGISTRATION),
-            self._set(Wait.SLOT_READY, self.timeouts.slot_ready),
-            *(StartSlot(s.taskmanager, s.number, self.attempt) for s in self.slots.values()),
-        ]
-
-    def _slot_ready(self, slot: SlotRecord, address: Address) -> list[Instruction]:
-        if self.state is not JobState.STARTING or slot.phase is not SlotPhase.STARTING:
-            return []
-        slot.phase, slot.address = SlotPhase.READY, address
-        if any(s.phase is not SlotPhase.READY for s in self.slots.values()):
-            return []
-        self.state = JobState.DEPLOYING
-        places = tuple(
-            TaskPlace(task, s.number, s.address)
-            for s in self.slots.values()
-            if s.address is not None
-            for task in self.shape.tasks_of(s.number)
-        )
-        return [
-            *self._clear(Wait.SLOT_READY),
-            self._set(Wait.DEPLOY, self.timeouts.deploy),
-            *(
-                Deploy(s.taskmanager, s.number, self.attempt, self.shape.tasks_of(s.number), places)
-                for s in self.slots.values()
-            ),
-        ]
-
-    def _slot_deployed(self, slot: SlotRecord) -> list[Instruction]:
-        if self.state is not JobState.DEPLOYING or slot.phase is not SlotPhase.READY:
-            return []
-        slot.phase = SlotPhase.DEPLOYED
-        if any(s.phase is not SlotPhase.DEPLOYED for s in self.slots.values()):
-            return []
-        self.state = JobState.RUNNING
-        return [
-            *self._clear(Wait.DEPLOY),
-            *(Run(s.taskmanager, s.number, self.attempt) for s in self.slots.values()),
-        ]
-
-    def _task_finished(self, slot: SlotRecord, task: TaskId) -> list[Instruction]:
-        if self.state is not JobState.RUNNING or task not in self.shape.tasks_of(slot.number):
-            return []
-        self._finished.add(task)
-        return self._end(Succeeded()) if self._finished == self.shape.tasks() else []
+        region.finished.add(task)
+        done = all(len(r.finished) == len(r.tasks) for r in self.regions)
+        return self._ending.end(Succeeded()) if done else []
 
     # Failures
 
-    def _slot_failed(self, slot: SlotRecord, error: ErrorInfo) -> list[Instruction]:
+    def _slot_failed(self, region: Region, slot: SlotRecord, error: ErrorInfo) -> list[Instruction]:
         failed = Failed(error, slot.label)
         if error.kind is not ErrorKind.CONNECTION:
-            return self._end(failed)
-        if self.state in _OVER or self._symptom is not None:
+            return self._failed(failed, [region])
+        if (
+            self.state in _OVER
+            or region.phase is RegionPhase.RESTARTING
+            or region.symptom is not None
+        ):
             return []
-        self._symptom = failed
-        return [self._set(Wait.ROOT_CAUSE, self.timeouts.root_cause)]
+        region.symptom = failed
+        return [self._deadlines.set(Wait.ROOT_CAUSE, self.timeouts.root_cause, region.number)]
 
-    def _slot_exited(self, slot: SlotRecord, event: SlotExited) -> list[Instruction]:
+    def _slot_exited(
+        self, region: Region, slot: SlotRecord, event: SlotExited
+    ) -> list[Instruction]:
         slot.phase = SlotPhase.GONE
         if self.state in _OVER:
-            return self._finish_if_stopped()
+            return self._ending.finish_if_stopped()
+        if region.phase is RegionPhase.RESTARTING:
+            return self._begin_if_clear(region)
         tail = "".join(f"\n  {line}" for line in event.last_output)
         said = f"; last output:{tail}" if tail else "; it printed nothing"
-        return self._end(Lost(f"{slot.label} {event.reason} while {self._doing(slot)}{said}"))
+        doing = f"{region.phase.value} {self.shape.describe(slot.number)}"
+        short = f"{slot.label} {event.reason}"
+        return self._failed(Lost(f"{short} while {doing}{said}", short), [region], died=True)
 
     def _taskmanager_lost(self, event: TaskManagerLost) -> list[Instruction]:
-        known = self._offers.pop(event.taskmanager, None) is not None
-        theirs = [s for s in self.slots.values() if s.taskmanager == event.taskmanager]
-        living = [s for s in theirs if s.phase is not SlotPhase.GONE]
-        for slot in theirs:
+        known = self._starting.offers.pop(event.taskmanager, None) is not None
+        self._missing[event.taskmanager] = None
+        if self.state in _OVER or self._on(event.taskmanager):
+            return self._slots_lost(event.taskmanager, event.reason)
+        return self._idle_taskmanager_lost(event, known=known)
+
+    def _taskmanager_registered(self, event: TaskManagerRegistered) -> list[Instruction]:
+        name = event.taskmanager
+        self._starting.offers[name] = event.slots
+        self._missing.pop(name, None)
+        if self._on(name):
+            return self._slots_lost(name, "lost its connection and came back")
+        return [] if self.state in _OVER else self._starting.place()
+
+    def _on(self, taskmanager: str) -> list[SlotRecord]:
+        return [s for r in self.regions for s in r.living if s.taskmanager == taskmanager]
+
+    def _slots_lost(self, taskmanager: str, reason: str) -> list[Instruction]:
+        """All slots of a TaskManager are gone."""
+        hit = self._on(taskmanager)
+        for slot in hit:
             slot.phase = SlotPhase.GONE
         if self.state in _OVER:
-            return self._finish_if_stopped()
-        if not living and not event.fatal:
+            return self._ending.finish_if_stopped()
+        struck = [r for r in self.regions if any(s.number in r.numbers for s in hit)]
+        living = [r for r in struck if r.phase is not RegionPhase.RESTARTING]
+        doing = "; ".join(f"slot {s.number}: {self.shape.describe(s.number)}" for s in hit)
+        short = f"{taskmanager} {reason}"
+        told = self._failed(Lost(f"{short} while it had {doing}", short), living, died=True)
+        return [*told, *(i for r in struck for i in self._begin_if_clear(r))]
+
+    def _idle_taskmanager_lost(self, event: TaskManagerLost, *, known: bool) -> list[Instruction]:
+        """One without slots of ours. It matters to those who wait for it: a replacement that does not come up is the
+        next failure."""
+        waiting = [r for r in self.regions if r.phase is RegionPhase.WAITING]
+        again = any(r.cause is not None for r in self.regions)
+        if not event.fatal:
+            return self._replace_missing() if waiting and again else []
+        if self._restarts is not None and not waiting:
             return []
-        if living:
-            doing = "; ".join(f"slot {s.number}: {self.shape.describe(s.number)}" for s in living)
-            return self._end(Lost(f"{event.taskmanager} {event.reason} while it had {doing}"))
         before = "" if known else " before it had registered"
-        return self._end(Lost(f"{event.taskmanager} {event.reason}{before}"))
+        lost = Lost(f"{event.taskmanager} {event.reason}{before}")
+        return self._failed(lost, waiting or self.regions)
 
-    def _doing(self, slot: SlotRecord) -> str:
-        verb = "running" if self.state is JobState.RUNNING else f"{self.state.value} for"
-        return f"{verb} {self.shape.describe(slot.number)}"
+    def _enumerator_failed(self, vertex: int, error: ErrorInfo) -> list[Instruction]:
+        name = next((v.name for v in self.shape.vertices if v.id == vertex), str(vertex))
+        regions = [r for r in self.regions if any(t.vertex == vertex for t in r.tasks)]
+        return self._failed(Failed(error, f"finding the splits of {name}"), regions)
 
-    def _deadline_passed(self, wait: Wait) -> list[Instruction]:
-        self._waits.discard(wait)
+    def _deadline_passed(self, wait: Wait, region: Region) -> list[Instruction]:
         match wait:
             case Wait.REGISTRATION:
-                return self._end(Lost(self._missing_slots()))
+                waiting = [r for r in self.regions if r.phase is RegionPhase.WAITING]
+                return self._failed(Lost(self._missing_slots()), waiting)
             case Wait.SLOT_READY:
-                late = self._labels(SlotPhase.STARTING)
+                late = region.labels(SlotPhase.STARTING)
                 limit = self.timeouts.slot_ready
-                return self._end(Lost(f"not ready within {limit:g} s of being started: {late}"))
+                return self._failed(
+                    Lost(f"not ready within {limit:g} s of being started: {late}"), [region]
+                )
             case Wait.DEPLOY:
-                late = self._labels(SlotPhase.READY)
-                return self._end(
-                    Lost(f"tasks not deployed within {self.timeouts.deploy:g} s: {late}")
+                late = region.labels(SlotPhase.READY)
+                return self._failed(
+                    Lost(f"tasks not deployed within {self.timeouts.deploy:g} s: {late}"), [region]
                 )
             case Wait.ROOT_CAUSE:
-                return self._end(self._symptom) if self._symptom is not None else []
+                symptom = region.symptom
+                return [] if symptom is None else self._failed(symptom, [region])
+            case Wait.CLEAR:
+                return self._give_up_on(region)
+            case Wait.PAUSE:
+                region.paused = True
+                return self._begin_if_clear(region)
             case Wait.STOP:
-                return self._kill_slots()
+                return self._ending.kill_slots()
             case Wait.KILL:
-                return self._finish()
+                return self._ending.finish()
 
     def _missing_slots(self) -> str:
-        offered = ", ".join(f"{n} from {t}" for t, n in self._offers.items()) or "none"
+        offered = ", ".join(f"{n} from {t}" for t, n in self._starting.offers.items()) or "none"
         return (
             f"the job needs {self.shape.slots} slots; registered within "
             f"{self.timeouts.registration:g} s: {offered}. Start more TaskManagers, give them more "
             "slots, or lower the parallelism."
         )
 
-    def _labels(self, phase: SlotPhase) -> str:
-        return ", ".join(s.label for s in self.slots.values() if s.phase is phase)
+    # Restarts
 
-    # The end
+    def _failed(
+        self, outcome: Failed | Lost, regions: Sequence[Region], *, died: bool = False
+    ) -> list[Instruction]:
+        """Replaces the slots of `regions`, or ends the job. `died`: a process is gone that was there; anything else
+        that goes wrong before a region has ever run would go wrong again."""
+        struck = [r for r in regions if r.phase is not RegionPhase.RESTARTING]
+        if self.state in _OVER or not struck:
+            return []
+        started = died or all(r.has_run for r in struck)
+        if self._restarts is None or not started or not can_help(outcome):
+            return self._ending.end(outcome)
+        decision = self._restarts.next(*self._moment)
+        if isinstance(decision, GiveUp):
+            return [Tell(GaveUp(outcome, decision.reason)), *self._ending.end(outcome)]
+        return [i for r in struck for i in self._restart(r, outcome, decision.after)]
 
-    def _end(self, outcome: Outcome) -> list[Instruction]:
-        """The first outcome stands; everything is stopped before it is told."""
+    def _restart(self, region: Region, cause: Outcome, after: float) -> list[Instruction]:
+        region.phase, region.cause, region.paused = RegionPhase.RESTARTING, cause, after <= 0
+        instructions: list[Instruction] = [
+            Tell(Restarting(region.numbers, region.attempt + 1, cause, after)),
+            *self._deadlines.clear_region(region.number, but=_OF_THE_JOB),
+            *stop_slots("it is being restarted", region, kill=True),
+        ]
+        if region.living:
+            instructions.append(self._deadlines.set(Wait.CLEAR, self.timeouts.clear, region.number))
+        if not region.paused:
+            instructions.append(self._deadlines.set(Wait.PAUSE, after, region.number))
+        return [*instructions, *self._begin_if_clear(region)]
+
+    def _begin_if_clear(self, region: Region) -> list[Instruction]:
+        """The next attempt: when nothing is left of the last one, and not too soon."""
+        if region.phase is not RegionPhase.RESTARTING or region.living or not region.paused:
+            return []
         if self.state in _OVER:
             return []
-        self.state, self.outcome = JobState.STOPPING, outcome
-        cleared = self._clear(*self._waits)
-        reason = "the job has finished" if isinstance(outcome, Succeeded) else "the job has ended"
-        stops = self._stop_slots(reason, kill=False)
-        if not stops:
-            return [*cleared, *self._finish()]
-        return [*cleared, *stops, self._set(Wait.STOP, self.timeouts.stop)]
-
-    def _living(self) -> list[SlotRecord]:
-        return [s for s in self.slots.values() if s.phase is not SlotPhase.GONE]
-
-    def _stop_slots(self, reason: str, *, kill: bool) -> list[Instruction]:
-        return [
-            StopSlot(s.taskmanager, s.number, self.attempt, reason, kill) for s in self._living()
+        region.reset()
+        instructions: list[Instruction] = [
+            *self._deadlines.clear(Wait.CLEAR, region=region.number),
+            ResetTasks(region.numbers, region.tasks),
+            *self._replace_missing(),
         ]
+        placed = self._starting.place()
+        if not placed and Wait.REGISTRATION not in self._deadlines:
+            limit = self.timeouts.registration
+            placed = [self._deadlines.set(Wait.REGISTRATION, limit)]
+        return [*instructions, *placed]
 
-    def _kill_slots(self) -> list[Instruction]:
-        return [
-            *self._clear(Wait.STOP),
-            *self._stop_slots("it did not stop in time", kill=True),
-            self._set(Wait.KILL, self.timeouts.kill),
-        ]
+    def _give_up_on(self, region: Region) -> list[Instruction]:
+        """Slots that even a kill does not end are their TaskManagers' fault: do without those."""
+        for name in dict.fromkeys(s.taskmanager for s in region.living):
+            self._starting.offers.pop(name, None)
+            self._missing[name] = None
+        for slot in region.living:
+            slot.phase = SlotPhase.GONE
+        return self._begin_if_clear(region)
 
-    def _finish_if_stopped(self) -> list[Instruction]:
-        if self.state is not JobState.STOPPING or self._living():
-            return []
-        return self._finish()
-
-    def _finish(self) -> list[Instruction]:
-        assert self.outcome is not None
-        self.state = JobState.ENDED
-        unstopped = tuple(s.label for s in self._living())
-        return [*self._clear(*self._waits), Finish(self.outcome, unstopped)]
-
-    # Deadlines
-
-    def _set(self, wait: Wait, seconds: float) -> SetDeadline:
-        self._waits.add(wait)
-        return SetDeadline(wait, seconds)
-
-    def _clear(self, *waits: Wait) -> list[Instruction]:
-        cleared = [w for w in Wait if w in waits and w in self._waits]
-        self._waits.difference_update(cleared)
-        return [CancelDeadline(w) for w in cleared]
-
-
-def place_slots(slots: int, offers: dict[str, int]) -> Iterable[str]:
-    """The TaskManager of each slot 0 … slots-1: always the one with most room left, so that slots
-    spread evenly; ties go to the one that registered first. `offers` must hold enough."""
-    room = dict(offers)
-    for _ in range(slots):
-        name = max(room, key=lambda t: room[t])
-        room[name] -= 1
-        yield name
+    def _replace_missing(self) -> list[Instruction]:
+        missing, self._missing = self._missing, {}
+        return [ReplaceTaskManager(name) for name in missing]

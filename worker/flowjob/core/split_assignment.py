@@ -1,18 +1,23 @@
 """Who reads which split of a source: pure bookkeeping between an enumerator's finds and subtasks'
 questions.
 
-Subtasks always ask and are always answered once per question, later when there is nothing yet.
-Splits are opaque. The asyncio side (running enumerators, sending answers) is
-runtime/jobmanager/splits.py."""
+Subtasks always ask and are always answered once per question, later when there is nothing yet. Of a split only its id
+is looked at. The asyncio side (running enumerators, reading snapshots) is runtime/jobmanager/splits.py."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-S = TypeVar("S")
+
+class HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+S = TypeVar("S", bound=HasId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,15 @@ class Given(Generic[S]):
     complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered(Generic[S]):
+    """What a snapshot knows of a source: splits that were being read, with how far they were, and the ids of those
+    that had been read to their end."""
+
+    unfinished: tuple[S, ...] = ()
+    finished: frozenset[str] = frozenset()
+
+
 class SplitAssigner(Generic[S]):
     """Splits of one source vertex.
 
@@ -34,43 +48,120 @@ class SplitAssigner(Generic[S]):
 
     def __init__(self, parallelism: int, *, deal: bool) -> None:
         self._deal = deal
-        self._queues: list[deque[S]] = [deque() for _ in range(parallelism if deal else 1)]
         self._parallelism = parallelism
-        self._waiting: dict[int, None] = {}  # in order of asking
-        self._found = 0
+        self._free: deque[S] = deque()
+        # Of one subtask each when dealt; else what may only go to some, which is seldom much.
+        self._own: list[deque[S]] = [deque() for _ in range(parallelism)]
+        self._some: list[tuple[frozenset[int], S]] = []
+        self._asking: dict[int, None] = {}  # in order of asking
+        self._place: dict[str, int] = {}  # of every split ever found
+        self._given: dict[str, tuple[int, S]] = {}
+        self._read: set[str] = set()
+        self._unplaced: dict[str, S] = {}  # remembered, and not found again yet: for dealing only
         self._complete = False
 
     @property
     def unassigned(self) -> int:
         """Splits found and given to nobody yet."""
-        return sum(len(q) for q in self._queues)
+        return len(self._free) + len(self._some) + sum(len(q) for q in self._own)
 
     def found(self, splits: Iterable[S], *, complete: bool) -> list[Given[S]]:
-        """The enumerator found `splits`, in reading order; `complete`: there will be no more."""
+        """The enumerator found `splits`, in reading order; `complete`: there will be no more. Those it has found
+        before, in this life or a former one, are not read again."""
         for split in splits:
-            self._queues[self._found % len(self._queues)].append(split)
-            self._found += 1
+            if split.id in self._place:
+                continue
+            self._place[split.id] = len(self._place)
+            split = self._unplaced.pop(split.id, split)
+            if split.id not in self._given and split.id not in self._read:
+                self._enqueue(split)
+        self._place_remembered()
         self._complete = self._complete or complete
-        answers = [self._answer(subtask) for subtask in list(self._waiting)]
-        return [a for a in answers if a is not None]
+        return self._answers()
 
     def asked(self, subtask: int) -> list[Given[S]]:
         """`subtask` is idle. An empty answer means it waits; asking again while waiting changes
         nothing."""
         if not 0 <= subtask < self._parallelism:
             raise ValueError(f"subtask {subtask} of {self._parallelism} asked for splits")
-        self._waiting.setdefault(subtask)
+        self._asking.setdefault(subtask)
         answer = self._answer(subtask)
         return [] if answer is None else [answer]
 
-    def _answer(self, subtask: int) -> Given[S] | None:
-        queue = self._queues[subtask if self._deal else 0]
-        if not queue and not self._complete:
-            return None
-        del self._waiting[subtask]
+    def reset(
+        self, subtasks: Collection[int], remembered: Remembered[S] | None = None
+    ) -> list[Given[S]]:
+        """`subtasks` are gone, and will come back as they were in the snapshot that remembers `remembered` (None:
+        as at the beginning). What they had goes to their successors, and to no one else unless all are gone: the event
+        time of the others may have passed it."""
+        remembered = remembered or Remembered()
+        only = None if len(set(subtasks)) == self._parallelism else frozenset(subtasks)
+        for subtask in subtasks:
+            self._asking.pop(subtask, None)
+        lost = {id: split for id, (owner, split) in self._given.items() if owner in subtasks}
+        for id in lost:
+            del self._given[id]
+        self._read |= remembered.finished
+        again = {s.id: s for s in remembered.unfinished if s.id not in self._given}
+        rest = [s for id, s in lost.items() if id not in again and id not in self._read]
+        self._forget_waiting({*again, *remembered.finished})
+        if self._deal and not self._place:
+            self._unplaced.update(again)
+            return self._answers()
+        before = list(self._free)
+        self._free.clear()
+        for split in (*again.values(), *sorted(rest, key=lambda s: self._place[s.id])):
+            self._place.setdefault(split.id, len(self._place))
+            self._enqueue(split, only)
+        self._free.extend(before)  # what was begun comes first
+        return self._answers()
+
+    def _forget_waiting(self, ids: Collection[str]) -> None:
+        if not ids:
+            return
+        self._free = deque(s for s in self._free if s.id not in ids)
+        self._own = [deque(s for s in q if s.id not in ids) for q in self._own]
+        self._some = [(only, s) for only, s in self._some if s.id not in ids]
+
+    def _place_remembered(self) -> None:
+        """Remembered splits that the enumerator does not find any more are dealt behind the others."""
+        unplaced, self._unplaced = self._unplaced, {}
+        for split in unplaced.values():
+            self._place[split.id] = len(self._place)
+            self._enqueue(split)
+
+    def _enqueue(self, split: S, only: frozenset[int] | None = None) -> None:
         if self._deal:
-            splits = tuple(queue)
-            queue.clear()
+            self._own[self._place[split.id] % self._parallelism].append(split)
+        elif only is not None:
+            self._some.append((only, split))
         else:
-            splits = (queue.popleft(),) if queue else ()
-        return Given(subtask, splits, self._complete and not queue)
+            self._free.append(split)
+
+    def _answers(self) -> list[Given[S]]:
+        answers = [self._answer(subtask) for subtask in list(self._asking)]
+        return [a for a in answers if a is not None]
+
+    def _answer(self, subtask: int) -> Given[S] | None:
+        splits = self._take(subtask)
+        if not splits and not self._complete:
+            return None
+        del self._asking[subtask]
+        for split in splits:
+            self._given[split.id] = subtask, split
+        return Given(subtask, splits, self._complete and not self._has_more(subtask))
+
+    def _take(self, subtask: int) -> tuple[S, ...]:
+        if self._deal:
+            splits = tuple(self._own[subtask])
+            self._own[subtask].clear()
+            return splits
+        for i, (only, split) in enumerate(self._some):
+            if subtask in only:
+                del self._some[i]
+                return (split,)
+        return (self._free.popleft(),) if self._free else ()
+
+    def _has_more(self, subtask: int) -> bool:
+        """When dealt, nothing is left behind."""
+        return bool(self._free) or any(subtask in only for only, _ in self._some)

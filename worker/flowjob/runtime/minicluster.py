@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flowjob.core.job_events import Timeouts
+from flowjob.core.restartable import RestartStrategy
 from flowjob.errors import PlanError
 from flowjob.runtime.env import Env, OwnedProcess
 from flowjob.runtime.job_description import (
@@ -56,51 +57,80 @@ class MiniCluster:
         self._slots = slots
         self._waiting = list(started)
         self._stuck_after = stuck_after
-        self._processes: list[OwnedProcess] = []
+        self._processes: dict[str, OwnedProcess] = {}
+        self._lives: dict[str, int] = {}
         self._watchers: list[asyncio.Task[None]] = []
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._endpoint: Endpoint | None = None
+        self._exited: Callable[[str, str], None] = _nobody
         self._stopping = False
 
     async def start(self, endpoint: Endpoint, exited: Callable[[str, str], None]) -> None:
         """See manager.Cluster."""
+        self._endpoint, self._exited = endpoint, exited
         for number in range(1, self._count + 1):
-            name = f"taskmanager-{number}"
-            if self._waiting:
-                process = self._waiting.pop(0)
-            else:
-                process = await self._env.launcher.launch(
-                    ["flowjob.runtime.taskmanager", "--owned"]
-                )
-            self._processes.append(process)
-            self._watchers.append(asyncio.ensure_future(self._watch(name, process, exited)))
-            settings = {
-                "name": name,
-                "url": endpoint.url,
-                "token": endpoint.token,
-                "slots": self._slots,
-                "directory": str(self._env.directory / name),
-                "stuck_after": self._stuck_after,
-            }
-            process.send(msgspec.json.encode(settings) + b"\n")
+            await self._start_one(f"taskmanager-{number}")
+
+    def replace(self, name: str) -> None:
+        """See manager.Cluster."""
+        replacing = asyncio.ensure_future(self._replace(name))
+        self._replacing.add(replacing)
+        replacing.add_done_callback(self._replacing.discard)
+
+    async def _replace(self, name: str) -> None:
+        process = self._processes.pop(name, None)
+        if process is not None:  # else it has ended
+            process.kill()
+            await process.wait()
+        try:
+            await self._start_one(name)
+        except OSError as error:
+            self._exited(name, f"could not be started: {error}")
+
+    async def _start_one(self, name: str) -> None:
+        assert self._endpoint is not None
+        if self._waiting:
+            process = self._waiting.pop(0)
+        else:
+            process = await self._env.launcher.launch(["flowjob.runtime.taskmanager", "--owned"])
+        self._processes[name] = process
+        self._watchers.append(asyncio.ensure_future(self._watch(name, process)))
+        # A process that was killed leaves its scratch files; the next one must not stumble over them.
+        life = self._lives[name] = self._lives.get(name, 0) + 1
+        directory = name if life == 1 else f"{name}.{life}"
+        settings = {
+            "name": name,
+            "url": self._endpoint.url,
+            "token": self._endpoint.token,
+            "slots": self._slots,
+            "directory": str(self._env.directory / directory),
+            "stuck_after": self._stuck_after,
+        }
+        process.send(msgspec.json.encode(settings) + b"\n")
 
     async def stop(self) -> None:
         """See manager.Cluster. Those that do not end by themselves are killed, which kills their slots."""
         self._stopping = True
+        await cancel_all(list(self._replacing))
         for unused in self._waiting:
             unused.kill()
             await unused.wait()
         if self._watchers:
             await asyncio.wait(self._watchers, timeout=EXIT_WITHIN)
-        for process in self._processes:
+        for process in self._processes.values():
             process.kill()
         await asyncio.gather(*self._watchers, return_exceptions=True)
         await cancel_all(self._watchers)
 
-    async def _watch(
-        self, name: str, process: OwnedProcess, exited: Callable[[str, str], None]
-    ) -> None:
+    async def _watch(self, name: str, process: OwnedProcess) -> None:
         status = await process.wait()
-        if not self._stopping:
-            exited(name, f"(pid {process.pid}) {process.exit_reason(status)}")
+        if self._processes.get(name) is process and not self._stopping:
+            del self._processes[name]
+            self._exited(name, f"(pid {process.pid}) {process.exit_reason(status)}")
+
+
+def _nobody(name: str, reason: str) -> None:
+    """Hears of ends before anything was started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +142,7 @@ class LocalOptions:
     run       options for the tasks, e.g. {"exchange": {…}}
     stuck_after  seconds after which a worker that says nothing is reported, with its stacks
     planner, runner  see job_description.JobDescription
+    restarts  whether a failure is the end; None: it is
     """
 
     taskmanagers: int = 1
@@ -123,6 +154,7 @@ class LocalOptions:
     planner: str = "flowjob.plan"
     runner: str = "flowjob.runtime.slot_tasks:SlotTasks"
     stop_grace: float = 3.0
+    restarts: RestartStrategy | None = None
 
 
 def run_local(
@@ -176,7 +208,11 @@ def job_request(
     )
     timeouts = options.timeouts or Timeouts()
     return JobRequest(
-        graph=graph, job=description, timeouts=timeouts, stop_grace=options.stop_grace
+        graph=graph,
+        job=description,
+        timeouts=timeouts,
+        stop_grace=options.stop_grace,
+        restarts=options.restarts,
     )
 
 

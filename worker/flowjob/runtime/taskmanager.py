@@ -67,6 +67,7 @@ class _Slot:
     heard: float = 0.0
     told_silent: bool = False
     killed: bool = False
+    successor: StartSlot | None = None
 
 
 class TaskManager:
@@ -252,6 +253,10 @@ class TaskManager:
         return slot if slot is not None and slot.attempt == attempt else None
 
     def _start(self, request: StartSlot) -> None:
+        former = self._slots.get(request.slot)
+        if former is not None and former.killed:  # it is as good as gone: take its place then
+            former.successor = request
+            return
         if request.slot in self._slots or len(self._slots) >= self._settings.slots:
             reason = f"could not be started: {self._settings.name} has no free slot"
             self._tell(SlotGone(slot=request.slot, reason=reason, attempt=request.attempt))
@@ -288,6 +293,8 @@ class TaskManager:
             slot=slot.number, reason=reason, last_output=slot.said.lines(), attempt=slot.attempt
         )
         self._tell(gone)
+        if slot.successor is not None:
+            self._start(slot.successor)
 
     async def _talk(self, slot: _Slot, control: ControlConnection) -> None:
         """Passes messages between JobManager and slot until the slot closes its end."""

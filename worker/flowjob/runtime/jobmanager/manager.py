@@ -23,7 +23,8 @@ from flowjob.core.job_events import (
     Event,
     Finish,
     Instruction,
-    JobShape,
+    ReplaceTaskManager,
+    ResetTasks,
     Run,
     SetDeadline,
     SlotExited,
@@ -37,18 +38,19 @@ from flowjob.core.job_events import (
     TaskId,
     TaskManagerLost,
     TaskManagerRegistered,
-    VertexShape,
+    Tell,
     Wait,
 )
 from flowjob.core.job_machine import JobMachine, JobState
 from flowjob.errors import ProtocolError
-from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime import messages
 from flowjob.runtime.env import Env
 from flowjob.runtime.failures import to_exception
-from flowjob.runtime.jobmanager.request import Enough, JobRequest, JobResult, Listeners
+from flowjob.runtime.jobmanager.request import Enough, JobEvent, JobRequest, JobResult, Listeners
 from flowjob.runtime.jobmanager.sessions import Sessions
+from flowjob.runtime.jobmanager.shape import shape_of
 from flowjob.runtime.jobmanager.splits import SplitService
+from flowjob.runtime.jobmanager.telling import Telling
 from flowjob.runtime.outbox import cancel_all
 
 _log = logging.getLogger("flowjob.jobmanager")
@@ -72,6 +74,10 @@ class Cluster(Protocol):
         """Starts TaskManagers; `exited(name, reason)` is called when one's process ends."""
         ...
 
+    def replace(self, name: str) -> None:
+        """Ends what is left of this TaskManager, and starts another of that name soon."""
+        ...
+
     async def stop(self) -> None:
         """Returns when none of its processes lives."""
         ...
@@ -84,7 +90,9 @@ class JobManager:
         self._env = env
         self._request = request
         self._listeners = listeners or Listeners()
-        self._machine = JobMachine(shape_of(request.graph), request.timeouts)
+        shape = shape_of(request.graph)
+        self._machine = JobMachine(shape, request.timeouts, restarts=request.restarts)
+        self._telling = Telling(env.clock, self._tell)
         interval, timeout = request.heartbeat_interval, request.heartbeat_timeout
         self._sessions = Sessions(
             env,
@@ -95,12 +103,13 @@ class JobManager:
             received=self._received,
         )
         self._splits = SplitService(env, request.graph, self._answer, self._enumerator_failed)
-        self._deadlines: dict[Wait, asyncio.Task[None]] = {}
+        self._deadlines: dict[tuple[Wait, int], asyncio.Task[None]] = {}
         self._finished: asyncio.Event = asyncio.Event()
         self._finish: Finish | None = None
         self._metrics: dict[TaskId, dict[str, Any]] = {}
         self._phases: dict[str, float] = {}
         self._listener_error: Exception | None = None
+        self._cluster: Cluster | None = None
         self._began = 0.0
 
     @property
@@ -118,6 +127,7 @@ class JobManager:
     async def run(self, cluster: Cluster) -> JobResult:
         """Runs the job to its end and stops the cluster. Raises JobFailed and its kin."""
         clock, token = self._env.clock, self._env.random.token()
+        self._cluster = cluster
         self._began = clock.monotonic()
         at = self._request.host, self._request.port
         listener = await self._env.control.serve(*at, token, self._sessions.serve)
@@ -152,7 +162,8 @@ class JobManager:
 
     def _handle(self, event: Event) -> None:
         before = self._machine.state
-        self._apply(self._machine.handle(event))
+        clock, chance = self._env.clock, self._env.random
+        self._apply(self._machine.handle(event, clock.monotonic(), chance.random()))
         after = self._machine.state
         if after is not before:
             self._phases[after.value] = self._env.clock.monotonic() - self._began
@@ -168,7 +179,8 @@ class JobManager:
     def _received(self, name: str, message: messages.ToJobManager) -> None:
         slot = getattr(message, "slot", -1)
         record = self._machine.slots.get(slot)
-        if message.attempt != self._machine.attempt or record is None or record.taskmanager != name:
+        attempt = self._machine.attempt_of(slot)
+        if message.attempt != attempt or record is None or record.taskmanager != name:
             _log.warning("dropped %s of %s: not of this attempt", type(message).__name__, name)
             return
         match message:
@@ -192,7 +204,7 @@ class JobManager:
 
     def _from_slot(self, slot: int, message: messages.FromSlotBody) -> None:
         attempt = message.attempt
-        if (message.generation, attempt) != (GENERATION, self._machine.attempt):
+        if (message.generation, attempt) != (GENERATION, self._machine.attempt_of(slot)):
             return
         match message:
             case messages.SlotIsReady(address=address):
@@ -249,11 +261,19 @@ class JobManager:
                 self._sessions.send(taskmanager, stop)
             case StartEnumerators():
                 self._splits.start()
-            case SetDeadline(wait, seconds):
-                self._clear_deadline(wait)
-                self._deadlines[wait] = asyncio.ensure_future(self._deadline(wait, seconds))
-            case CancelDeadline(wait):
-                self._clear_deadline(wait)
+            case ResetTasks(tasks=tasks):
+                self._reset(tasks)
+            case ReplaceTaskManager(name):
+                assert self._cluster is not None
+                self._cluster.replace(name)
+            case Tell(notice):
+                self._telling.notice(notice)
+            case SetDeadline(wait, seconds, region):
+                self._clear_deadline(wait, region)
+                waiting = asyncio.ensure_future(self._deadline(wait, seconds, region))
+                self._deadlines[wait, region] = waiting
+            case CancelDeadline(wait, region):
+                self._clear_deadline(wait, region)
             case Finish():
                 self._finish = instruction
                 self._finished.set()
@@ -272,25 +292,31 @@ class JobManager:
         )
 
     def _answer(self, task: TaskId, splits: list[messages.WireSplit], complete: bool) -> None:
-        slot = self._machine.slots[task.subtask]  # slot sharing: subtask i is in slot i
-        answer = messages.AssignSplits(
-            task=task, splits=splits, complete=complete, attempt=self._machine.attempt
-        )
+        slot = self._machine.slots.get(task.subtask)  # slot sharing: subtask i is in slot i
+        if slot is None:
+            return
+        attempt = self._machine.attempt_of(slot.number)
+        answer = messages.AssignSplits(task=task, splits=splits, complete=complete, attempt=attempt)
         self._to_slot(slot.taskmanager, slot.number, answer)
 
-    def _clear_deadline(self, wait: Wait) -> None:
-        task = self._deadlines.pop(wait, None)
+    def _reset(self, tasks: tuple[TaskId, ...]) -> None:
+        for task in tasks:
+            self._metrics.pop(task, None)
+        self._splits.reset(tasks, {})
+
+    def _tell(self, event: JobEvent) -> None:
+        _log.info("%s", event.text)
+        if self._listeners.on_event is not None:
+            self._call(self._listeners.on_event, event)
+
+    def _clear_deadline(self, wait: Wait, region: int) -> None:
+        task = self._deadlines.pop((wait, region), None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
 
-    async def _deadline(self, wait: Wait, seconds: float) -> None:
+    async def _deadline(self, wait: Wait, seconds: float, region: int) -> None:
         await self._env.clock.sleep(seconds)
-        self._handle(DeadlinePassed(wait))
-
-
-def shape_of(graph: JobGraph) -> JobShape:
-    """What the job machine needs to know of a job graph."""
-    return JobShape(tuple(VertexShape(v.id, v.name, v.parallelism) for v in graph.vertices))
+        self._handle(DeadlinePassed(wait, region))
 
 
 async def run_job(

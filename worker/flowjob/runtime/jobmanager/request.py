@@ -10,6 +10,7 @@ from typing import Any
 
 from flowjob.core.job_events import TaskId, Timeouts
 from flowjob.core.job_machine import JobState
+from flowjob.core.restartable import RestartStrategy
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime.job_description import JobDescription
 
@@ -24,6 +25,7 @@ class JobRequest:
     stop_grace  seconds a slot gets to close before it is killed
     host        where the JobManager listens for TaskManagers; everything is open to whoever has the token, and
                 nothing is encrypted, so by default this machine only
+    restarts    whether a failure is the end; None: it is
     """
 
     graph: JobGraph
@@ -34,6 +36,26 @@ class JobRequest:
     stop_grace: float = 3.0
     host: str = "127.0.0.1"
     port: int = 0
+    restarts: RestartStrategy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """Something that a person who watches the job should know; `text` is a line."""
+
+    text: str
+
+
+class WorkersLost(JobEvent):
+    """A failure stopped (a part of) the job, which starts again."""
+
+
+class WorkersRestarted(JobEvent):
+    """It runs again."""
+
+
+class RestartsExhausted(JobEvent):
+    """A failure that might have been restarted ends the job, because it was so often already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +66,14 @@ class Listeners:
     on_report   (sink name, bytes): what a sink writer reported
     on_output   (slot number, `stdout` or `stderr`, lines): what slots printed
     on_state    the job's new state
+    on_event    what happened that a person should know
     """
 
     on_metrics: Callable[[JobMetrics], object] | None = None
     on_report: Callable[[str, bytes], object] | None = None
     on_output: Callable[[int, str, list[str]], object] | None = None
     on_state: Callable[[JobState], object] | None = None
+    on_event: Callable[[JobEvent], object] | None = None
 
 
 class Enough(Exception):

@@ -5,12 +5,12 @@ Who gets what is decided by core/split_assignment.py; how answers travel is the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
-from flowjob.connectors.base import Assignment, Source, Split, SplitEnumerator
+from flowjob.connectors.base import Assignment, Source, SplitEnumerator
 from flowjob.core.failures import ErrorInfo
 from flowjob.core.job_events import TaskId
-from flowjob.core.split_assignment import Given, SplitAssigner
+from flowjob.core.split_assignment import Given, Remembered, SplitAssigner
 from flowjob.errors import FlowjobError, JobFailed, ProtocolError, UserCodeFailed
 from flowjob.plan.job_graph import JobGraph
 from flowjob.plan.specs import SourceSpec
@@ -47,8 +47,9 @@ class SplitService:
         self._answer = answer
         self._failed = failed
         self._sources: dict[int, Source] = {}
-        self._assigners: dict[int, SplitAssigner[Split]] = {}
-        self._running: list[asyncio.Task[None]] = []
+        self._assigners: dict[int, SplitAssigner[WireSplit]] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._failed_ones: set[int] = set()
         for vertex in graph.vertices:
             spec = vertex.nodes[0].spec
             if isinstance(spec, SourceSpec):
@@ -58,8 +59,8 @@ class SplitService:
 
     def start(self) -> None:
         """Begins to look for splits."""
-        for vertex, source in self._sources.items():
-            self._running.append(asyncio.ensure_future(self._enumerate(vertex, source)))
+        for vertex in self._sources:
+            self._begin(vertex)
 
     def asked(self, task: TaskId) -> None:
         """A source subtask is idle. Raises ProtocolError for a task that reads no splits."""
@@ -71,8 +72,27 @@ class SplitService:
         except ValueError as error:
             raise ProtocolError(str(error)) from error
 
+    def reset(
+        self, tasks: Collection[TaskId], remembered: Mapping[int, Remembered[WireSplit]]
+    ) -> None:
+        """These tasks are gone and come back as of a snapshot, of which `remembered` tells by vertex. An enumerator
+        that has failed starts anew."""
+        for vertex, assigner in self._assigners.items():
+            subtasks = [t.subtask for t in tasks if t.vertex == vertex]
+            if not subtasks:
+                continue
+            self._send(vertex, assigner.reset(subtasks, remembered.get(vertex)))
+            if vertex in self._failed_ones:
+                self._failed_ones.discard(vertex)
+                self._begin(vertex)
+
     async def close(self) -> None:
-        await cancel_all(self._running)
+        await cancel_all(list(self._running.values()))
+
+    def _begin(self, vertex: int) -> None:
+        self._running[vertex] = asyncio.ensure_future(
+            self._enumerate(vertex, self._sources[vertex])
+        )
 
     async def _enumerate(self, vertex: int, source: Source) -> None:
         enumerator: SplitEnumerator | None = None
@@ -81,17 +101,18 @@ class SplitService:
             while True:
                 found = await enumerator.discover()
                 complete = found.complete or enumerator.interval is None
-                self._send(vertex, self._assigners[vertex].found(found.splits, complete=complete))
+                splits = [WireSplit(s.id, s.data) for s in found.splits]
+                self._send(vertex, self._assigners[vertex].found(splits, complete=complete))
                 if complete or enumerator.interval is None:
                     return
                 await self._env.clock.sleep(enumerator.interval)
         except EXITS as error:
+            self._failed_ones.add(vertex)
             self._failed(vertex, describe(_told(error, source)))
         finally:
             if enumerator is not None:
                 await enumerator.close()
 
-    def _send(self, vertex: int, answers: list[Given[Split]]) -> None:
+    def _send(self, vertex: int, answers: list[Given[WireSplit]]) -> None:
         for given in answers:
-            splits = [WireSplit(s.id, s.data) for s in given.splits]
-            self._answer(TaskId(vertex, given.subtask), splits, given.complete)
+            self._answer(TaskId(vertex, given.subtask), list(given.splits), given.complete)

@@ -1,0 +1,50 @@
+"""Which failures starting again may help with: those of processes, machines and the world outside.
+
+A program, a plan, a setting or a row that is wrong is wrong again. Pure; whether and when to start again is the restart
+strategy's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowjob.core.failures import ErrorKind
+from flowjob.core.job_events import Failed, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Start again, `after` seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """`reason` for a person: what has been tried."""
+
+    reason: str
+
+
+class RestartStrategy(Protocol):
+    def next(self, time: float, chance: float) -> Restart | GiveUp:
+        """What to do about a failure at `time` (seconds); `chance` in [0, 1) spreads delays."""
+        ...
+
+
+FINAL_CODES = frozenset(
+    {
+        "MALFORMED_INPUT",  # the row is still there
+        "SCHEMA",
+        "STATE",  # a function that uses state wrongly
+        "SNAPSHOT",  # a snapshot that cannot be used stays as it is
+        "LOST_DATA",  # starting again would hide it
+    }
+)
+
+
+def can_help(outcome: Outcome) -> bool:
+    """Whether a restart may lead to another outcome than this one."""
+    if not isinstance(outcome, Failed):
+        return True
+    return outcome.error.kind is not ErrorKind.REFUSED and outcome.error.code not in FINAL_CODES

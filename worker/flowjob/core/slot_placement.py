@@ -1,0 +1,28 @@
+"""Which TaskManager each slot goes to.
+
+Pure and alone, because elastic clusters will want another rule here. It must not know what slots run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from flowjob.core.region import SlotRecord
+
+
+def room_left(offers: Mapping[str, int], taken: Iterable[SlotRecord]) -> dict[str, int]:
+    """Free slots of each TaskManager, in the order of their registration."""
+    room = dict(offers)
+    for slot in taken:
+        if slot.taskmanager in room:
+            room[slot.taskmanager] = max(0, room[slot.taskmanager] - 1)
+    return room
+
+
+def place_slots(slots: int, offers: Mapping[str, int]) -> Iterable[str]:
+    """The TaskManager of each slot 0 … slots-1: always the one with most room left, so that slots
+    spread evenly; ties go to the one that registered first. `offers` must hold enough."""
+    room = dict(offers)
+    for _ in range(slots):
+        name = max(room, key=lambda t: room[t])
+        room[name] -= 1
+        yield name
