@@ -15,6 +15,23 @@ FORMAT = 1
 """Version of the snapshot format, docs/snapshot-format.md. Every later version must read it."""
 
 
+class Block(msgspec.Struct, frozen=True, array_like=True):
+    """One record batch of a part, so that readers of some rows get only these bytes, checked.
+
+    offset   of its encapsulated IPC message in the part's Arrow file
+    length   bytes of the message, body included
+    crc32    zlib.crc32 of those bytes
+    first_group, last_group   of its first and last row; -1 when not keyed
+    """
+
+    offset: int
+    length: int
+    crc32: int
+    rows: int
+    first_group: int = -1
+    last_group: int = -1
+
+
 class PartEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One section of one operator of one subtask: an Arrow IPC file, alone in an object or a slice of one.
 
@@ -23,6 +40,8 @@ class PartEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     length       bytes of the Arrow file from `offset`
     crc32        zlib.crc32 of those bytes
     first_group, last_group   the key groups the writer owned (inclusive); -1 when not keyed
+    blocks       the record batches in order, when there are several; with them comes
+    schema       the Arrow schema of the file, as an IPC message
     """
 
     section: str
@@ -36,6 +55,8 @@ class PartEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_group: int = -1
     last_group: int = -1
     meta: dict[str, Any] = {}
+    blocks: list[Block] = []
+    schema: bytes = b""
 
 
 class OperatorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,7 +109,7 @@ class VertexEntry(msgspec.Struct, frozen=True, kw_only=True):
     parallelism: int
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot. It counts only once the job's log says so (checkpoints), or by itself (savepoints).
 
     id        the checkpoint id; restored jobs count on from it

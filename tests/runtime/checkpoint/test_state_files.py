@@ -1,0 +1,173 @@
+"""How sections are written: complete Arrow files in a row, in order of key group, in blocks that stand alone."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowjob.runtime.checkpoint import state_files
+from flowjob.runtime.checkpoint.plain_types import plain_table
+from flowjob.runtime.checkpoint.sections import Distribution, Section
+from flowjob.runtime.checkpoint.state_files import inlined, write_objects, write_parts
+from tests.runtime.checkpoint.snapshots import groups_of, keyed_section, keyed_table
+
+
+def written(*sections: Section, max_parallelism: int = 8) -> tuple[bytes, list[Any]]:
+    file = BytesIO()
+    entries = write_parts(sections, max_parallelism, range(max_parallelism), file)
+    return file.getvalue(), entries
+
+
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_files, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 300)
+
+
+def test_every_part_is_a_complete_arrow_file_at_its_place() -> None:
+    tables = [pa.table({"a": list(range(n))}) for n in (0, 3, 100)]
+    sections = [Section(f"s{i}", Distribution.UNION, t) for i, t in enumerate(tables)]
+    data, entries = written(*sections, keyed_section(keyed_table(20)))
+    for entry, table in zip(entries, tables):
+        part = data[entry.offset : entry.offset + entry.length]
+        assert pa.ipc.open_file(part).read_all() == table
+        assert zlib.crc32(part) == entry.crc32
+        assert entry.offset % 64 == 0
+    keyed = entries[-1]
+    part = data[keyed.offset : keyed.offset + keyed.length]
+    assert pa.ipc.open_file(part).schema.names == ["key", "row", "__hash"]
+
+
+@given(st.integers(0, 400), st.sampled_from([1, 2, 7, 128, 1000]))
+@settings(max_examples=30, deadline=None)
+def test_blocks_are_checked_messages_in_order_of_key_group(rows: int, groups: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        small_blocks(patch)
+        table = keyed_table(rows, keys=rows + 1)
+        data, (entry,) = written(keyed_section(table), max_parallelism=groups)
+    stored = pa.ipc.open_file(data).read_all()
+    by_group = groups_of(stored, groups)
+    assert (np.diff(by_group) >= 0).all()
+    assert stored["row"].to_pylist() == np.argsort(groups_of(table, groups), kind="stable").tolist()
+    assert len(entry.blocks) != 1
+    first = 0
+    for block in entry.blocks:
+        message = data[block.offset : block.offset + block.length]
+        assert zlib.crc32(message) == block.crc32
+        schema = pa.ipc.read_schema(pa.py_buffer(entry.schema))
+        batch = pa.ipc.read_record_batch(pa.py_buffer(message), schema)
+        assert batch == stored.slice(first, block.rows).combine_chunks().to_batches()[0]
+        own = by_group[first : first + block.rows]
+        assert (block.first_group, block.last_group) == (own[0], own[-1])
+        first += block.rows
+    assert first in (0, rows)
+
+
+def test_a_block_holds_whole_key_groups_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 1)
+    _, (entry,) = written(keyed_section(keyed_table(500)))
+    assert [(b.first_group, b.last_group) for b in entry.blocks] == [(g, g) for g in range(8)]
+
+
+def test_rows_in_many_chunks_are_written_as_if_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = keyed_table(300)
+    chunked = pa.concat_tables([table.slice(i, 7) for i in range(0, 300, 7)])
+    expected = written(keyed_section(table))
+    assert written(keyed_section(chunked)) == expected
+    monkeypatch.setattr(state_files, "_MOST_COMBINED", 0)
+    assert written(keyed_section(chunked)) == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", None, "a"]).dictionary_encode(),
+        pa.array([["a"], None, ["b", "a"]]).cast(pa.list_(pa.dictionary(pa.int32(), pa.string()))),
+        pa.StructArray.from_arrays([pa.array(["a", "b", "a"]).dictionary_encode()], ["x"]),
+    ],
+    ids=["dictionary", "list of dictionary", "struct of dictionary"],
+)
+def test_dictionaries_are_stored_as_their_values(column: pa.Array) -> None:
+    data, (entry,) = written(Section("s", Distribution.UNION, pa.table({"c": column})))
+    stored = pa.ipc.open_file(data).read_all()
+    assert stored["c"].to_pylist() == column.to_pylist()
+    assert "dictionary" not in str(stored.schema)
+    assert entry.rows == 3
+
+
+def test_metadata_of_fields_is_kept_and_that_of_tables_is_not() -> None:
+    field = pa.field("c", pa.binary(), metadata={"flowjob.pickled": "1"})
+    table = pa.table(
+        {"c": pa.array([b"x"], pa.binary())}, schema=pa.schema([field], {"pandas": "{}"})
+    )
+    schema = plain_table(table).schema
+    assert schema.field("c").metadata == {b"flowjob.pickled": b"1"}
+    assert schema.metadata is None
+
+
+def test_inline_parts_hold_their_bytes() -> None:
+    data, entries = written(
+        Section("a", Distribution.UNION, pa.table({"a": [1]})), keyed_section(keyed_table(3))
+    )
+    for entry, before in zip(inlined(entries, data), entries):
+        assert entry.inline == data[before.offset : before.offset + before.length]
+        assert (entry.offset, entry.length) == (0, before.length)
+
+
+def test_objects_of_savepoints_hold_one_section_each(tmp_path: Path) -> None:
+    sections = [
+        Section("a", Distribution.UNION, pa.table({"a": [1]})),
+        Section("b", Distribution.UNION, pa.table({"b": [2]})),
+    ]
+    entries = write_objects(sections, 8, range(8), tmp_path, lambda name: f"op/{name}/0.arrow")
+    assert [e.object for e in entries] == ["op/a/0.arrow", "op/b/0.arrow"]
+    for entry, section in zip(entries, sections):
+        path = tmp_path / entry.object
+        assert path.stat().st_size == entry.length
+        assert pa.ipc.open_file(path.read_bytes()).read_all() == section.table
+
+
+# -- refusals
+
+
+def test_rows_of_key_groups_of_others_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"section `rows`: \d+ of 50 rows belong to key groups of"):
+        write_parts([keyed_section(keyed_table(50))], 8, range(2, 4), BytesIO())
+
+
+BAD_SECTIONS: dict[str, Section] = {
+    "hashes": Section("s", Distribution.KEYED, pa.table({"a": [1]})),
+    "no other has": Section("s", Distribution.SPLIT, pa.table({"a": [1]}), np.zeros(1, np.uint64)),
+    "2 hashes for 1 rows": Section(
+        "s", Distribution.KEYED, pa.table({"a": [1]}), np.zeros(2, np.uint64)
+    ),
+    "__hash is taken": Section("s", Distribution.UNION, pa.table({"__hash": [1]})),
+}
+
+
+@pytest.mark.parametrize("reason", BAD_SECTIONS)
+def test_a_section_that_contradicts_itself_is_refused(reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        written(BAD_SECTIONS[reason])
+
+
+def test_a_section_given_twice_is_refused() -> None:
+    section = Section("s", Distribution.UNION, pa.table({"a": [1]}))
+    with pytest.raises(ValueError, match="section `s` is given twice"):
+        written(section, section)
+
+
+@pytest.mark.parametrize(
+    "meta", [{"x": b"bytes"}, {"x": 1 << 63}, {"x": float("nan")}, {"x": [{1: 2}]}, {"x": object()}]
+)
+def test_meta_that_json_would_change_is_refused(meta: Mapping[str, Any]) -> None:
+    with pytest.raises(ValueError, match="section `s`, meta `x`"):
+        written(Section("s", Distribution.UNION, pa.table({"a": [1]}), meta=meta))
