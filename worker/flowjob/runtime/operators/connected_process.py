@@ -5,18 +5,20 @@ Rows of one port keep their order; between ports nothing is promised."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 from flowjob.plan.specs import ConnectedProcessSpec
+from flowjob.plan.stored_state import split_states, stored_state
 from flowjob.runtime.batch import Batch, Data
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext
 from flowjob.runtime.operators.function_runner import FunctionRunner, RunnerSpec, Work
 from flowjob.runtime.operators.row_input import codec_of, rows_of
 from flowjob.runtime.state.backend import KeyedTable, Scope, TableSpec
 from flowjob.runtime.state.broadcast import BroadcastMap
 from flowjob.runtime.state.memory import MemoryBackend
-from flowjob.state import MapState, State, declared_states
+from flowjob.state import State
 
 
 class ConnectedProcessOperator(Operator):
@@ -40,8 +42,10 @@ class ConnectedProcessOperator(Operator):
         owner = type(spec.function).__qualname__
         keyed, shared = self._states(owner)
         if spec.keys:
+            types = tuple(key.type for key in spec.keys)
+            names = tuple(key.name for key in spec.keys)
             self._table = (context.state_backend or MemoryBackend()).table(
-                TableSpec(owner, tuple(k.type for k in spec.keys), keyed, context.max_parallelism)
+                TableSpec(owner, types, keyed, context.max_parallelism, names)
             )
         sides = dict(spec.side_types)
         runner = FunctionRunner(
@@ -50,18 +54,18 @@ class ConnectedProcessOperator(Operator):
         runner.open()
         self._runner = runner
 
-    def _states(self, owner: str) -> tuple[Mapping[str, State], Mapping[str, Any]]:
+    def _states(self, owner: str) -> tuple[Mapping[str, State], Mapping[str, BroadcastMap]]:
         """The declared states that belong to a key, and the bound ones that do not."""
-        declared = declared_states(self._spec.function)
-        if not self._spec.broadcast:
-            return declared, {}
-        keyed = {n: s for n, s in declared.items() if not isinstance(s, MapState)}
-        shared = {
-            n: BroadcastMap(f"state `{n}` of {owner}", self._scope)
-            for n in declared
-            if n not in keyed
+        spec = self._spec
+        keyed, shared = split_states(spec.function, broadcast=spec.broadcast)
+        return keyed, {
+            name: BroadcastMap(
+                f"state `{name}` of {owner}",
+                self._scope,
+                stored_state(name, state, broadcast=True),
+            )
+            for name, state in shared.items()
         }
-        return keyed, shared
 
     def process(self, data: Data, port: int) -> Emitted:
         batch = cast(Batch, data)
@@ -90,6 +94,16 @@ class ConnectedProcessOperator(Operator):
 
     def on_time(self, now: int) -> Emitted:
         return self._running.fire_processing_timers(now)
+
+    @property
+    def state_bytes(self) -> int:
+        return self._running.state_bytes
+
+    def snapshot(self) -> Iterable[Section]:
+        return self._running.snapshot()
+
+    def restore(self, state: RestoredState) -> None:
+        self._running.restore(state)
 
     async def close(self) -> None:
         if self._runner is not None:

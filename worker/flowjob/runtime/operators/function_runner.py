@@ -6,18 +6,21 @@ its state, a context, an emission, pauses, and knowing which row failed. It must
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from flowjob.core.elements import MAX_TIME, MIN_TIME
 from flowjob.errors import StateError
 from flowjob.functions import RowFunction
+from flowjob.plan.stored_state import INSTANT, TIME
 from flowjob.plan.types import StreamType
 from flowjob.runtime.batch import Int64s
+from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
 from flowjob.runtime.instants import datetime_of
 from flowjob.runtime.operators.base import PAUSE, Emitted, OperatorContext
 from flowjob.runtime.operators.emission import Emission
@@ -25,6 +28,7 @@ from flowjob.runtime.operators.failures import RowFailed, WrongResult, shown
 from flowjob.runtime.operators.function_context import FunctionContext
 from flowjob.runtime.operators.pacing import Pacer
 from flowjob.runtime.state.backend import KeyedTable
+from flowjob.runtime.state.broadcast import BroadcastMap
 
 BEFORE_ANY_EVENT = 0
 """The timestamp (µs) of what rows without event time give before any row has brought some: 1970-01-01."""
@@ -52,7 +56,7 @@ class RunnerSpec:
     output: StreamType
     sides: Mapping[str, StreamType]
     table: KeyedTable | None = None
-    shared: Mapping[str, Any] | None = None
+    shared: Mapping[str, BroadcastMap] | None = None
     timed: bool | None = None
 
 
@@ -63,7 +67,8 @@ class FunctionRunner:
         self.function = copy.copy(spec.function)
         self._label = type(spec.function).__qualname__.replace("<locals>.", "")
         self._table = spec.table
-        self._bound = {**({} if spec.table is None else spec.table.bound), **(spec.shared or {})}
+        self._shared = spec.shared or {}
+        self._bound = {**({} if spec.table is None else spec.table.bound), **self._shared}
         # In the instance's own dict they hide the class's declarations: an access costs no more than an attribute.
         vars(self.function).update(self._bound)
         self._emission = Emission(
@@ -116,7 +121,7 @@ class FunctionRunner:
 
     def fire_event_timers(self, watermark: int) -> Emitted:
         """Event time has reached `watermark` (µs): calls on_timer for all that are due."""
-        self.context.watermark_micros = watermark
+        self.context.watermark_micros = max(watermark, self.context.watermark_micros)
         if self._table is not None:
             yield from self._fire("on_timer", self._table.timers.due(watermark), None)
 
@@ -129,6 +134,39 @@ class FunctionRunner:
     def next_timer(self) -> int | None:
         """The wall time of the earliest processing timer."""
         return None if self._table is None else self._table.processing_timers.next_time()
+
+    @property
+    def state_bytes(self) -> int:
+        """About how much memory the function's state takes."""
+        held = sum(shared.nbytes for shared in self._shared.values())
+        return held if self._table is None else held + self._table.nbytes
+
+    def snapshot(self) -> Iterator[Section]:
+        """States, timers, and what was seen of event time."""
+        keyed = self._table is not None
+        if self._table is not None:
+            yield from self._table.snapshot()
+        for shared in self._shared.values():
+            yield shared.snapshot()
+        yield Section(
+            TIME,
+            Distribution.KEYED if keyed else Distribution.UNION,
+            _NO_ROWS,
+            np.empty(0, np.uint64) if keyed else None,
+            {"watermark": self.context.watermark_micros, "largest": self._largest},
+        )
+
+    def restore(self, state: RestoredState) -> None:
+        """Of several former subtasks the earliest watermark holds: what one of them has not been promised."""
+        self._look_at_clock()
+        if self._table is not None:
+            self._table.restore(state)
+        for shared in self._shared.values():
+            shared.restore(state)
+        seen = [part.meta for part in state.parts(TIME)]
+        if seen:
+            self.context.watermark_micros = min(m.get("watermark", MIN_TIME) for m in seen)
+            self._largest = max(m.get("largest", MIN_TIME) for m in seen)
 
     def close(self) -> None:
         """Calls the function's own `close`."""
@@ -252,6 +290,8 @@ def _returned_a_row() -> WrongResult:
         "a callback returned a value, which nobody gets: give rows with `ctx.emit(row)`"
     )
 
+
+_NO_ROWS = pa.table({"watermark": pa.array([], INSTANT)})
 
 _SWEEP = 64
 """Slots looked at for expired entries after each piece of work, beside one for each of its rows."""

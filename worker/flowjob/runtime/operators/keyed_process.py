@@ -4,10 +4,12 @@ Takes columns, because the keys are columns, and gives the rows its function emi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 from flowjob.plan.specs import KeyedProcessSpec
 from flowjob.runtime.batch import Batch, Data
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext
 from flowjob.runtime.operators.function_runner import FunctionRunner, RunnerSpec, Work
 from flowjob.runtime.operators.row_input import codec_of, rows_of
@@ -35,6 +37,7 @@ class KeyedProcessOperator(Operator):
                 tuple(key.type for key in spec.keys),
                 declared_states(spec.function),
                 context.max_parallelism,
+                tuple(key.name for key in spec.keys),
             )
         )
         runner = FunctionRunner(
@@ -57,6 +60,16 @@ class KeyedProcessOperator(Operator):
 
     def on_time(self, now: int) -> Emitted:
         return self._running.fire_processing_timers(now)
+
+    @property
+    def state_bytes(self) -> int:
+        return self._running.state_bytes
+
+    def snapshot(self) -> Iterable[Section]:
+        return self._running.snapshot()
+
+    def restore(self, state: RestoredState) -> None:
+        self._running.restore(state)
 
     async def close(self) -> None:
         if self._runner is not None:

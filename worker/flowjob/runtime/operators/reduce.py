@@ -5,12 +5,15 @@ belongs to the key of the input row, whatever its own key columns say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
 
 from flowjob.plan.specs import ReduceSpec
+from flowjob.plan.stored_state import REDUCED, reduce_states
 from flowjob.runtime.batch import Batch, Data, Int64s, Kind, Rows
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import PAUSE, Emitted, Form, Operator, OperatorContext
 from flowjob.runtime.operators.failures import (
     RowFailed,
@@ -24,9 +27,6 @@ from flowjob.runtime.operators.row_input import codec_of, rows_of
 from flowjob.runtime.state.backend import TableSpec
 from flowjob.runtime.state.cells import MISSING
 from flowjob.runtime.state.memory import MemoryBackend
-from flowjob.state import ValueState
-
-_STATE = "reduced"
 
 
 class Reduce(Operator):
@@ -43,10 +43,11 @@ class Reduce(Operator):
 
     def open(self, context: OperatorContext) -> None:
         # An object stream may well have None for a row: only MISSING means that there is none yet.
-        states = {_STATE: ValueState[Any](object, MISSING, None)}
+        states = reduce_states(self._spec.output, MISSING)
         types = tuple(key.type for key in self._spec.keys)
+        names = tuple(key.name for key in self._spec.keys)
         self._table = (context.state_backend or MemoryBackend()).table(
-            TableSpec(self._name, types, states, context.max_parallelism)
+            TableSpec(self._name, types, states, context.max_parallelism, names)
         )
         self._pacer = Pacer(context.env.clock)
 
@@ -68,11 +69,21 @@ class Reduce(Operator):
         else:
             yield Rows(made, batch.timestamps)
 
+    @property
+    def state_bytes(self) -> int:
+        return self._table.nbytes
+
+    def snapshot(self) -> Iterable[Section]:
+        return self._table.snapshot()
+
+    def restore(self, state: RestoredState) -> None:
+        self._table.restore(state)
+
     def _reduce(
         self, rows: list[Any], slots: list[int], made: list[Any], before: list[Any]
     ) -> None:
         """Adds the new value for each row to `made`, and the one it replaces to `before`."""
-        function, scope, state = self._spec.function, self._table.scope, self._table.bound[_STATE]
+        function, scope, state = self._spec.function, self._table.scope, self._table.bound[REDUCED]
         start = len(made)
         try:
             for row, slot in zip(rows, slots):

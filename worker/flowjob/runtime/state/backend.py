@@ -5,13 +5,14 @@ A backend must not know operators. Every one passes flowjob.testing.check_state_
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from flowjob.plan.types import KeyField
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.state.timers import Timers
 from flowjob.state import State
 
@@ -38,6 +39,8 @@ class TableSpec:
     types: tuple[pa.DataType, ...]
     states: Mapping[str, State]
     max_parallelism: int
+    key_names: tuple[str, ...] = ()
+    """What snapshots call the key's components; numbers when there are none."""
 
 
 class KeyedTable(Protocol):
@@ -78,6 +81,20 @@ class KeyedTable(Protocol):
         ...
 
     def key_group(self, slot: int) -> int: ...
+
+    def snapshot(self) -> Iterable[Section]:
+        """States and timers, one KEYED section each, as plan/stored_state.py lays them out. Changes nothing.
+        StateError, naming key and value, for a value that is not of the declared type."""
+        ...
+
+    def restore(self, state: RestoredState) -> None:
+        """Takes over such sections, of one or several tables, into an empty one. `scope.now` is the wall time."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory is held, found in little time."""
+        ...
 
 
 class StateBackend(Protocol):

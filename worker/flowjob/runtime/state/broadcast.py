@@ -8,16 +8,22 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from flowjob.errors import StateError
+from flowjob.plan.stored_state import StoredState
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.state.backend import Scope
+from flowjob.runtime.state.cells import size_of
+from flowjob.runtime.state.section_reading import broadcast_rows
+from flowjob.runtime.state.table_sections import broadcast_section
 
 
 class BroadcastMap:
     """A map state without a key. Readable in every callback, writable while `scope.writable`."""
 
-    __slots__ = ("_content", "_label", "_scope")
+    __slots__ = ("_content", "_label", "_scope", "_stored")
 
-    def __init__(self, label: str, scope: Scope) -> None:
+    def __init__(self, label: str, scope: Scope, stored: StoredState) -> None:
         self._label = label
+        self._stored = stored
         self._scope = scope
         self._content: dict[Any, Any] = {}
 
@@ -59,6 +65,22 @@ class BroadcastMap:
 
     def __repr__(self) -> str:
         return f"<{self._label}: {self._content!r}>"
+
+    def snapshot(self) -> Section:
+        return broadcast_section(self._stored, self._label, self._content)
+
+    def restore(self, state: RestoredState) -> None:
+        section = self._stored.section
+        for part in state.parts(section):
+            try:
+                self._content.update(broadcast_rows(self._stored, part))
+            except StateError as error:
+                raise StateError(f"{self._label} cannot be restored: {error}") from error
+
+    @property
+    def nbytes(self) -> int:
+        """About the memory held."""
+        return size_of(self._content)
 
     def _writable(self) -> dict[Any, Any]:
         if not self._scope.writable:

@@ -5,8 +5,11 @@ explanation without a check on the way of every access. A cleared slot is report
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
+from sys import getsizeof
 from typing import Any, NoReturn
 
 from flowjob.errors import StateError
@@ -20,6 +23,21 @@ class Missing(Enum):
 
 
 MISSING = Missing.MISSING
+
+
+@dataclass(slots=True)
+class Dump:
+    """Rows of a snapshot, as lists side by side: for a map one row per entry, else one per key.
+
+    values    for a list state the key's list
+    map_keys  of map entries, else empty
+    ends      when each is gone, µs, as a list for a list; None in it: never. Empty for states without ttl
+    """
+
+    slots: list[int] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    map_keys: list[Any] = field(default_factory=list)
+    ends: list[Any] = field(default_factory=list)
 
 
 class Cells:
@@ -43,6 +61,23 @@ class Cells:
     def content(self, slot: int) -> Any:
         """What `entries` shows; MISSING when there is nothing."""
         return self.cells[slot]
+
+    def dump(self) -> Dump:
+        """Everything that has not expired, by slot; changes nothing."""
+        slots = [slot for slot, cell in enumerate(self.cells) if cell is not MISSING]
+        cells = self.cells
+        return Dump(slots, [cells[slot] for slot in slots])
+
+    def load(self, rows: Dump) -> None:
+        """Adds rows as `dump` gave them; the cells are there, and no row is an empty list. With a ttl `ends` is
+        complete."""
+        cells = self.cells
+        for slot, value in zip(rows.slots, rows.values):
+            cells[slot] = value
+
+    def sizes(self, slots: Sequence[int]) -> int:
+        """About how many bytes the contents of these slots have."""
+        return sum(size_of(self.cells[slot]) for slot in slots)
 
     def clear(self) -> None:
         self._drop(self._slot())
@@ -106,6 +141,14 @@ class ValueCells(Cells):
 class ListCells(Cells):
     __slots__ = ()
 
+    def load(self, rows: Dump) -> None:
+        cells = self.cells
+        for slot, values in zip(rows.slots, rows.values):
+            if cells[slot] is MISSING:
+                cells[slot] = values
+            else:
+                cells[slot].extend(values)
+
     def _read(self) -> list[Any]:
         content = self.cells[self._slot()]
         return [] if content is MISSING else content
@@ -139,6 +182,23 @@ class ListCells(Cells):
 
 class MapCells(Cells):
     __slots__ = ()
+
+    def dump(self) -> Dump:
+        rows = Dump()
+        for slot, entries in enumerate(self.cells):
+            if entries is not MISSING:
+                rows.slots.extend([slot] * len(entries))
+                rows.map_keys.extend(entries)
+                rows.values.extend(entries.values())
+        return rows
+
+    def load(self, rows: Dump) -> None:
+        cells = self.cells
+        for slot, key, value in zip(rows.slots, rows.map_keys, rows.values):
+            if cells[slot] is MISSING:
+                cells[slot] = {key: value}
+            else:
+                cells[slot][key] = value
 
     def _read(self) -> dict[Any, Any]:
         content = self.cells[self._slot()]
@@ -185,3 +245,20 @@ class MapCells(Cells):
 
     def items(self) -> Any:
         return self._read().items()
+
+
+def size_of(content: Any) -> int:
+    """About the bytes of a value, a list or a dict with what is in it; for deciding, not for accounting."""
+    if content is MISSING:
+        return 0
+    held = getsizeof(content)
+    if isinstance(content, list | tuple | dict | set) and content:
+        sample = list(islice(content.items() if isinstance(content, dict) else content, 8))
+        held += len(content) * sum(map(_shallow, sample)) // len(sample)
+    return held
+
+
+def _shallow(value: Any) -> int:
+    if isinstance(value, tuple):
+        return sum(map(getsizeof, value))
+    return getsizeof(value)

@@ -6,10 +6,11 @@ kept beside their expiry, so that states without ttl pay nothing."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import Any
 
 from flowjob.runtime.state.backend import Scope
-from flowjob.runtime.state.cells import MISSING, Cells, ListCells, MapCells, ValueCells
+from flowjob.runtime.state.cells import MISSING, Cells, Dump, ListCells, MapCells, ValueCells
 
 
 class ExpiringValueCells(ValueCells):
@@ -48,6 +49,18 @@ class ExpiringValueCells(ValueCells):
 
     def content(self, slot: int) -> Any:
         return self.cells[slot] if self._ends[slot] > self._scope.now else MISSING
+
+    def dump(self) -> Dump:
+        cells, ends, now = self.cells, self._ends, self._scope.now
+        slots = [
+            slot for slot, cell in enumerate(cells) if cell is not MISSING and ends[slot] > now
+        ]
+        return Dump(slots, [cells[s] for s in slots], ends=[ends[s] for s in slots])
+
+    def load(self, rows: Dump) -> None:
+        super().load(rows)
+        for slot, end in zip(rows.slots, rows.ends):
+            self._ends[slot] = end
 
     def expire(self, start: int, stop: int) -> None:
         now = self._scope.now
@@ -90,6 +103,23 @@ class ExpiringListCells(ListCells):
 
     def content(self, slot: int) -> Any:
         return self._live(slot) or MISSING
+
+    def dump(self) -> Dump:
+        rows, now = Dump(), self._scope.now
+        for slot, cell in enumerate(self.cells):
+            live = [] if cell is MISSING else [pair for pair in cell if pair[1] > now]
+            if live:
+                rows.slots.append(slot)
+                rows.values.append([value for value, _ in live])
+                rows.ends.append([end for _, end in live])
+        return rows
+
+    def load(self, rows: Dump) -> None:
+        # What comes later never ends earlier: `_live` stops at the first that has not expired.
+        pairs = [
+            list(zip(values, accumulate(ends, max))) for values, ends in zip(rows.values, rows.ends)
+        ]
+        super().load(Dump(rows.slots, pairs))
 
     def expire(self, start: int, stop: int) -> None:
         now = self._scope.now
@@ -176,6 +206,36 @@ class ExpiringMapCells(MapCells):
 
     def content(self, slot: int) -> Any:
         return {key: value for key, (value, _) in self._purge(slot).items()} or MISSING
+
+    def dump(self) -> Dump:
+        rows, now = Dump(), self._scope.now
+        for slot, cell in enumerate(self.cells):
+            if cell is MISSING:
+                continue
+            for key, (value, end) in cell.items():
+                if end > now:
+                    rows.slots.append(slot)
+                    rows.map_keys.append(key)
+                    rows.values.append(value)
+                    rows.ends.append(end)
+        return rows
+
+    def load(self, rows: Dump) -> None:
+        cells = self.cells
+        mixed: set[int] = set()
+        for slot, key, entry in zip(rows.slots, rows.map_keys, zip(rows.values, rows.ends)):
+            cell = cells[slot]
+            if cell is MISSING:
+                cells[slot] = {key: entry}
+                continue
+            cell.pop(key, None)
+            if cell and entry[1] < next(reversed(cell.values()))[1]:
+                mixed.add(
+                    slot
+                )  # of a snapshot made by hand: `_purge` stops at the first live entry
+            cell[key] = entry
+        for slot in mixed:
+            cells[slot] = dict(sorted(cells[slot].items(), key=lambda item: item[1][1]))
 
     def expire(self, start: int, stop: int) -> None:
         for slot in range(start, min(stop, len(self.cells))):

@@ -5,14 +5,19 @@ Slots are numbered densely and freed for reuse once a key has neither state nor 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from flowjob.aggregates import plain
+from flowjob.errors import StateError
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.keys import encode_keys
+from flowjob.plan.stored_state import KEY_PREFIX, PROCESSING_TIMERS, TIMERS, stored_state
 from flowjob.plan.types import KeyField
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.state.backend import Scope, TableSpec
 from flowjob.runtime.state.cells import MISSING, Cells, ListCells, MapCells, ValueCells
 from flowjob.runtime.state.expiring import (
@@ -21,6 +26,9 @@ from flowjob.runtime.state.expiring import (
     ExpiringValueCells,
 )
 from flowjob.runtime.state.folding import Aggregating, Reducing
+from flowjob.runtime.state.section_reading import Ends, key_columns, rows_of, timers_of
+from flowjob.runtime.state.stored_values import whole
+from flowjob.runtime.state.table_sections import StoredKeys, state_section, timer_section
 from flowjob.runtime.state.timers import Timers
 from flowjob.state import (
     AggregatingState,
@@ -48,7 +56,8 @@ class MemoryTable:
         self._idle: list[int] = []  # slots that may have nothing left
         self.timers = Timers(self._idle)
         self.processing_timers = Timers(self._idle)
-        self._max_parallelism = spec.max_parallelism
+        self._spec = spec
+        self._stored = [stored_state(name, state) for name, state in spec.states.items()]
         self._index = GroupIndex()
         self._keys: list[Any] = []
         self._bound: dict[str, Any] = {}
@@ -96,7 +105,7 @@ class MemoryTable:
 
     def key_group(self, slot: int) -> int:
         low = int(self._index.hashes(np.array([slot]))[0]) & 0xFFFF_FFFF
-        return low % self._max_parallelism
+        return low % self._spec.max_parallelism
 
     def settle(self, work: int) -> None:
         if self._expiring:
@@ -113,6 +122,72 @@ class MemoryTable:
             content = cells.content(slot)
             if content is not MISSING:
                 yield self._keys[slot], content
+
+    def snapshot(self) -> Iterator[Section]:
+        keys = self._stored_keys()
+        for state in self._stored:
+            label = f"state `{state.name}` of {self._spec.owner}"
+            yield state_section(state, label, self._cells[state.name].dump(), keys)
+        for name, timers in self._timer_sections:
+            entries = list(timers.entries())
+            times, slots = [t for t, _ in entries], [s for _, s in entries]
+            yield timer_section(name, times, slots, keys)
+
+    def restore(self, state: RestoredState) -> None:
+        for stored in self._stored:
+            cells, ends = self._cells[stored.name], Ends(stored.ttl, self.scope.now)
+            for part in state.parts(stored.section):
+                with self._blaming(stored.section):
+                    for rows in rows_of(stored, part, ends, self._slots_of):
+                        cells.load(rows)
+        for name, timers in self._timer_sections:
+            for part in state.parts(name):
+                with self._blaming(name):
+                    timers.load(*timers_of(part, self._slots_of))
+
+    @property
+    def nbytes(self) -> int:
+        slots = len(self._keys)
+        sampled = range(0, slots, slots // _SAMPLE + 1)
+        held = sum(cells.sizes(sampled) for cells in self._cells.values())
+        contents = held * slots // max(len(sampled), 1)
+        places = slots * (_KEY_BYTES + 8 * len(self._cells))
+        timers = self.timers.nbytes + self.processing_timers.nbytes
+        return int(contents + places + timers + self._index.nbytes)
+
+    @property
+    def _timer_sections(self) -> tuple[tuple[str, Timers], ...]:
+        return (TIMERS, self.timers), (PROCESSING_TIMERS, self.processing_timers)
+
+    def _stored_keys(self) -> StoredKeys:
+        types, keys = self._spec.types, self._keys
+        names = self._spec.key_names or tuple(map(str, range(len(types))))
+        fields = [pa.field(KEY_PREFIX + name, plain(type)) for name, type in zip(names, types)]
+
+        def columns(slots: list[int]) -> list[pa.Array]:
+            some = [keys[slot] for slot in slots]
+            parts = [some] if len(types) == 1 else [[k[i] for k in some] for i in range(len(types))]
+            return [whole(pa.array(part, field.type)) for part, field in zip(parts, fields)]
+
+        return StoredKeys(fields, columns, self._index.hashes, self.key)
+
+    def _slots_of(self, stored: pa.RecordBatch) -> list[int]:
+        """The slots of the keys in rows of a snapshot; new ones are admitted without doubt about their use."""
+        arrays = key_columns(stored, [plain(type) for type in self._spec.types])
+        found = self._index.upsert(encode_keys(arrays, stored.num_rows))
+        if len(found.new_rows):
+            self._admit(found.new_slots.tolist(), arrays, found.new_rows)
+        slots: list[int] = found.slots.tolist()
+        return slots
+
+    @contextmanager
+    def _blaming(self, section: str) -> Iterator[None]:
+        try:
+            yield
+        except StateError as error:
+            raise StateError(
+                f"section `{section}` of {self._spec.owner} cannot be restored: {error}"
+            ) from error
 
     def _release(self) -> None:
         columns = [cells.cells for cells in self._cells.values()]
@@ -163,3 +238,10 @@ class MemoryTable:
             case AggregatingState():
                 return values, Aggregating(values, state.aggregate)
         raise TypeError(f"{label}: the memory backend has no {type(state).__name__}")
+
+
+_SAMPLE = 64
+"""Slots looked at for an estimate of the memory used."""
+
+_KEY_BYTES = 72
+"""About what a key costs as an object."""

@@ -100,6 +100,29 @@ class Timers:
             for slot in bucket if isinstance(bucket, dict) else (bucket,):
                 yield time, slot
 
+    def load(self, times: list[int], slots: list[int]) -> None:
+        """Adds many, in order of registration: as `add` for each, in less time."""
+        buckets, counts = self._buckets, self._counts
+        for time, slot in zip(times, slots):
+            bucket = buckets.get(time)
+            if bucket is None:
+                buckets[time] = slot
+            elif isinstance(bucket, dict):
+                if slot in bucket:
+                    continue
+                bucket[slot] = None
+            elif bucket == slot:
+                continue
+            else:
+                buckets[time] = {bucket: None, slot: None}
+            counts[slot] = counts.get(slot, 0) + 1
+        self._heap = sorted(buckets)  # a sorted list is a heap
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory they take."""
+        return 160 * len(self._buckets) + 100 * len(self._counts)
+
     def _forget(self, slot: int) -> None:
         left = self._counts[slot] - 1
         if left:
