@@ -10,7 +10,7 @@ PARALLELISM ?= 2
 ROWS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test soak lint format bench clean
+.PHONY: help setup data run test postgres soak lint format bench clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,12 @@ run: setup data ## Run the flights example in two worker processes
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup data ## Run the tests (not the minutes-long ones)
-	$(BIN)/python -m pytest -n 2 -m 'not soak'
+	$(BIN)/python -m pytest -n 2 -m 'not soak and not postgres'
+
+postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
+	$(BIN)/python -m pytest -m postgres
 
 soak: setup ## Run the tests that take minutes: memory over long runs
 	$(BIN)/python -m pytest -m soak

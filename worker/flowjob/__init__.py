@@ -45,7 +45,7 @@ _HOMES = {
 }
 """Module -> the names it gives."""
 
-_MODULES = ("files", "nexmark", "sinks", "sockets", "testing", "triggers", "values")
+_MODULES = ("database", "files", "nexmark", "sinks", "sockets", "testing", "triggers", "values")
 
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -1,6 +1,6 @@
 """The names of `import flowjob`, for type checkers: __init__.py loads them on first use."""
 
-from flowjob import files, nexmark, sinks, sockets, testing, triggers, values
+from flowjob import database, files, nexmark, sinks, sockets, testing, triggers, values
 from flowjob.aggregates import (
     Aggregate,
     collect,

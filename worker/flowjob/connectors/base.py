@@ -195,6 +195,9 @@ class SinkContext:
     attempt: int = 1
     """Which deployment of the run this is; names made of run, attempt, subtask and a number are never used twice."""
 
+    operator: str = ""
+    """The sink's identity in the job: two sinks of one job never have the same."""
+
     commits: bool = False
     """Whether `prepare` and `commit` will be called: the job takes snapshots."""
 

@@ -45,6 +45,7 @@ class SinkOperator(Operator):
                 parallelism=context.parallelism,
                 report=context.report,
                 attempt=context.attempt,
+                operator=context.uid or context.name,
                 commits=context.commits,
             )
         )
