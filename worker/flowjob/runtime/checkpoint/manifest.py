@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from flowjob.core.job_events import TaskId
+from flowjob.plan.state_layout import StateLayout
 
 FORMAT = 1
 """Version of the snapshot format, docs/snapshot-format.md. Every later version must read it."""
@@ -110,11 +111,13 @@ class VertexEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot. It counts only once the job's log says so (checkpoints), or by itself (savepoints).
+    """A snapshot. It counts only once the job's log says so (checkpoints), or by itself (savepoints). All its fields
+    are always written.
 
     id        the checkpoint id; restored jobs count on from it
     kind      `checkpoint` or `savepoint`
     created   µs since the epoch, UTC
+    operators what every operator's state depends on: plan.state_layout.state_layouts(job graph)
     """
 
     format: int = FORMAT
@@ -128,3 +131,4 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[TaskSnapshot]
     drained: bool = False
     explain: str = ""
+    operators: list[StateLayout] = []

@@ -1,0 +1,230 @@
+"""Holds a snapshot against a program: which operator's state goes where, what starts empty, what would be lost.
+
+Pure, and before anything is started: a manifest and a job graph in, a plan to print or a refusal that lists everything
+out. Operators are matched by uid, which `.named` pins. Moving the state is runtime/checkpoint/restoring.py."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from flowjob.errors import StateMismatch
+from flowjob.plan.job_graph import ChainNode, JobGraph
+from flowjob.plan.state_changes import changes
+from flowjob.plan.state_layout import StateLayout, layout_of
+
+if TYPE_CHECKING:
+    from flowjob.runtime.checkpoint.manifest import Manifest, OperatorState
+
+
+class Fate(Enum):
+    """What becomes of an operator."""
+
+    RESTORED = "restored"
+    NEW = "new"  # not in the snapshot: starts empty
+    GONE = "gone"  # not in the program, and had no state
+    DROPPED = "dropped"  # not in the program: its state is left behind, as was allowed
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPlan:
+    """`details`: what else there is to say, in lines."""
+
+    uid: str
+    name: str
+    fate: Fate
+    summary: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a start from the snapshot would do. `lines` are for people, before it is done."""
+
+    title: str
+    operators: tuple[OperatorPlan, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        found = [self.title]
+        for operator in self.operators:
+            label = operator.name if operator.name == operator.uid else _label(operator)
+            found.append(f"  {operator.fate.value:<9} {label}: {operator.summary}")
+            found += [f"            {detail}" for detail in operator.details]
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def _label(operator: OperatorPlan) -> str:
+    return f"{operator.name} (`{operator.uid}`)"
+
+
+@dataclass(slots=True)
+class _Stored:
+    """An operator as the snapshot has it, all its subtasks together."""
+
+    uid: str
+    name: str
+    kind: str
+    subtasks: int = 0
+    pending: int = 0
+    rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    layout: StateLayout | None = None
+
+    def add(self, state: OperatorState) -> None:
+        self.subtasks += 1
+        self.pending += len(state.committables)
+        for part in state.parts:
+            same = part.distribution == "broadcast" and part.section in self.rows
+            self.rows[part.section] += 0 if same else part.rows
+
+    @property
+    def total(self) -> int:
+        return sum(self.rows.values())
+
+
+def plan_restore(
+    graph: JobGraph, manifest: Manifest, *, allow_non_restored: bool = False
+) -> RestorePlan:
+    """The plan for starting `graph` from the snapshot.
+
+    Raises StateMismatch with every reason against it. `allow_non_restored` lets state go that has no place in the
+    program any more, but never results that a sink has prepared and not yet made visible."""
+    stored = _stored(manifest)
+    nodes = {n.uid: (n, v.parallelism) for v in graph.vertices for n in v.nodes if n.uid}
+    refused = list(_of_the_whole(graph, manifest))
+    lost: list[str] = []
+    planned = []
+    for uid, (node, parallelism) in nodes.items():
+        if uid not in stored:
+            planned.append(OperatorPlan(uid, node.name, Fate.NEW, "starts empty"))
+            continue
+        planned.append(_restored(stored[uid], node, parallelism, refused, lost))
+    for uid, operator in stored.items():
+        if uid not in nodes:
+            planned.append(
+                _left_behind(operator, list(_alike(operator, stored, nodes)), refused, lost)
+            )
+    if refused or (lost and not allow_non_restored):
+        raise StateMismatch(_refusal(manifest, refused, [] if allow_non_restored else lost))
+    return RestorePlan(_title(manifest, stored), tuple(planned))
+
+
+def _stored(manifest: Manifest) -> dict[str, _Stored]:
+    found: dict[str, _Stored] = {}
+    for task in manifest.tasks:
+        for state in task.operators:
+            operator = found.setdefault(state.uid, _Stored(state.uid, state.name, state.kind))
+            operator.add(state)
+    for layout in manifest.operators:
+        operator = found.setdefault(layout.uid, _Stored(layout.uid, layout.name, layout.kind))
+        operator.layout = layout
+    return found
+
+
+def _of_the_whole(graph: JobGraph, manifest: Manifest) -> Iterator[str]:
+    if graph.max_parallelism != manifest.max_parallelism:
+        yield (
+            f"it was written with max_parallelism {manifest.max_parallelism}, which can't change, and the job has "
+            f"{graph.max_parallelism}: say `fj.Job(…, max_parallelism={manifest.max_parallelism})`"
+        )
+    in_flight = any(task.in_flight for task in manifest.tasks)
+    if in_flight and [(v.id, v.name) for v in manifest.vertices] != [
+        (v.id, v.name) for v in graph.vertices
+    ]:
+        yield (
+            "it is an unaligned checkpoint and holds rows on their way between tasks, which are other tasks now: start "
+            "the old program from it, take a savepoint, and start the new one from that"
+        )
+
+
+def _restored(
+    old: _Stored, node: ChainNode, parallelism: int, refused: list[str], lost: list[str]
+) -> OperatorPlan:
+    """Adds to `refused` what speaks against it, and to `lost` what has no place any more."""
+    new = layout_of(node)
+    before = old.layout or msgspec.structs.replace(new, kind=old.kind)
+    details = []
+    for change in changes(before, new, node.spec):
+        rows = old.rows.get(change.lost, 0) if change.lost else 0
+        if change.lost and rows:
+            lost.append(f"`{node.name}`: {change.text}, and {_count(rows)} would be lost")
+            details.append(f"{change.text}: {_count(rows)} left behind")
+        elif change.allowed or change.lost:
+            details.append(change.text)
+        else:
+            refused.append(f"`{node.name}`: {change.text}{_advice(node, change.text)}")
+    scale = "" if old.subtasks == parallelism else f", {old.subtasks} -> {parallelism} subtasks"
+    pending = f", {old.pending} results to be made visible first" if old.pending else ""
+    summary = f"{_count(old.total)} of state{scale}{pending}"
+    return OperatorPlan(old.uid, node.name, Fate.RESTORED, summary, tuple(details))
+
+
+def _advice(node: ChainNode, text: str) -> str:
+    if "column" in text or "declared" in text:
+        return ""
+    return f'. To start it empty, give it another name than "{node.uid}"'
+
+
+def _left_behind(
+    old: _Stored, alike: list[str], refused: list[str], lost: list[str]
+) -> OperatorPlan:
+    label = f"`{old.name}`" if old.name == old.uid else f"`{old.name}` (`{old.uid}`)"
+    if old.pending:
+        refused.append(
+            f"{label} is not in the program, and has {old.pending} results that are written but not yet visible: they "
+            "would never be. Keep the sink, or start the old program once more and stop it with a savepoint"
+        )
+    elif old.total:
+        hint = (
+            f'. If it is {" or ".join(alike)} now, say `.named("{old.uid}")` there' if alike else ""
+        )
+        lost.append(f"{label} is not in the program, and {_count(old.total)} would be lost{hint}")
+    if not old.total and not old.pending:
+        return OperatorPlan(old.uid, old.name, Fate.GONE, "it had no state")
+    return OperatorPlan(
+        old.uid, old.name, Fate.DROPPED, f"{_count(old.total)} of state left behind"
+    )
+
+
+def _alike(
+    old: _Stored, stored: dict[str, _Stored], nodes: dict[str, tuple[ChainNode, int]]
+) -> Iterator[str]:
+    """New operators that could take over the state."""
+    for uid, (node, _) in nodes.items():
+        new = layout_of(node)
+        facts = new.facts if old.layout is None else old.layout.facts
+        if uid not in stored and new.kind == old.kind and new.facts == facts:
+            yield f"`{node.name}`"
+
+
+def _refusal(manifest: Manifest, refused: list[str], lost: list[str]) -> str:
+    lines = [f"the job cannot start from {_what(manifest)}:"]
+    lines += [f"  - {reason}" for reason in [*refused, *lost]]
+    if lost:
+        also = " (what else is listed has to be changed first)" if refused else ""
+        lines.append(f"To give up the state that would be lost: --allow-non-restored{also}")
+    return "\n".join(lines)
+
+
+def _title(manifest: Manifest, stored: dict[str, _Stored]) -> str:
+    taken = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=manifest.created)
+    rows = _count(sum(operator.total for operator in stored.values()))
+    drained = "; the job was drained: all windows had fired" if manifest.drained else ""
+    return f"starts from {_what(manifest)}, taken {taken:%Y-%m-%d %H:%M:%S} UTC, {rows} of state{drained}"
+
+
+def _what(manifest: Manifest) -> str:
+    return f"{manifest.kind} {manifest.id} of job {manifest.job}"
+
+
+def _count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
