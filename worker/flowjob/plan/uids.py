@@ -12,6 +12,7 @@ from dataclasses import replace
 from flowjob.errors import AmbiguousState
 from flowjob.plan.logical import LogicalGraph, LogicalNode
 from flowjob.plan.specs import (
+    AssignEventTimeSpec,
     ConnectedProcessSpec,
     KeyedProcessSpec,
     OperatorSpec,
@@ -27,6 +28,7 @@ from flowjob.plan.types import KeyField, StreamType
 STATEFUL = (
     SourceSpec,
     SinkSpec,
+    AssignEventTimeSpec,
     WindowAggregateSpec,
     WindowApplySpec,
     RunningAggregateSpec,
@@ -71,6 +73,8 @@ def _identity(spec: OperatorSpec) -> list[str]:
             return ["source", spec.source.name, _schema(spec.output)]
         case SinkSpec():
             return ["sink", spec.sink.name]
+        case AssignEventTimeSpec():
+            return ["event time", str(spec.event_time.column)]
         case WindowAggregateSpec():
             calls = [f"{c.name}={c.aggregate}" for c in spec.calls]
             return ["window", str(spec.assigner), _keys(spec.keys), *calls]

@@ -5,15 +5,24 @@ bounded by disorder as a source's are; idleness is passed on as it comes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
+
+import pyarrow as pa
 
 from flowjob.core.elements import MAX_TIME, MIN_TIME, Watermark
 from flowjob.plan.specs import AssignEventTimeSpec
 from flowjob.runtime.batch import Batch, Data
+from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
 from flowjob.runtime.event_times import timestamps_of
-from flowjob.runtime.operators.base import Emitted, Form, Operator
+from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext
 from flowjob.runtime.operators.failures import RowFailed, shown
 from flowjob.watermarks import micros
+
+EVENT_TIME = "event-time"
+"""The section: no rows; the largest timestamp in its meta."""
+
+_NO_ROWS = pa.table({"largest": pa.array([], pa.timestamp("us", tz="UTC"))})
 
 
 class AssignEventTime(Operator):
@@ -33,6 +42,9 @@ class AssignEventTime(Operator):
         self._since = 0  # rows since the last position where a watermark is due
         self._largest = MIN_TIME
         self._watermark = MIN_TIME
+
+    def open(self, context: OperatorContext) -> None:
+        self._place = (context.subtask, context.parallelism)
 
     def process(self, data: Data, port: int) -> Emitted:
         batch = cast(Batch, data)
@@ -64,6 +76,26 @@ class AssignEventTime(Operator):
         if watermark == MAX_TIME:
             self._watermark = MAX_TIME
             yield Watermark(MAX_TIME)
+
+    def snapshot(self) -> Iterator[Section]:
+        subtask, parallelism = self._place
+        meta = {
+            "largest": self._largest,
+            "rows": self._since,
+            "subtask": subtask,
+            "parallelism": parallelism,
+        }
+        yield Section(EVENT_TIME, Distribution.UNION, _NO_ROWS, meta=meta)
+
+    def restore(self, state: RestoredState) -> None:
+        """Splits are dealt anew, so only what all subtasks had seen has been seen of each: the least of them, which is
+        what the next operators' watermark was made of."""
+        seen = [part.meta for part in state.parts(EVENT_TIME)]
+        if seen:
+            self._largest = min(int(meta["largest"]) for meta in seen)
+        for meta in seen:
+            if (meta["subtask"], meta["parallelism"]) == self._place and self._every is not None:
+                self._since = int(meta["rows"]) % self._every
 
     def _advance(self) -> Emitted:
         time = max(MIN_TIME, self._largest - self._behind)

@@ -6,18 +6,30 @@ left out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
+from flowjob.errors import SchemaError, StateMismatch
 from flowjob.plan.specs import RunningAggregateSpec
+from flowjob.plan.stored_state import key_fields
 from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.batch import Batch, Data, Int64s, Kind
+from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext
 from flowjob.runtime.operators.key_store import KeyStore
 from flowjob.runtime.operators.window_base import key_types
 from flowjob.runtime.operators.window_contents import Contents, Inputs, decoded
+from flowjob.runtime.state.evolution import widened
+from flowjob.runtime.state.section_reading import key_columns
+
+AGGREGATES = "aggregates"
+"""The section: one row per key, its columns and the state of each aggregate."""
+
+ROWS = 1 << 16
+"""So many keys are stored and restored at a time."""
 
 _MOST_VALUES = 1 << 21
 """About so many values of lists are given in one batch."""
@@ -54,6 +66,48 @@ class RunningAggregate(Operator):
             yield self._changes(data, slots, new, inputs)
         else:
             yield from self._values(data, keys, slots, inputs)
+
+    @property
+    def state_bytes(self) -> int:
+        return self.keys.nbytes + self.contents.nbytes
+
+    def snapshot(self) -> Iterator[Section]:
+        slots = np.arange(self.keys.limit)  # none is ever released
+        pieces = [self._stored(slots[start : start + ROWS]) for start in range(0, len(slots), ROWS)]
+        table = pa.Table.from_batches(pieces, self._stored_schema())
+        meta = {"arrived": self._arrived}
+        yield Section(AGGREGATES, Distribution.KEYED, table, self.keys.hashes(slots), meta)
+
+    def restore(self, state: RestoredState) -> None:
+        """Arrival numbers of several former subtasks overlap, but a key's are all of one of them."""
+        for part in state.parts(AGGREGATES):
+            self._arrived = max(self._arrived, int(part.meta.get("arrived", 0)))
+            for piece in part.table.to_batches(max_chunksize=ROWS):
+                self._load(piece)
+
+    def _stored_schema(self) -> pa.Schema:
+        state = [field for fields in self._state_fields() for field in fields]
+        return pa.schema([*key_fields(self.spec.keys), *state])
+
+    def _state_fields(self) -> list[list[pa.Field]]:
+        """Per aggregate, the columns of its state."""
+        calls = zip(self.contents.accumulators, self.spec.calls)
+        return [accumulator.state_fields(call.name) for accumulator, call in calls]
+
+    def _stored(self, slots: Int64s) -> pa.RecordBatch:
+        state = [column for each in self.contents.accumulators for column in each.state(slots)]
+        return pa.RecordBatch.from_arrays(
+            [*self.keys.take(slots), *state], schema=self._stored_schema()
+        )
+
+    def _load(self, stored: pa.RecordBatch) -> None:
+        keys = key_columns(stored, key_types(self.spec.keys))
+        slots, new = self.keys.upsert(keys, len(stored))
+        if len(new) < len(stored):
+            raise StateMismatch("the snapshot has a key of a running aggregate twice")
+        self.contents.grow(self.keys.limit)
+        for accumulator, fields in zip(self.contents.accumulators, self._state_fields()):
+            accumulator.load(slots, [_state_column(stored, field) for field in fields])
 
     def _values(self, data: Batch, keys: list[pa.Array], slots: Int64s, inputs: Inputs) -> Emitted:
         """Each row's value; in pieces where these are lists, which grow with every row."""
@@ -102,3 +156,15 @@ class RunningAggregate(Operator):
         return pa.RecordBatch.from_arrays(
             [found[name] for name in self.schema.names], schema=self.schema
         )
+
+
+def _state_column(stored: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    if field.name not in stored.schema.names:
+        raise StateMismatch(
+            f"the snapshot has no column `{field.name}`; it has {', '.join(stored.schema.names)}. A running aggregate "
+            "goes on only with what it has computed since the beginning: put the new one into an `agg` of its own"
+        )
+    try:
+        return widened(stored.column(field.name), field.type)
+    except SchemaError as error:
+        raise StateMismatch(f"column `{field.name}` of a running aggregate: {error}") from error
