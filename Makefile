@@ -8,9 +8,10 @@ KERNELS := $(VENV)/.kernels
 FLIGHTS := data/flights/.complete
 PARALLELISM ?= 2
 ROWS ?=
+SEEDS ?= 200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres soak lint format bench clean
+.PHONY: help setup data run test postgres soak simulate lint format bench clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ postgres: setup ## Run the tests against PostgreSQL; installs the server where i
 
 soak: setup ## Run the tests that take minutes: memory over long runs
 	$(BIN)/python -m pytest -m soak
+
+simulate: setup ## Run SEEDS=n simulated clusters, with faults; one command repeats a failure
+	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS)
 
 lint: setup ## Check style, types and the layers between packages
 	$(BIN)/ruff check .

@@ -1,0 +1,118 @@
+"""Whole simulated clusters: every seed keeps its promises, is the same anywhere; broken promises are seen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from flowjob.testing.simulation.__main__ import main
+from flowjob.testing.simulation.jobs import KINDS
+from flowjob.testing.simulation.ledger import Ledger, Row
+from flowjob.testing.simulation.run import simulate
+from flowjob.testing.simulation.scenario import FaultKind, scenario_of
+from flowjob.testing.simulation.transports import SimTransport
+
+pytestmark = pytest.mark.slow
+
+AGAIN = """
+from flowjob.testing.simulation.run import simulate
+from flowjob.testing.simulation.scenario import scenario_of
+for seed in range(4):
+    outcome = simulate(scenario_of(seed, faults=seed % 2 == 1))
+    print(outcome.fingerprint, outcome.steps, outcome.end)
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_job_gives_what_it_must_whatever_the_schedule_and_configuration(kind: str) -> None:
+    for seed in range(12):
+        outcome = simulate(scenario_of(seed, faults=False, kind=kind))
+        assert outcome.end == "succeeded"
+        assert outcome.problems == [], f"seed {seed} of {kind}"
+
+
+@pytest.mark.parametrize("first", range(0, 120, 30))
+def test_whatever_fails_the_job_ends_truthfully_and_leaves_nothing_running(first: int) -> None:
+    for seed in range(first, first + 30):
+        outcome = simulate(scenario_of(seed, faults=True))
+        assert outcome.problems == [], f"seed {seed}"
+
+
+def test_a_seed_is_the_same_in_every_process() -> None:
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", AGAIN],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert runs[0] == runs[1]
+    assert len(set(runs[0].splitlines())) == 4
+
+
+def test_rows_that_are_lost_doubled_or_swapped_are_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(rows: list[Row]) -> list[Row]:
+        return rows[1:]
+
+    def doubled(rows: list[Row]) -> list[Row]:
+        return rows[:1] + rows
+
+    def swapped(rows: list[Row]) -> list[Row]:
+        return rows[::-1]
+
+    scenario = next(
+        s
+        for seed in range(1000)
+        if (s := scenario_of(seed, faults=False, kind="numbered")).job.rows == 40
+        and s.job.splits > 0
+        and s.job.sink_width == 0
+        and s.job.slow_sink == 0
+    )
+    assert simulate(scenario).problems == []
+    stage = Ledger.stage
+    for harm in (lost, doubled, swapped):
+        monkeypatch.setattr(Ledger, "stage", lambda s, n, rows, h=harm: stage(s, n, h(rows)))
+        assert simulate(scenario).problems, harm.__name__
+
+
+def test_bytes_lost_on_the_way_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = SimTransport._feed
+    fed = []
+
+    def lossy(self: SimTransport, data: bytes) -> None:
+        fed.append(data)
+        if len(fed) != 20:
+            feed(self, data)
+
+    monkeypatch.setattr(SimTransport, "_feed", lossy)
+    scenario = scenario_of(2, faults=False, kind="union")
+    assert len(fed) == 0
+    assert simulate(scenario).problems
+    assert len(fed) >= 20
+
+
+def test_every_kind_of_fault_strikes_and_jobs_end_in_every_way() -> None:
+    scenarios = [scenario_of(seed, faults=True) for seed in range(300)]
+    assert {fault.kind for s in scenarios for fault in s.faults} == set(FaultKind)
+    assert any(s.job.fail_at for s in scenarios)
+
+
+def test_the_command_says_how_to_repeat_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Ledger, "stage", lambda self, name, rows: None)
+    assert main(["--seeds", "1", "--first", "3", "--faults", "no", "--kind", "union"]) == 1
+    said = capsys.readouterr().out
+    again = "python -m flowjob.testing.simulation --seed 3 --kind union --faults no --trace"
+    assert again in said
+    monkeypatch.undo()
+    assert main(again.split()[3:]) == 0
+    assert "tm1        started (pid" in capsys.readouterr().out

@@ -1,0 +1,114 @@
+"""Where simulated jobs write to: an outside system with transactions, and the sink that uses it.
+
+Writers stage rows and commit them by name, as a two-phase sink must; the ledger notes everything that such a system
+would complain about. It belongs to the world and outlives every process in it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flowjob.connectors.base import Sink, SinkContext, SinkWriter
+from flowjob.core.commits import CommitPermit
+from flowjob.testing.simulation.world import World, current_world
+
+if TYPE_CHECKING:
+    from flowjob.runtime.batch import Batch
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Ledger:
+    """`rows` are visible, in the order in which they became so. `faults` are broken promises of the engine."""
+
+    staged: dict[str, list[Row]] = field(default_factory=dict)
+    committed: dict[str, int] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    generation: int = 0
+
+    def stage(self, name: str, rows: list[Row]) -> None:
+        if name in self.staged:
+            self.faults.append(f"transaction {name} was staged twice")
+        self.staged[name] = rows
+
+    def commit(self, name: str, permit: CommitPermit | None) -> None:
+        """Again is no error. Raises RuntimeError when it is not known."""
+        if name not in self.staged:
+            self.faults.append(f"commit of {name}, which was never staged")
+            raise RuntimeError(f"transaction {name} is lost")
+        if permit is not None:
+            if permit.generation < self.generation:
+                self.faults.append(
+                    f"{name} committed under generation {permit.generation} after one of "
+                    f"generation {self.generation}"
+                )
+            self.generation = max(self.generation, permit.generation)
+        if name not in self.committed:
+            self.committed[name] = 0 if permit is None else permit.checkpoint
+            self.rows += self.staged[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerSink(Sink):
+    """`slow`: the most virtual seconds that a write takes."""
+
+    title: str = ""
+    slow: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"ledger {self.title}".rstrip()
+
+    def writer(self, context: SinkContext) -> SinkWriter:
+        return _Writer(self, context)
+
+
+class _Writer(SinkWriter):
+    def __init__(self, sink: LedgerSink, context: SinkContext) -> None:
+        self._sink = sink
+        self._context = context
+        self._world: World = current_world()
+        self._rows: list[Row] = []
+        self._count = 0
+
+    def write(self, batch: Batch) -> Awaitable[None] | None:
+        self._rows += batch.columns.to_pylist()
+        slow = self._sink.slow
+        return self._pause() if slow and self._context.env.random.random() < 0.5 else None
+
+    async def prepare(self, checkpoint: int) -> list[bytes]:
+        name = await self._stage()
+        return [] if name is None else [name.encode()]
+
+    async def commit(self, committables: list[bytes], permit: CommitPermit) -> None:
+        for committable in committables:
+            await self._pause()
+            self._world.ledger.commit(committable.decode(), permit)
+
+    async def finish(self) -> None:
+        if not self._context.commits:
+            name = await self._stage()
+            if name is not None:
+                await self._pause()
+                self._world.ledger.commit(name, None)
+
+    async def _stage(self) -> str | None:
+        if not self._rows:
+            return None
+        context = self._context
+        self._count += 1
+        name = (
+            f"{self._sink.title}/{context.run_id}-{context.attempt}-{context.subtask}-{self._count}"
+        )
+        rows, self._rows = self._rows, []
+        await self._pause()
+        self._world.ledger.stage(name, rows)
+        await self._pause()
+        return name
+
+    async def _pause(self) -> None:
+        env = self._context.env
+        await env.clock.sleep(self._sink.slow * env.random.random())

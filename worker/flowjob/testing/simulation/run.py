@@ -1,0 +1,222 @@
+"""Runs one scenario and judges it: did the job end, was its end true, did everything else end with it?
+
+The JobManager's process is started here; all others are started by it. It must not know how faults are chosen."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from flowjob.errors import FlowjobError
+from flowjob.plan import compile_job, digest, job_graph_text
+from flowjob.runtime.job_description import EntrypointSource, JobDescription
+from flowjob.runtime.jobmanager.manager import JobManager
+from flowjob.runtime.jobmanager.request import JobRequest, JobResult
+from flowjob.runtime.minicluster import MiniCluster
+from flowjob.testing.simulation import faults, reference
+from flowjob.testing.simulation.cluster import SimLauncher
+from flowjob.testing.simulation.env import make_env
+from flowjob.testing.simulation.jobs import build
+from flowjob.testing.simulation.ledger import Ledger
+from flowjob.testing.simulation.loop import Stuck
+from flowjob.testing.simulation.process import KILLED, SimProcess
+from flowjob.testing.simulation.scenario import Scenario
+from flowjob.testing.simulation.storage import SimStorage
+from flowjob.testing.simulation.world import World
+
+PATIENCE = 400.0
+"""Virtual seconds from the last fault's end within which everything must be over."""
+
+MAX_STEPS = 3_000_000
+
+
+@dataclass
+class Outcome:
+    """What came of a scenario. `problems` is empty when every property held.
+
+    fingerprint  the same for the same scenario, whatever process ran it
+    """
+
+    scenario: Scenario
+    problems: list[str] = field(default_factory=list)
+    result: JobResult | None = None
+    error: FlowjobError | None = None
+    notes: list[tuple[float, str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+    steps: int = 0
+    fingerprint: int = 0
+    rows: int = 0
+
+    @property
+    def end(self) -> str:
+        """In a word or two: how the job ended."""
+        if self.result is not None:
+            return "succeeded"
+        return "killed" if self.error is None else type(self.error).__name__
+
+
+def simulate(scenario: Scenario, *, tracing: bool = False) -> Outcome:
+    """Runs it to its end."""
+    with tempfile.TemporaryDirectory(prefix="flowjob-simulation-") as directory:
+        world = World(scenario.seed, Path(directory), scenario.physics, tracing)
+        world.ledger = Ledger()
+        outcome = Outcome(scenario)
+        with _garbage_kept(), _logging(world):
+            try:
+                world.inside(_run, world, scenario, outcome)
+                outcome.notes = list(world.notes)
+            finally:
+                world.end()
+    return outcome
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Finalizers run when all is over: not at odd moments, and without a word about coroutines of killed processes."""
+    collecting = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited")
+            yield
+            gc.collect()
+    finally:
+        gc.unfreeze()
+        if collecting:
+            gc.enable()
+
+
+def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
+    client = world.add_process("jm", "host-0")
+    client.start(lambda: _client(world, client, scenario, outcome))
+    faults.arm(world, scenario.faults)
+    last = max((f.at + f.lasts for f in scenario.faults), default=0.0)
+    try:
+        world.run(world.is_over, until=last + PATIENCE, max_steps=MAX_STEPS)
+    except Stuck as stuck:
+        outcome.problems.append(_stuck(world, client, stuck))
+    outcome.seconds, outcome.steps = world.loop.now, world.loop.steps
+    outcome.fingerprint = world.loop.fingerprint
+    outcome.rows = len(world.ledger.rows)
+    outcome.problems += judge(world, client, outcome)
+
+
+async def _client(world: World, process: SimProcess, scenario: Scenario, outcome: Outcome) -> int:
+    """What `flowjob run` does."""
+    directory = world.directory / "jm"
+    directory.mkdir()
+    open_store = SimStorage(world, scenario.store).open
+    launcher = SimLauncher(world, process, open_store)
+    env = make_env(world, process, directory, launcher, open_store)
+    request = _request(scenario, process.host, env.random.token()[:8], env.random.token())
+    slots = max((v.parallelism for v in request.graph.vertices), default=1)
+    cluster = MiniCluster(
+        env, taskmanagers=scenario.taskmanagers, slots=-(-slots // scenario.taskmanagers)
+    )
+    try:
+        outcome.result = await JobManager(env, request).run(cluster)
+    except FlowjobError as error:
+        outcome.error = error
+        world.note(process.name, f"{type(error).__name__}: {error}")
+    return 0
+
+
+def _request(scenario: Scenario, host: str, run_id: str, token: str) -> JobRequest:
+    graph = compile_job(build(scenario.job), parallelism=scenario.parallelism)
+    job = JobDescription(
+        name=graph.name,
+        run_id=run_id,
+        source=EntrypointSource(
+            target="flowjob.testing.simulation.jobs:build", args=asdict(scenario.job)
+        ),
+        parallelism=scenario.parallelism,
+        digest=digest(graph),
+        explain=job_graph_text(graph),
+        token=token,
+        run=scenario.run,
+    )
+    return JobRequest(
+        graph=graph,
+        job=job,
+        timeouts=scenario.timeouts,
+        heartbeat_interval=scenario.heartbeat_interval,
+        heartbeat_timeout=scenario.heartbeat_timeout,
+        stop_grace=scenario.stop_grace,
+        host=host,
+    )
+
+
+def judge(world: World, client: SimProcess, outcome: Outcome) -> list[str]:
+    """Every property that does not hold."""
+    scenario = outcome.scenario
+    found = [f"nobody handled this: {text}" for text in world.complaints]
+    found += world.ledger.faults
+    killed = client.status == KILLED
+    if outcome.result is not None:
+        found += reference.problems_of(scenario.job, world.ledger.rows)
+    elif outcome.error is not None:
+        found += _wrong_end(scenario, outcome.error)
+    elif not killed and client.status is not None:
+        found.append("the client ended without result or error")
+    for process in world.processes:
+        if process.left and process.status != KILLED:
+            found.append(f"{process.name} returned while these still ran: {process.left}")
+    return found
+
+
+def _wrong_end(scenario: Scenario, error: FlowjobError) -> list[str]:
+    """A job may only fail for a reason, and must say which."""
+    text = str(error)
+    if not scenario.faults and not scenario.job.fail_at:
+        return [f"it failed although nothing was wrong: {type(error).__name__}: {text}"]
+    if scenario.job.fail_at and not scenario.faults and "InjectedFailure" not in text:
+        return [f"its user function failed, but the error is {type(error).__name__}: {text}"]
+    return [] if text.strip() else [f"{type(error).__name__} says nothing"]
+
+
+def _stuck(world: World, client: SimProcess, stuck: Stuck) -> str:
+    left = [p for p in world.processes if p.status is None]
+    if client.status is not None:
+        return f"the job is over but these still run: {[p.name for p in left]} ({stuck})"
+    for process in left:
+        for task in process.living_tasks():
+            frames = [f"{f.f_code.co_filename}:{f.f_lineno}" for f in task.get_stack()]
+            world.note(process.name, f"waits: {task.get_name()} at {' < '.join(frames)}")
+    return f"the job neither ends nor fails: {stuck}"
+
+
+class _Notes(logging.Handler):
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._world.note(self._world.loop.current.name, f"log: {record.getMessage()}")
+
+
+@contextmanager
+def _logging(world: World) -> Iterator[None]:
+    """What processes log goes into the notes."""
+    logger = logging.getLogger("flowjob")
+    handler, level, up = _Notes(world), logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO if world.tracing else logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = up
+
+
+def without_faults(scenario: Scenario) -> Scenario:
+    """The same job in the same world, where nothing goes wrong."""
+    return replace(scenario, faults=(), job=replace(scenario.job, fail_at=0))

@@ -1,0 +1,162 @@
+"""What is simulated under a seed: a job, a cluster, a configuration, a world's physics and the faults that strike it.
+
+Pure: the same seed is the same scenario, everywhere. Who carries faults out is faults.py."""
+
+from __future__ import annotations
+
+import random  # noqa: TID251 - seeded
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from flowjob.core.job_events import Timeouts
+from flowjob.testing.simulation.jobs import KINDS, JobSpec
+from flowjob.testing.simulation.world import Physics, StoreHabits
+
+
+class FaultKind(Enum):
+    """What can go wrong."""
+
+    KILL_SLOT = "kill a slot"
+    KILL_TASKMANAGER = "kill a TaskManager"
+    KILL_JOBMANAGER = "kill the JobManager"
+    PAUSE = "stop a process for a while"
+    CUT = "cut two hosts off from each other"
+    RESET = "reset a connection"
+    WALL_JUMP = "set a wall clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`at` virtual seconds after the job's start. `pick` (0 … 1) chooses among those it may strike then, `steps` how
+    many callbacks the victim of a kill runs before it dies, `lasts` seconds how long it is so."""
+
+    kind: FaultKind
+    at: float
+    pick: float = 0.0
+    steps: int = 0
+    lasts: float = 0.0
+
+    def __str__(self) -> str:
+        lasts = f" for {self.lasts:.3f} s" if self.lasts else ""
+        return f"{self.at:.3f} s: {self.kind.value}{lasts}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One simulated run."""
+
+    seed: int
+    job: JobSpec
+    parallelism: int = 2
+    taskmanagers: int = 2
+    physics: Physics = field(default_factory=Physics)
+    store: StoreHabits = field(default_factory=StoreHabits)
+    run: dict[str, Any] = field(default_factory=dict)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    heartbeat_interval: float = 1.0
+    heartbeat_timeout: float = 10.0
+    stop_grace: float = 3.0
+    faults: tuple[Fault, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [
+            f"seed {self.seed}: {self.job}",
+            f"  parallelism {self.parallelism} on {self.taskmanagers} TaskManagers, {self.run}",
+            f"  {self.physics}",
+        ]
+        return "\n".join([*lines, *(f"  fault at {fault}" for fault in self.faults)])
+
+
+def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = None) -> Scenario:
+    """The scenario of a seed. `faults`: with them, without them, or as the seed says; `kind`: of the job, likewise."""
+    chance = random.Random(f"{seed}:scenario")
+    job = _job(seed, chance, kind)
+    parallelism = chance.choice([1, 2, 2, 3])
+    scenario = Scenario(
+        seed=seed,
+        job=job,
+        parallelism=parallelism,
+        taskmanagers=chance.randint(1, parallelism),
+        physics=_physics(chance),
+        run=_run(chance),
+        timeouts=Timeouts(registration=20.0, slot_ready=20.0, deploy=20.0),
+        heartbeat_timeout=chance.choice([3.0, 10.0]),
+        stop_grace=chance.choice([0.0, 0.5, 3.0]),
+    )
+    wanted = chance.random() < 0.5 if faults is None else faults
+    if not wanted:
+        return scenario
+    return _with_faults(scenario, chance)
+
+
+def _job(seed: int, chance: random.Random, kind: str | None) -> JobSpec:
+    return JobSpec(
+        seed=seed,
+        kind=kind or chance.choice(KINDS),
+        splits=chance.choice([0, 1, 2, 3, 5]),
+        rows=chance.choice([0, 1, 7, 40, 40, 150]),
+        keys=chance.choice([1, 3, 10, 100]),
+        waits=chance.choice([0.0, 0.0, 0.001, 0.03, 0.3]),
+        found_late=chance.random() < 0.3,
+        dealt=chance.random() < 0.3,
+        watermark_every=chance.choice([None, 1, 7]),
+        slow_sink=chance.choice([0.0, 0.0, 0.001, 0.02]),
+        sink_width=chance.choice([0, 0, 0, 1, 2]),
+        source_width=chance.choice([0, 0, 1, 3]),
+        groups=chance.choice([3, 16, 128]),
+        edge=chance.choice(["direct", "direct", "rebalance", "rescale"]),
+    )
+
+
+def _physics(chance: random.Random) -> Physics:
+    return Physics(
+        latency=chance.choice([0.00005, 0.0005, 0.005]),
+        jitter=chance.choice([1.0, 20.0, 200.0]),
+        cpu=chance.choice([0.000002, 0.00002, 0.0005]),
+        chunk=chance.choice([300, 4_000, 65_536]),
+        crumbs=chance.choice([0.0, 0.1, 0.5]),
+        window=chance.choice([500, 10_000, 65_536]),
+        coarse=chance.random() < 0.7,
+    )
+
+
+def _run(chance: random.Random) -> dict[str, Any]:
+    exchange: dict[str, Any] = {"flush_interval": chance.choice([0.0, 0.001, 0.02])}
+    if chance.random() < 0.3:
+        exchange["receive_budget"] = chance.choice([1_000, 20_000])
+        exchange["exclusive_bytes"] = chance.choice([200, 2_000])
+    if chance.random() < 0.3:
+        exchange["frame_bytes"] = chance.choice([200, 2_000])
+    if chance.random() < 0.2:
+        exchange["compression"] = chance.choice(["lz4", "zstd"])
+    return {
+        "batch_rows": chance.choice([1, 7, 50, 16_384]),
+        "checked": chance.random() < 0.2,
+        "exchange": exchange,
+    }
+
+
+_STRIKES = (
+    [FaultKind.KILL_SLOT] * 4
+    + [FaultKind.KILL_TASKMANAGER] * 3
+    + [FaultKind.KILL_JOBMANAGER]
+    + [FaultKind.PAUSE, FaultKind.CUT, FaultKind.RESET] * 2
+    + [FaultKind.WALL_JUMP]
+)
+
+
+def _with_faults(scenario: Scenario, chance: random.Random) -> Scenario:
+    from dataclasses import replace
+
+    if chance.random() < 0.15:
+        rows = max(1, scenario.job.rows * scenario.job.splits)
+        return replace(scenario, job=replace(scenario.job, fail_at=chance.randint(1, rows)))
+    faults = []
+    for _ in range(chance.choice([1, 1, 1, 2, 3])):
+        # Processes start within the first second or so; short jobs are over soon after.
+        at = chance.choice([0.0, 0.5, 0.7, 1.0]) + chance.random() * chance.choice([0.1, 0.5, 3.0])
+        lasts = chance.choice([0.01, 0.5, 2.0, 8.0, 40.0]) * chance.random()
+        steps = int(chance.choice([1, 10, 100, 1000]) * chance.random())
+        faults.append(Fault(chance.choice(_STRIKES), at, chance.random(), steps, lasts))
+    return replace(scenario, faults=tuple(sorted(faults, key=lambda f: f.at)))
