@@ -17,6 +17,9 @@ to the JobManager without pickling it. This module must not import anything of o
     ├── SnapshotError             a snapshot that cannot be read or started from
     │   ├── DamagedSnapshot       bytes of it are missing or not those that were written
     │   └── StateMismatch         the job cannot take over what the snapshot holds
+    ├── StorageError              a store that cannot be reached, refuses, or lost something
+    │   ├── ObjectMissing         an object that is not there
+    │   └── LostLeadership        another JobManager leads the job now
     ├── ProtocolError             bytes or messages from a peer that break the protocol
     │   └── HandshakeRefused      a peer with the wrong version, token, job or attempt
     └── JobFailed                 a job that ran and ended badly
@@ -138,6 +141,24 @@ class StateMismatch(SnapshotError):
     started."""
 
     code = "STATE_MISMATCH"
+
+
+class StorageError(FlowjobError):
+    """A store could not be reached, refused us, or lost what it had taken. Says which, with the store's own words."""
+
+    code = "STORAGE"
+
+
+class ObjectMissing(StorageError):
+    """There is no such object in the store."""
+
+    code = "OBJECT_MISSING"
+
+
+class LostLeadership(StorageError):
+    """Another JobManager has claimed the job in its log: this one leads no more, and has to end."""
+
+    code = "LOST_LEADERSHIP"
 
 
 class ProtocolError(FlowjobError):

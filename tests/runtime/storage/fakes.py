@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
-import msgspec
-
-from flowjob.runtime.storage.job_log import JobLog, LogRules
+from flowjob.core.snapshot_log import Commit, LogState
+from flowjob.runtime.storage.job_log import JobLog
 from flowjob.runtime.storage.memory import NoFaults
 from flowjob.runtime.storage.object_store import ObjectStore, StorageError
 from flowjob.runtime.storage.paths import JobPaths
@@ -47,39 +46,15 @@ class ChanceFaults(NoFaults):
             raise StorageError(message)
 
 
-class Claimed(msgspec.Struct, frozen=True, tag=True):
-    generation: int
-    revision: str
+def log_of(store: ObjectStore, seed: int = 0) -> JobLog:
+    return JobLog(store, JobPaths.of("j"), MockClock(), SeededRandom(seed))
 
 
-class Said(msgspec.Struct, frozen=True, tag=True):
-    generation: int
-    word: str
+def said(log: JobLog, word: str) -> Commit:
+    """The next commit of the leader: `word` stands for its manifest."""
+    return Commit(log.state.generation, log.state.highest + 1, word, 0)
 
 
-class Story(msgspec.Struct, frozen=True):
-    """All that was said, and by which generation; only what the newest claimant says counts."""
-
-    generation: int = 0
-    words: tuple[tuple[int, str], ...] = ()
-
-
-def told(story: Story, record: Claimed | Said) -> Story:
-    if isinstance(record, Claimed):
-        return Story(record.generation, story.words)
-    assert record.generation == story.generation, "a former leader has written"
-    return Story(story.generation, (*story.words, (record.generation, record.word)))
-
-
-RULES: LogRules[Claimed | Said, Story] = LogRules(
-    record_type=Claimed | Said,
-    state_type=Story,
-    empty=Story(),
-    apply=told,
-    generation=lambda story: story.generation,
-    claim=Claimed,
-)
-
-
-def log_of(store: ObjectStore, seed: int = 0) -> JobLog[Claimed | Said, Story]:
-    return JobLog(store, JobPaths.of("j"), RULES, MockClock(), SeededRandom(seed))
+def story(state: LogState) -> list[str]:
+    """All that was said."""
+    return [commit.manifest for commit in state.committed]

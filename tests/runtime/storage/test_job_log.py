@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowjob.core.snapshot_log import Commit, LogState, Record, apply, refusal
 from flowjob.runtime.storage import job_log
 from flowjob.runtime.storage.job_log import LogUncertain, LostLeadership
 from flowjob.runtime.storage.memory import MemoryObjects, MemoryStore, NoFaults
 from flowjob.runtime.storage.object_store import StorageError
 from flowjob.runtime.storage.paths import JobPaths
 from flowjob.testing import run_virtually
-from tests.runtime.storage.fakes import ChanceFaults, Said, log_of
+from tests.runtime.storage.fakes import ChanceFaults, log_of, said, story
 
 PATHS = JobPaths.of("j")
 
@@ -49,8 +51,8 @@ def test_a_claim_gives_the_next_generation_and_others_read_what_was_said() -> No
         objects = MemoryObjects()
         one, two = log_of(MemoryStore(objects), 1), log_of(MemoryStore(objects), 2)
         assert await one.claim("r1") == 1
-        assert [await one.append(Said(1, w)) for w in "ab"] == [2, 3]
-        assert (await two.read()).words == ((1, "a"), (1, "b"))
+        assert [await one.append(said(one, w)) for w in "ab"] == [2, 3]
+        assert story(await two.read()) == ["a", "b"]
         assert await two.claim("r2") == 2
         assert (two.state.generation, two.length) == (2, 4)
         assert sorted(objects.found) == [PATHS.log_entry(n) for n in (1, 2, 3, 4)]
@@ -65,11 +67,11 @@ def test_who_lost_to_another_claim_can_append_no_more() -> None:
         await old.claim("r1")
         await new.claim("r2")
         with pytest.raises(LostLeadership, match=r"generation 2.* has taken over"):
-            await old.append(Said(1, "zombie"))
+            await old.append(said(old, "zombie"))
         with pytest.raises(LostLeadership, match="does not lead"):
-            await old.append(Said(1, "again"))
-        await new.append(Said(2, "b"))
-        assert (await log_of(MemoryStore(objects)).read()).words == ((2, "b"),)
+            await old.append(said(old, "again"))
+        await new.append(said(new, "b"))
+        assert story(await log_of(MemoryStore(objects)).read()) == ["b"]
 
     run_virtually(scenario())
 
@@ -82,9 +84,9 @@ def test_an_append_whose_answer_was_lost_is_in_the_log_once(happened: bool) -> N
         log = log_of(MemoryStore(objects, faults=faults))
         await log.claim("r1")
         faults.fail("create", happened=happened, times=3)
-        assert await log.append(Said(1, "a")) == 2
-        await log.append(Said(1, "b"))
-        assert (await log_of(MemoryStore(objects)).read()).words == ((1, "a"), (1, "b"))
+        assert await log.append(said(log, "a")) == 2
+        await log.append(said(log, "b"))
+        assert story(await log_of(MemoryStore(objects)).read()) == ["a", "b"]
 
     run_virtually(scenario())
 
@@ -99,12 +101,12 @@ def test_when_the_store_stays_away_the_outcome_is_uncertain_until_the_next_claim
         await log.claim("r1")
         faults.fail("create", happened=happened, times=1000)
         with pytest.raises(LogUncertain, match="nobody knows whether entry 2"):
-            await log.append(Said(1, "a"), patience=30)
+            await log.append(said(log, "a"), patience=30)
         faults.times = 0
         with pytest.raises(LostLeadership):
-            await log.append(Said(1, "b"))
+            await log.append(said(log, "b"))
         assert await log.claim("r1") == 2
-        assert log.state.words == (((1, "a"),) if happened else ())
+        assert story(log.state) == (["a"] if happened else [])
 
     run_virtually(scenario())
 
@@ -118,11 +120,25 @@ def test_an_append_that_was_cancelled_is_settled_by_the_next_claim() -> None:
         log = log_of(MemoryStore(faults=Slow()))
         await log.claim("r1")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(log.append(Said(1, "a")), 0.5)
+            await asyncio.wait_for(log.append(said(log, "a")), 0.5)
         with pytest.raises(LostLeadership):
-            await log.append(Said(1, "b"))
+            await log.append(said(log, "b"))
         await log.claim("r1")
-        assert log.state.words == ((1, "a"),)
+        assert story(log.state) == ["a"]
+
+    run_virtually(scenario())
+
+
+def test_a_record_that_the_rules_refuse_is_not_written() -> None:
+    async def scenario() -> None:
+        log = log_of(MemoryStore())
+        await log.claim("r1")
+        await log.append(said(log, "a"))
+        for record in (Commit(1, 1, "again", 0), Commit(2, 5, "not mine", 0)):
+            with pytest.raises(ValueError, match="must not be appended"):
+                await log.append(record)
+        await log.append(said(log, "b"))
+        assert story(log.state) == ["a", "b"]
 
     run_virtually(scenario())
 
@@ -147,7 +163,7 @@ def test_foreign_objects_and_newer_formats_in_the_log_are_told() -> None:
         for content, complaint in (
             (b"hello", "cannot be read"),
             (b'{"format":9,"token":"t","written":0,"record":{}}', "format 9.*newer flowjob"),
-            (b'{"token":"t","written":0,"record":{"type":"Sung"}}', "cannot be read"),
+            (b'{"format":1,"token":"t","written":0,"record":{"record":"sung"}}', "cannot be read"),
         ):
             store = MemoryStore()
             await store.put(PATHS.log_entry(1), content)
@@ -174,11 +190,11 @@ def test_a_log_of_any_length_is_read_from_its_last_milestone(count: int) -> None
         await log.claim("r1")
         words = []
         for n in range(count):
-            words.append((1, f"w{n}"))
-            await log.append(Said(1, f"w{n}"))
+            words.append(f"w{n}")
+            await log.append(said(log, f"w{n}"))
             await log.trim()
         reader = log_of(MemoryStore(objects))
-        assert list((await reader.read()).words) == words
+        assert story(await reader.read()) == words
         assert reader.length == count + 1
         kept = [PATHS.sequence_of(name) or 0 for name in objects.found]
         newest = log.length // 4 * 4
@@ -198,14 +214,14 @@ def test_who_slept_while_the_log_was_trimmed_wins_no_number_that_has_become_free
         await late_reader.read()
         await new.claim("r2")
         for n in range(20):
-            await new.append(Said(2, f"w{n}"))
+            await new.append(said(new, f"w{n}"))
             await new.trim()
         assert PATHS.log_entry(2) not in objects.found
         with pytest.raises(LostLeadership, match="generation 2"):
-            await sleeper.append(Said(1, "zombie"))
+            await sleeper.append(said(sleeper, "zombie"))
         assert await late_reader.read() == new.state
         assert await sleeper.claim("r1") == 3
-        assert sleeper.state.words == new.state.words
+        assert story(sleeper.state) == story(new.state)
 
     run_virtually(scenario())
 
@@ -214,21 +230,27 @@ def test_who_slept_while_the_log_was_trimmed_wins_no_number_that_has_become_free
 
 
 async def _lead(log: Any, words: list[str], sure: list[str], maybe: list[str]) -> None:
-    """Says `words`, claiming anew when in doubt; `sure` gets what certainly was said."""
+    """Says `words` until that fails; `sure` gets what certainly was said, `maybe` what was tried last."""
     with contextlib.suppress(StorageError):
-        generation = await log.claim("r")
+        await log.claim("r")
         for word in words:
             try:
-                await log.append(Said(generation, word), patience=20)
-            except LogUncertain:
+                await log.append(said(log, word), patience=20)
+            except (LogUncertain, LostLeadership):
                 maybe.append(word)
                 return
-            except LostLeadership:
-                return
-            except asyncio.CancelledError:
-                maybe.append(word)
-                raise
             sure.append(word)
+
+
+def _assert_no_record_is_void(objects: MemoryObjects) -> None:
+    """Neither a former leader's nor anything else that the rules refuse."""
+    state = LogState()
+    entries = sorted((n, o) for n, o in objects.found.items() if PATHS.sequence_of(n))
+    for number, (name, found) in enumerate(entries, 1):
+        assert PATHS.sequence_of(name) == number
+        record = msgspec.convert(msgspec.json.decode(found.data)["record"], Record)  # type: ignore[call-overload]
+        assert refusal(state, record) is None
+        state = apply(state, record)
 
 
 @given(
@@ -252,11 +274,15 @@ def test_many_leaders_in_bad_weather_leave_one_story(
             await _lead(log_of(store, index), words, sure, maybe)
 
         await asyncio.gather(*(leader(i, s) for i, s in enumerate(starts)))
-        # `told` asserts that no former leader has written
-        said = [word for _, word in (await log_of(MemoryStore(objects)).read()).words]
-        assert len(set(said)) == len(said)
-        assert set(sure) <= set(said) <= {*sure, *maybe}
-        assert [w for w in said if w in sure] == sure
+        words = story(await log_of(MemoryStore(objects)).read())
+        assert len(set(words)) == len(words)
+        assert set(sure) <= set(words) <= {*sure, *maybe}
+        for index in map(
+            str, range(len(starts))
+        ):  # answers may cross, but each leader's words are in its order
+            own = [w for w in words if w.startswith(f"{index}-")]
+            assert own == sorted(own)
+        _assert_no_record_is_void(objects)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(job_log, "MILESTONE", 4)
@@ -268,6 +294,6 @@ def test_records_are_kept_as_json_for_people_to_read() -> None:
         store = MemoryStore()
         await log_of(store).claim("r1")
         text = (await store.get(PATHS.log_entry(1))).decode()
-        assert '"record":{"type":"Claimed","generation":1,"revision":"r1"}' in text
+        assert '"record":{"record":"claim","generation":1,"revision":"r1"}' in text
 
     run_virtually(scenario())

@@ -6,6 +6,7 @@ from flowjob.testing.run import run, run_job
 from flowjob.testing.script import advance, at, watermark
 from flowjob.testing.sink_conformance import check_exactly_once_sink
 from flowjob.testing.state_conformance import check_state_backend
+from flowjob.testing.store_conformance import check_object_store
 from flowjob.testing.virtual_time import Deadlock, MockClock, run_virtually
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "advance",
     "at",
     "check_exactly_once_sink",
+    "check_object_store",
     "check_sink",
     "check_source",
     "check_state_backend",

@@ -10,14 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flowjob.runtime.env import Env
+from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.real.clock import RealClock, RealRandom
 from flowjob.runtime.real.control import WebSocketControl
 from flowjob.runtime.real.freezer import ForkFreezer
 from flowjob.runtime.real.network import RealNetwork
 from flowjob.runtime.real.processes import RealProcess, spawn_python
+from flowjob.runtime.storage.object_store import ObjectStore
+from flowjob.runtime.storage.opening import open_object_store
 
 BLOCKING_THREADS = 4
+STORE_THREADS = 8
 
 
 class RealLauncher:
@@ -31,25 +34,33 @@ class RealLauncher:
 
 def real_env(directory: Path) -> Env:
     """The world as it is. `directory` must exist and is removed by whoever made it."""
+    clock, chance = RealClock(), RealRandom()
+    # Stores have threads of their own: a server that is slow to answer must not hold back who reads files.
+    store_runner = _blocking_runner(STORE_THREADS)
+
+    def open_store(location: StoreLocation) -> ObjectStore:
+        return open_object_store(location, clock, chance, store_runner)
+
     return Env(
-        clock=RealClock(),
+        clock=clock,
         network=RealNetwork(),
         control=WebSocketControl(),
         launcher=RealLauncher(),
-        random=RealRandom(),
+        random=chance,
         directory=directory,
-        run_blocking=_blocking_runner(),
+        run_blocking=_blocking_runner(BLOCKING_THREADS),
         freezer=ForkFreezer(directory),
+        open_store=open_store,
     )
 
 
-def _blocking_runner() -> Callable[..., Awaitable[Any]]:
+def _blocking_runner(threads: int) -> Callable[..., Awaitable[Any]]:
     """Threads are made when first needed, and idle ones never keep a process from ending."""
     pool: list[ThreadPoolExecutor] = []
 
     async def run_blocking(function: Callable[..., Any], *arguments: Any) -> Any:
         if not pool:
-            pool.append(ThreadPoolExecutor(BLOCKING_THREADS, "flowjob-blocking"))
+            pool.append(ThreadPoolExecutor(threads, "flowjob-blocking"))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(pool[0], function, *arguments)
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from flowjob.core.snapshot_log import Claim, LogState, Record, apply, refusal
+from flowjob.errors import LostLeadership, ObjectMissing, StorageError
 from flowjob.runtime.env import Clock, Random
 from flowjob.runtime.storage.conditional_create import prove_conditional_create
-from flowjob.runtime.storage.object_store import ObjectMissing, ObjectStore, StorageError
+from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.storage.paths import JobPaths
 
 FORMAT = 1
@@ -30,66 +29,49 @@ WINDOW = 16
 FIRST_DELAY, LONGEST_DELAY = 0.2, 10.0
 """Seconds between tries to settle an append; the store has made its own, quicker ones before."""
 
-R = TypeVar("R")
-S = TypeVar("S")
-
-
-class LostLeadership(StorageError):
-    """Another JobManager has appended to the log: this one leads no more, and has to end."""
-
 
 class LogUncertain(StorageError):
     """An append may or may not have happened, and the store does not say. Only a new claim tells."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogRules(Generic[R, S]):
-    """What records mean. `generation` gives the newest claim's in a state, 0 before the first."""
+class _Header(msgspec.Struct, frozen=True):
+    """What every version can read."""
 
-    record_type: Any
-    state_type: Any
-    empty: S
-    apply: Callable[[S, R], S]
-    generation: Callable[[S], int]
-    claim: Callable[[int, str], R]
+    format: int
 
 
-class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """`token` tells our own entry from another's of the same content; `written` is µs since the epoch, for people;
     `summary` is the state before this record."""
 
     format: int = FORMAT
     token: str
     written: int
-    record: Any
-    summary: Any = None
+    record: Record
+    summary: LogState | None = None
 
 
-class JobLog(Generic[R, S]):
+class JobLog:
     """Not opened before its first use. One coroutine appends at a time; others wait for it."""
 
-    def __init__(
-        self,
-        store: ObjectStore,
-        paths: JobPaths,
-        rules: LogRules[R, S],
-        clock: Clock,
-        chance: Random,
-    ) -> None:
+    def __init__(self, store: ObjectStore, paths: JobPaths, clock: Clock, chance: Random) -> None:
         self._store = store
         self._paths = paths
-        self._rules = rules
         self._clock = clock
         self._chance = chance
         self._last = 0
-        self._state = rules.empty
+        self._state = LogState()
         self._started = False
         self._proven = False
         self._generation = 0
         self._appending = asyncio.Lock()
+        self._me = chance.token()
+        self._written = 0
+        self.interrupted = False
+        self._others_wrote = False
 
     @property
-    def state(self) -> S:
+    def state(self) -> LogState:
         """What all records that were read or appended so far amount to."""
         return self._state
 
@@ -98,7 +80,7 @@ class JobLog(Generic[R, S]):
         """The number of the newest entry known."""
         return self._last
 
-    async def read(self) -> S:
+    async def read(self) -> LogState:
         """Reads what has been appended since, by whomever; the state then. Needs no leadership and changes nothing."""
         while True:
             if not self._started:
@@ -109,11 +91,12 @@ class JobLog(Generic[R, S]):
             if not await self._is_outrun(self._last):
                 return self._state
 
-    async def claim(self, revision: str) -> int:
+    async def claim(self, revision: str, *, patience: float = 60.0) -> int:
         """Takes leadership: from now on all earlier claimants' appends fail. Returns the generation.
 
-        The claim stands behind everything that has been read, without a gap, because its number was free. Raises
-        StorageError where the store does not honour conditional creation, or cannot be reached."""
+        The claim stands behind everything that has been read, without a gap, because its number was free. `interrupted`
+        then tells whether anybody else has written since this JobLog led before. Raises StorageError where the store
+        does not honour conditional creation, or cannot be reached for `patience` seconds; it may be called again."""
         async with self._appending:
             if not self._proven:
                 await prove_conditional_create(self._store, self._paths, self._chance)
@@ -121,19 +104,23 @@ class JobLog(Generic[R, S]):
             self._generation = 0
             while True:
                 await self.read()
-                generation = self._rules.generation(self._state) + 1
-                if await self._create(self._rules.claim(generation, revision), patience=0.0):
+                generation = self._state.generation + 1
+                if await self._create(Claim(generation, revision), patience):
                     self._generation = generation
+                    self.interrupted, self._others_wrote = self._others_wrote, False
                     return generation
 
-    async def append(self, record: R, *, patience: float = 60.0) -> int:
+    async def append(self, record: Record, *, patience: float = 60.0) -> int:
         """Appends as the leader; returns the entry's number. Tries for `patience` seconds while the store fails.
 
-        Raises LostLeadership when another JobManager has appended, and LogUncertain when nobody knows whether this
-        record is in the log; after either, and after a cancellation, only `claim` may follow."""
+        Raises LostLeadership when another JobManager has appended, LogUncertain when the store does not say what has
+        happened. After either, and after a cancellation, the record may be in the log or not, and only `claim` may
+        follow, which tells. Raises ValueError for a record that the log's rules refuse: a defect of the caller."""
         async with self._appending:
             if not self._generation:
                 raise LostLeadership(f"{self._where()}: this JobManager does not lead")
+            if why := refusal(self._state, record):
+                raise ValueError(f"{self._where()}: {record} must not be appended: {why}")
             generation, self._generation = self._generation, 0  # until the outcome is known
             if not await self._create(record, patience):
                 raise await self._lost()
@@ -166,19 +153,19 @@ class JobLog(Generic[R, S]):
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if await self._exists(middle * MILESTONE) else (low, middle)
-        self._last, self._state = 0, self._rules.empty
+        self._last, self._state = 0, LogState()
         if low:
             entry = await self._entry(low * MILESTONE)
-            if entry is None:
-                raise StorageError(f"{self._where()}: entry {low * MILESTONE} is gone")
-            self._last = low * MILESTONE - 1
-            self._state = entry.summary
+            if entry is None or entry.summary is None:
+                raise StorageError(f"{self._where()}: entry {low * MILESTONE} has lost its summary")
+            self._last, self._state = low * MILESTONE - 1, entry.summary
             self._take(entry)
         self._started = True
 
     def _take(self, entry: _Entry) -> None:
         self._last += 1
-        self._state = self._rules.apply(self._state, entry.record)
+        self._others_wrote |= not entry.token.startswith(self._me)
+        self._state = apply(self._state, entry.record)
 
     async def _exists(self, number: int) -> bool:
         return await self._store.head(self._paths.log_entry(number)) is not None
@@ -189,28 +176,22 @@ class JobLog(Generic[R, S]):
         except ObjectMissing:
             return None
         try:
-            entry = msgspec.json.decode(data, type=_Entry)
-            if entry.format <= FORMAT:
-                return self._typed(entry)
+            format = msgspec.json.decode(data, type=_Header).format
+            if format <= FORMAT:
+                return msgspec.json.decode(data, type=_Entry)
         except msgspec.MsgspecError as error:
             raise StorageError(
                 f"{self._where()}: entry {number} cannot be read: {error}. Something else has written there"
             ) from None
         raise StorageError(
-            f"{self._where()}: entry {number} has format {entry.format}, this flowjob knows up to {FORMAT}; "
+            f"{self._where()}: entry {number} has format {format}, this flowjob knows up to {FORMAT}; "
             "run a newer flowjob"
         )
 
-    def _typed(self, entry: _Entry) -> _Entry:
-        record = msgspec.convert(entry.record, self._rules.record_type)
-        summary = entry.summary
-        if summary is not None:
-            summary = msgspec.convert(summary, self._rules.state_type)
-        return msgspec.structs.replace(entry, record=record, summary=summary)
-
-    async def _create(self, record: R, patience: float) -> bool:
+    async def _create(self, record: Record, patience: float) -> bool:
         """Whether `record` became entry number `length + 1`. Returns with certainty, or raises LogUncertain."""
-        number, token = self._last + 1, self._chance.token()
+        self._written += 1
+        number, token = self._last + 1, f"{self._me}-{self._written}"
         entry = _Entry(
             token=token,
             written=self._clock.wall(),
@@ -232,7 +213,7 @@ class JobLog(Generic[R, S]):
             await self._clock.sleep(delay * (0.5 + self._chance.random() / 2))
             delay = min(2 * delay, LONGEST_DELAY)
         if won:
-            self._last, self._state = number, self._rules.apply(self._state, record)
+            self._last, self._state = number, apply(self._state, record)
         return won
 
     async def _try_create(self, number: int, token: str, data: bytes) -> bool:
@@ -249,12 +230,13 @@ class JobLog(Generic[R, S]):
         if not await self._exists((number // MILESTONE + 1) * MILESTONE):
             return False
         self._started = False
+        self._others_wrote = True
         return True
 
     async def _lost(self) -> LostLeadership:
         by = ""
         with contextlib.suppress(StorageError):
-            by = f" (generation {self._rules.generation(await self.read())})"
+            by = f" (generation {(await self.read()).generation})"
         return LostLeadership(
             f"{self._where()}: another JobManager{by} has taken over; this one has to end"
         )

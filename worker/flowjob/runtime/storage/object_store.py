@@ -10,17 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from flowjob.errors import FlowjobError
+from flowjob.errors import ObjectMissing, StorageError
 
-
-class StorageError(FlowjobError):
-    """A store could not be reached, refused us, or lost what it had taken. Says which, with the store's own words."""
-
-    code = "STORAGE"
-
-
-class ObjectMissing(StorageError):
-    """There is no such object."""
+__all__ = ["ObjectInfo", "ObjectMissing", "ObjectStore", "StorageError"]
 
 
 @dataclass(frozen=True, slots=True)
