@@ -78,4 +78,4 @@ def test_a_count_trigger_on_a_global_window_keeps_its_rows(size: Any) -> None:
 def test_panes_that_no_window_needs_any_more_are_dropped() -> None:
     declared = spec(count_window(4, 2), AGGREGATES)
     harness = run(declared, [("row", k % 3, k, k) for k in range(1000)], batch_size=50)
-    assert len(harness.operator.panes) <= 3 * 2
+    assert len(harness.operator.kept.panes) <= 3 * 2

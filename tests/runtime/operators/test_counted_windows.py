@@ -86,13 +86,13 @@ def test_results_equal_the_trigger_run_row_by_row_for_any_batch_split(
     want = run(declared, events, batch_size=1, harness=row_wise(declared))
     for size in (1, 7, None):
         harness = run(declared, events, batch_size=size)
-        assert type(harness.operator) is CountedWindows
+        assert type(harness.operator.kept) is CountedWindows
         assert fired(harness, *AGGREGATES) == fired(want, *AGGREGATES)
         assert harness.timestamps == want.timestamps
         assert harness.side("late") == want.side("late")
         harness.end()
         assert len(harness.rows) == len(want.rows)
-        assert len(harness.operator.tables) == 0 or name == "global"
+        assert len(harness.operator.kept.tables) == 0 or name == "global"
 
 
 @pytest.mark.parametrize("name", ["tumbling", "sliding", "global"])
@@ -119,7 +119,7 @@ def test_a_window_function_gets_the_rows_as_of_the_nth(name: str, trigger: str, 
         for row in run(aggregated, events, batch_size=1, harness=row_wise(aggregated)).rows
     ]
     harness = run(declared, events, batch_size=size, harness=OperatorHarness(window_apply(apply)))
-    assert type(harness.operator) is CountedWindows
+    assert type(harness.operator.kept) is CountedWindows
     assert harness.rows == want
     assert len(want) > 4
 
@@ -145,8 +145,8 @@ def test_a_window_is_forgotten_when_its_time_is_over(trigger: str) -> None:
     declared = spec(assigner, AGGREGATES, trigger=TRIGGERS[trigger](3))
     events = [e for t in range(500) for e in (("row", t % 7, t * 10, t), ("watermark", t * 10 - 5))]
     harness = run(declared, events, batch_size=None)
-    assert len(harness.operator.tables) <= 3
-    assert len(harness.operator._counts) <= 3
+    assert len(harness.operator.kept.tables) <= 3
+    assert len(harness.operator.kept._counts) <= 3
 
 
 def test_rows_without_event_time_are_counted_in_a_global_window() -> None:

@@ -101,5 +101,5 @@ def test_sliding_windows_keep_only_panes_and_blocks_that_can_still_fire() -> Non
         patch.setattr(pane_merging, "_MANY_PAIRS", 1)
         harness = run(declared, events, batch_size=None)
     assert [row["n"] for row in harness.rows[-2:]] == [64, 64]
-    assert len(harness.operator.tables) <= 75
-    assert len(harness.operator.blocks._blocks) <= 5 * 64
+    assert len(harness.operator.kept.tables) <= 75
+    assert len(harness.operator.kept.blocks._blocks) <= 5 * 64

@@ -213,5 +213,5 @@ def test_an_aggregate_without_merge_slides_in_windows_of_its_own() -> None:
     aggregates = {"u": Unmergeable("v")}
     declared = spec(sliding(MICRO * 4, MICRO * 2), aggregates)
     harness = run(declared, [*rows(1, 2), ("watermark", MAX_TIME)], batch_size=None)
-    assert type(harness.operator) is TimedWindows
+    assert type(harness.operator.kept) is TimedWindows
     assert [r["u"] for r in harness.rows] == [1, 3, 2]

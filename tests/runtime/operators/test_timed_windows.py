@@ -148,7 +148,7 @@ def test_a_window_function_gets_the_rows_as_of_the_firing(trigger: str) -> None:
     want = row_wise(declared)
     for size in (1, None):
         got = OperatorHarness(window_apply(apply))
-        assert type(got.operator) is TimedWindows
+        assert type(got.operator.kept) is TimedWindows
         for harness in (got,) if want.rows else (got, want):
             for start in range(0, 100, 10):
                 rows = [("row", t % 2, t, t) for t in range(start, start + 10)]

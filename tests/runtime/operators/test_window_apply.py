@@ -143,5 +143,5 @@ def test_rows_kept_for_windows_do_not_pin_their_batches() -> None:
     harness = OperatorHarness(window_apply(declared))
     columns = pa.RecordBatch.from_pydict({"k": [1] * 1000, "v": list(range(1000))})
     harness.feed(batch(columns.slice(0, 1), timestamps=[1]))
-    assert harness.operator.table.contents.nbytes < 4000
+    assert harness.operator.kept.table.contents.nbytes < 4000
     assert isinstance(harness.end()[0], Rows)

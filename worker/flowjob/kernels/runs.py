@@ -32,7 +32,7 @@ def join_runs(
                 state[_GIVEN] += 1
         places[i] = held[slot]
         counts[slot] += 1
-        if counts[slot] == n:
+        if counts[slot] >= n:  # more than n: restored with a smaller n
             counts[slot] = 0
             ends[ended] = i
             ended += 1
@@ -53,6 +53,27 @@ class Runs:
     def limit(self) -> int:
         """One more than the largest place given out."""
         return int(self._state[_GIVEN])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._counts.nbytes + self._held.nbytes + self._free.nbytes
+
+    def rows(self, slots: Int64s) -> Int64s:
+        """int64[k]: how many rows the run of each slot has; 0 where none is open."""
+        return self._counts[slots]
+
+    def places(self, slots: Int64s) -> Int64s:
+        """int64[k]: where the open run of each slot is."""
+        return self._held[slots]
+
+    def insert(self, slots: Int64s, rows: Int64s, limit: int) -> None:
+        """Runs of 1 … n - 1 rows are open in slots that had none: a restore."""
+        self._counts = _longer(self._counts, limit)
+        self._held = _longer(self._held, limit)
+        self._counts[slots] = rows
+        self._held[slots] = np.arange(self.limit, self.limit + len(slots))
+        self._state[_GIVEN] += len(slots)
 
     def join(self, slots: Int64s, limit: int) -> tuple[Int64s, Int64s]:
         """(places int64[k], ends int64[m]): the place of each row's run, and the rows that end one.

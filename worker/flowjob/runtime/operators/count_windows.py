@@ -7,7 +7,9 @@ and batching changes nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from math import gcd
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +21,23 @@ from flowjob.kernels.keys import encode_keys
 from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.accumulators.base import grown
 from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.key_store import KeyStore
 from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, key_types
 from flowjob.runtime.operators.window_results import Firing
+from flowjob.runtime.operators.window_state import (
+    KEYS,
+    PANES,
+    Reading,
+    Writing,
+    other_windows,
+    time_fields,
+    times,
+)
 from flowjob.windows import CountWindow
 
+_ROWS, _FIRST_ROW, _LATEST = "rows_so_far", "first_row", "__latest"
 _NONE = np.empty(0, np.int64)
 
 
@@ -39,6 +52,7 @@ class CountWindows(WindowOperator):
         self.slide = assigner.slide
         self.pane = gcd(assigner.size, assigner.slide)
         self.width = assigner.size // self.pane
+        self.sections = (KEYS, PANES)
 
     def open(self, context: OperatorContext) -> None:
         super().open(context)
@@ -108,6 +122,59 @@ class CountWindows(WindowOperator):
             self.contents.reset(gone)
             self.latest[gone] = MIN_TIME
             self.panes.release(gone)
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    @property
+    def state_bytes(self) -> int:
+        held = self.keys.nbytes + self.counts.nbytes + self.latest.nbytes
+        return held + self.panes.nbytes + self.contents.nbytes
+
+    def take_snapshot(self) -> Iterator[Section]:
+        of_keys, of_panes = self._writings()
+        keys = np.arange(self.keys.limit)  # keys are never released
+        counts, hashes = self.counts[: len(keys)], self.keys.hashes(keys)
+        of_keys.add(self.keys.take(keys), [pa.array(counts)], None, keys, hashes)
+        yield of_keys.section(self.meta)
+        newest = (counts - 1) // self.pane
+        for back in range(self.width - 1, -1, -1):
+            found = self._find(keys, newest - back)
+            held = np.flatnonzero(found >= 0)
+            slots = found[held]
+            first = (newest[held] - back) * self.pane
+            own = [pa.array(first), times(self.latest[slots], MIN_TIME)]
+            of_panes.add(self.keys.take(held), own, self.contents, slots, hashes[held])
+        yield of_panes.section(self.meta)
+
+    def adopt(self, state: RestoredState, meta: Mapping[str, Any]) -> None:
+        self.adopt_meta(meta)
+        self.passed = meta.get("passed", self.passed)
+        of_keys, of_panes = (
+            Reading(state.parts(writing.name), writing.schema) for writing in self._writings()
+        )
+        keys = self.keys.slots(of_keys.keys(), len(of_keys))
+        self.counts = grown(self.counts, self.keys.limit, 0)
+        self.counts[keys] = of_keys.ints(_ROWS, null=0)
+        first = of_panes.ints(_FIRST_ROW)
+        if (first % self.pane).any():
+            raise other_windows(self.context.name)
+        keys = self.keys.slots(of_panes.keys(), len(of_panes))
+        self.counts = grown(self.counts, self.keys.limit, 0)
+        pairs = encode_keys([pa.array(keys), pa.array(first // self.pane)])
+        slots = self.panes.upsert(pairs).slots
+        self.contents.grow(self.panes.slot_limit)
+        of_panes.load(self.contents, slots)
+        self.latest = grown(self.latest, self.panes.slot_limit, MIN_TIME)
+        self.latest[slots] = of_panes.ints(_LATEST)
+
+    def _writings(self) -> tuple[Writing, Writing]:
+        """How many rows each key has had, and the runs of them that windows still need."""
+        keys = self.parts.keys
+        runs = [pa.field(_FIRST_ROW, pa.int64()), *time_fields(_LATEST)]
+        return (
+            Writing(KEYS, keys, [pa.field(_ROWS, pa.int64())]),
+            Writing(PANES, keys, runs, self.parts.contents),
+        )
 
     def _find(self, keys: Int64s, panes: Int64s) -> Int64s:
         slots: Int64s = self.panes.find(encode_keys([pa.array(keys), pa.array(panes)]))

@@ -7,6 +7,7 @@ over it is dropped; time never fires it. It must not know what aggregates are.""
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from flowjob.core.elements import MIN_TIME
 from flowjob.kernels.accumulate import occurrence
@@ -19,7 +20,9 @@ from flowjob.runtime.operators.pane_grid import PaneGrid
 from flowjob.runtime.operators.pane_tables import PaneTable
 from flowjob.runtime.operators.per_window import PerWindow, WindowRows, running_latest
 from flowjob.runtime.operators.window_base import WindowParts
+from flowjob.runtime.operators.window_state import Reading, time_fields, times
 
+_ROWS, _LATEST = "rows_so_far", "__latest"
 _NONE = np.empty(0, np.int64)
 
 
@@ -32,9 +35,15 @@ class _Counts:
         self.runs = Runs(n)
         self.latest = _NONE
 
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + self.runs.nbytes + self.latest.nbytes
+
 
 class CountedWindows(PerWindow):
     """Fires at each n-th row; with `purging`, what fired is forgotten."""
+
+    own_fields = (pa.field(_ROWS, pa.int64()), *time_fields(_LATEST))
 
     def __init__(self, parts: WindowParts, grid: PaneGrid | None, n: int, *, purging: bool) -> None:
         super().__init__(parts, grid)
@@ -59,6 +68,47 @@ class CountedWindows(PerWindow):
 
     def dropped(self, kept: set[int]) -> None:
         self._counts = {first: c for first, c in self._counts.items() if first in kept}
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    @property
+    def state_bytes(self) -> int:
+        return super().state_bytes + sum(c.nbytes for c in self._counts.values())
+
+    def kept_slots(self, table: PaneTable, slots: Int64s) -> Int64s:
+        # A run that has just ended is as good as none.
+        return slots[self._rows(table, slots) > 0] if self.purging else slots
+
+    def places(self, table: PaneTable, slots: Int64s) -> Int64s:
+        return self._counts[table.first].runs.places(slots) if self.purging else slots
+
+    def own_state(self, table: PaneTable, slots: Int64s) -> list[pa.Array]:
+        places = self.places(table, slots)
+        kept = self._counts[table.first].latest
+        latest = grown(kept, int(places.max(initial=-1)) + 1, MIN_TIME)[places]
+        return [pa.array(self._rows(table, slots)), times(latest, MIN_TIME)]
+
+    def adopt_own(
+        self, table: PaneTable, slots: Int64s, reading: Reading, rows: Int64s | None
+    ) -> None:
+        counts = self._counts.setdefault(table.first, _Counts(self.n))
+        held = reading.ints(_ROWS, rows, null=0)
+        if self.purging:
+            counts.runs.insert(slots, held, len(table))
+            table.contents.grow(counts.runs.limit)
+        else:
+            counts.rows = grown(counts.rows, len(table), 0)
+            counts.rows[slots] = held
+        places = self.places(table, slots)
+        counts.latest = grown(counts.latest, int(places.max(initial=-1)) + 1, MIN_TIME)
+        counts.latest[places] = reading.ints(_LATEST, rows)
+
+    def _rows(self, table: PaneTable, slots: Int64s) -> Int64s:
+        """How many rows windows have; with purging, since they last fired."""
+        counts = self._counts[table.first]
+        return counts.runs.rows(slots) if self.purging else counts.rows[slots]
+
+    # -- rows -------------------------------------------------------------------------------------
 
     def join(self, table: PaneTable, rows: WindowRows, fired: FiredRows) -> None:
         slots = table.slots(rows.keys, rows.windows, rows.arrivals)

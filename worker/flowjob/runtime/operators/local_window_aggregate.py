@@ -7,6 +7,8 @@ costs more than it saves: then rows pass as partials of themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 
@@ -18,6 +20,7 @@ from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.accumulators.base import grown
 from flowjob.runtime.accumulators.value_log import ValueLog
 from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.checkpoint.sections import Section
 from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext
 from flowjob.runtime.operators.window_base import key_types
 from flowjob.runtime.operators.window_contents import Contents, decoded
@@ -79,6 +82,10 @@ class LocalWindowAggregate(Operator):
             yield self._partials(keys, self._panes[slots], self._times[slots], self._table, slots)
         if count:
             self._start_table()
+
+    def snapshot(self) -> Iterable[Section]:
+        assert len(self._index) == 0, "rows are held back: flush before a snapshot"
+        return ()
 
     def _start_table(self) -> None:
         self._index = GroupIndex()

@@ -96,6 +96,15 @@ class PaneGrid:
         windows: Int64s = np.arange(len(rows)) - (begins - low)[rows]
         return rows, windows
 
+    def numbers(self, starts: Int64s, ends: Int64s, *, windows: bool) -> Int64s | None:
+        """The panes, or windows, with these bounds (µs); None when some are not of this grid."""
+        step, length = (self.step, self.width) if windows else (1, 1)
+        found: Int64s = np.floor_divide(starts - self.offset, step * self.size)
+        fits = (found * (step * self.size) + self.offset == starts) & (
+            ends - starts == length * self.size
+        )
+        return found if fits.all() else None
+
     def window_ends(self, windows: Int64s) -> Int64s:
         """µs of the ends of windows by number."""
         return self.times(windows * self.step + self.width)

@@ -17,7 +17,8 @@ from flowjob.kernels.keys import EncodedKeys, encode_keys
 from flowjob.runtime.accumulators.base import grown
 from flowjob.runtime.accumulators.value_log import ValueLog
 from flowjob.runtime.batch import Int64s
-from flowjob.runtime.operators.window_contents import Contents
+from flowjob.runtime.checkpoint.sections import UInt64s
+from flowjob.runtime.operators.window_contents import Contents, take_columns
 
 _ROWS_PER_TABLE = 1024
 _MOST_PANES = 4096
@@ -88,6 +89,12 @@ class PaneTable:
     def take_keys(self, slots: Int64s) -> list[pa.Array]:
         return [log.take(slots) for log in self.keys]
 
+    def hashes(self, slots: Int64s) -> UInt64s:
+        """hash64 of the keys of `slots`."""
+        if self.span == 1:
+            return self._index.hashes(slots)
+        return encode_keys(self.take_keys(slots), len(slots)).hashes
+
     def _encode(self, keys: Sequence[pa.Array], panes: Int64s) -> EncodedKeys:
         columns = keys if self.span == 1 else [pa.array(panes), *keys]
         return encode_keys(columns, len(panes))
@@ -150,6 +157,35 @@ class PaneTables:
                 left = panes[rest]
                 low, high = int(left.min()), int(left.max())
                 table = self._table(low, self._sparse_span(len(rest), high - low + 1))
+
+    def live(self, first: int) -> Iterator[tuple[PaneTable, Int64s]]:
+        """Each table with its slots of panes `first` and later."""
+        for table in self._tables:
+            if table.first >= first:
+                yield table, np.arange(len(table))
+            elif table.first + table.span > first:
+                yield table, np.flatnonzero(table.panes() >= first)
+
+    def adopt(
+        self, keys: Sequence[pa.Array], panes: Int64s, arrivals: Int64s
+    ) -> Iterator[tuple[PaneTable, Int64s, Int64s | None]]:
+        """Slots for rows of a snapshot, one per (key, pane): each table with its slots and the rows
+        these are of; None stands for all rows.
+
+        Slots are in order of arrival, so that windows fire in the order they would have fired in."""
+        if len(panes) == 0:
+            return
+        order = np.argsort(arrivals, kind="stable")
+        self._last_size = int(np.count_nonzero(panes == panes.min()))
+        for table, at in self.split(panes[order]):
+            rows = order if at is None else order[at]
+            slots = table.slots(take_columns(keys, rows), panes[rows], arrivals[rows])
+            if at is None:
+                by_row = np.empty(len(rows), np.int64)
+                by_row[rows] = slots
+                yield table, by_row, None
+            else:
+                yield table, slots, rows
 
     def drop_before(self, pane: int) -> None:
         """Forgets tables all of whose panes lie before `pane`."""

@@ -7,6 +7,9 @@ not know what aggregates are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -15,6 +18,7 @@ from flowjob.kernels.keys import encode_keys
 from flowjob.plan.partials import PANE_COLUMN
 from flowjob.runtime.accumulators.base import occurrences
 from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.pane_blocks import PaneBlocks
 from flowjob.runtime.operators.pane_grid import PaneGrid
@@ -28,6 +32,21 @@ from flowjob.runtime.operators.window_contents import (
     take_inputs,
 )
 from flowjob.runtime.operators.window_results import Firing
+from flowjob.runtime.operators.window_state import (
+    ARRIVAL,
+    CHANGED,
+    END,
+    PANE_END,
+    PANE_START,
+    PANES,
+    START,
+    WINDOWS,
+    Reading,
+    Writing,
+    other_windows,
+    time_fields,
+    times,
+)
 
 
 class PaneWindows(WindowOperator):
@@ -37,6 +56,9 @@ class PaneWindows(WindowOperator):
     def __init__(self, parts: WindowParts, grid: PaneGrid) -> None:
         super().__init__(parts)
         self.grid = grid
+        self._whole = grid.width == grid.step == 1
+        self.sections = (WINDOWS if self._whole else PANES,)
+        self._bounds = (START, END) if self._whole else (PANE_START, PANE_END)
 
     def open(self, context: OperatorContext) -> None:
         super().open(context)
@@ -175,7 +197,7 @@ class PaneWindows(WindowOperator):
     def advance(self, passed: int) -> Emitted:
         due = self.grid.passed(passed)
         if due > self.fired:
-            if self.grid.width == self.grid.step == 1:
+            if self._whole:
                 for table in self.tables.between(self.fired, due):
                     yield from self._fire_table(table, due)
             else:
@@ -210,6 +232,48 @@ class PaneWindows(WindowOperator):
         self.passed = passed
         self.fired = self.grid.passed(passed)
         self.expired = self.grid.passed(passed - self.parts.lateness)
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(table.nbytes for table in self.tables)
+
+    def take_snapshot(self) -> Iterator[Section]:
+        writing = self._writing()
+        for table, slots in self.tables.live(self.grid.first_live(self.expired)):
+            panes = table.panes()[slots]
+            own = [times(self.grid.times(panes)), times(self.grid.times(panes + 1))]
+            own += [pa.array(table.arrivals[slots])]
+            if self.parts.early:
+                own.append(pa.array(table.changed[slots]))
+            writing.add(
+                table.take_keys(slots), own, table.contents, slots, hashes=table.hashes(slots)
+            )
+        yield writing.section(self.meta)
+
+    def adopt(self, state: RestoredState, meta: Mapping[str, Any]) -> None:
+        self.adopt_meta(meta)
+        self._set_passed(meta.get("passed", self.passed))
+        writing = self._writing()
+        reading = Reading(state.parts(writing.name), writing.schema)
+        start, end = (reading.ints(name) for name in self._bounds)
+        panes = self.grid.numbers(start, end, windows=False)
+        if panes is None:
+            raise other_windows(self.context.name)
+        arrivals = reading.arrivals()
+        self.arrived(arrivals)
+        for table, slots, rows in self.tables.adopt(reading.keys(), panes, arrivals):
+            reading.load(table.contents, slots, rows)
+            if self.parts.early:
+                table.changed[slots] = reading.flags(CHANGED, rows)
+
+    def _writing(self) -> Writing:
+        """Tumbling: a window is a pane, and is stored as one."""
+        own = [*time_fields(*self._bounds), pa.field(ARRIVAL, pa.int64())]
+        if self.parts.early:
+            own.append(pa.field(CHANGED, pa.bool_()))
+        return Writing(self.sections[0], self.parts.keys, own, self.parts.contents)
 
     def _emit(
         self, keys: list[pa.Array], ends: Int64s, contents: Contents, slots: Int64s

@@ -6,8 +6,9 @@ what fires."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +17,26 @@ from flowjob.core.elements import MIN_TIME
 from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.accumulators.base import grown
 from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.fired_rows import Fired, FiredRows
 from flowjob.runtime.operators.pane_grid import PaneGrid
 from flowjob.runtime.operators.pane_tables import PaneTable, PaneTables
 from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, key_types
 from flowjob.runtime.operators.window_contents import Inputs, take_columns, take_inputs
+from flowjob.runtime.operators.window_state import (
+    ARRIVAL,
+    CHANGED,
+    END,
+    START,
+    WINDOWS,
+    Reading,
+    Writing,
+    other_windows,
+    time_fields,
+    times,
+)
+from flowjob.windows import WINDOW_TIME
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,9 +70,13 @@ class PerWindow(WindowOperator):
     their rows. Tables are by the windows' numbers; windows ending up to boundary `expired` are gone
     for good."""
 
+    own_fields: ClassVar[Sequence[pa.Field]] = ()
+    """Columns of snapshots for what a subclass keeps beside a window's contents."""
+
     def __init__(self, parts: WindowParts, grid: PaneGrid | None) -> None:
         super().__init__(parts)
         self.grid = grid
+        self.sections = (WINDOWS,)
 
     def open(self, context: OperatorContext) -> None:
         super().open(context)
@@ -79,6 +98,15 @@ class PerWindow(WindowOperator):
     def join(self, table: PaneTable, rows: WindowRows, fired: FiredRows) -> None:
         """Rows join windows of the table; those that fire at once go to `fired`."""
         raise NotImplementedError
+
+    def own_state(self, table: PaneTable, slots: Int64s) -> list[pa.Array]:
+        """The columns `own_fields` of these windows."""
+        return []
+
+    def adopt_own(
+        self, table: PaneTable, slots: Int64s, reading: Reading, rows: Int64s | None
+    ) -> None:
+        """The windows of these rows of a snapshot (None: all) are now in `slots` of the table."""
 
     def process(self, data: Data, port: int) -> Emitted:
         assert isinstance(data, Batch)
@@ -130,6 +158,69 @@ class PerWindow(WindowOperator):
         at, windows = self.grid.windows_of(panes, first)
         if len(at):
             yield rows.take(at, windows)
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    @property
+    def state_bytes(self) -> int:
+        return sum(table.nbytes for table in self.tables)
+
+    def kept_slots(self, table: PaneTable, slots: Int64s) -> Int64s:
+        """Those of `slots` that hold anything."""
+        return slots
+
+    def places(self, table: PaneTable, slots: Int64s) -> Int64s:
+        """Where the contents of windows are; made where they are new."""
+        return slots
+
+    def take_snapshot(self) -> Iterator[Section]:
+        writing = self._writing()
+        first = MIN_TIME if self.grid is None else self.grid.first_window(self.expired)
+        for table, live in self.tables.live(first):
+            slots = self.kept_slots(table, live)
+            windows = table.panes()[slots]
+            own = [*self._bounds(windows), pa.array(table.arrivals[slots])]
+            own += [pa.array(table.changed[slots]), *self.own_state(table, slots)]
+            writing.add(
+                table.take_keys(slots),
+                own,
+                table.contents,
+                self.places(table, slots),
+                hashes=table.hashes(slots),
+            )
+        yield writing.section(self.meta)
+
+    def adopt(self, state: RestoredState, meta: Mapping[str, Any]) -> None:
+        self.adopt_meta(meta)
+        self.set_passed(meta.get("passed", self.passed))
+        reading = Reading(state.parts(WINDOWS), self._writing().schema)
+        windows: Int64s | None = np.zeros(len(reading), np.int64)
+        if self.grid is not None:
+            bounds = reading.ints(START), reading.ints(END)
+            windows = self.grid.numbers(*bounds, windows=True)
+        if windows is None:
+            raise other_windows(self.context.name)
+        arrivals = reading.arrivals()
+        self.arrived(arrivals)
+        for table, slots, rows in self.tables.adopt(reading.keys(), windows, arrivals):
+            table.changed[slots] = reading.flags(CHANGED, rows)
+            self.adopt_own(table, slots, reading, rows)
+            reading.load(table.contents, self.places(table, slots), rows)
+
+    def _writing(self) -> Writing:
+        own = [
+            *time_fields(START, END),
+            pa.field(ARRIVAL, pa.int64()),
+            pa.field(CHANGED, pa.bool_()),
+            *self.own_fields,
+        ]
+        return Writing(WINDOWS, self.parts.keys, own, self.parts.contents)
+
+    def _bounds(self, windows: Int64s) -> list[pa.Array]:
+        if self.grid is None:
+            return [pa.nulls(len(windows), WINDOW_TIME)] * 2
+        ends = self.grid.window_ends(windows)
+        return [times(ends - self.grid.length), times(ends)]
 
     def update_and_fire(
         self,

@@ -6,6 +6,7 @@ are put off until a result is asked for. Explain says when a window runs this wa
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,22 @@ import numpy as np
 from flowjob.core.elements import MAX_TIME
 from flowjob.plan.types import StreamType
 from flowjob.runtime.batch import Batch, Data
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
+from flowjob.runtime.operators import row_wise_state
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.firing_log import FiringLog
 from flowjob.runtime.operators.key_store import KeyStore
 from flowjob.runtime.operators.trigger_context import BoundContext
 from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, key_types
 from flowjob.runtime.operators.window_contents import Inputs, take_inputs
+from flowjob.runtime.operators.window_state import WINDOWS, Reading
 from flowjob.runtime.operators.window_timers import LiveWindow, TimerQueue
 from flowjob.runtime.rows import RowCodec
 from flowjob.triggers import FIRE, PURGE, CountTrigger, PurgingTrigger, Trigger, TriggerResult
 from flowjob.windows import Span, WindowAssigner
+
+_WINDOW_BYTES = 512
+"""About what the objects of a window take."""
 
 
 class RowWiseWindows(WindowOperator):
@@ -34,6 +41,7 @@ class RowWiseWindows(WindowOperator):
         super().__init__(parts)
         self.assigner = assigner
         self.trigger = trigger
+        self.sections = (WINDOWS,)
         self._codec = RowCodec(input) if trigger.row_wise else None
 
     def open(self, context: OperatorContext) -> None:
@@ -200,9 +208,13 @@ class RowWiseWindows(WindowOperator):
 
     def next_timer(self) -> int | None:
         waits = [self.processing_timers.peek()]
-        if not self.event_time and (over := self._expiry.peek()) is not None:
-            waits.append(over + 1)
+        if not self.event_time:
+            waits.append(self.next_end())
         return min((at for at in waits if at is not None), default=None)
+
+    def next_end(self) -> int | None:
+        over = self._expiry.peek()
+        return None if over is None else over + 1
 
     def on_time(self, now: int) -> Emitted:
         while (at := self.processing_timers.peek()) is not None and at <= now:
@@ -263,6 +275,34 @@ class RowWiseWindows(WindowOperator):
         self._slots += 1
         self.contents.grow(self._slots)
         return self._slots - 1
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    @property
+    def state_bytes(self) -> int:
+        return self.keys.nbytes + self.contents.nbytes + _WINDOW_BYTES * self._slots
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return {**super().meta, "watermark": self.watermark, "timed": self._timed}
+
+    def take_snapshot(self) -> Iterator[Section]:
+        yield row_wise_state.write(self).section(self.meta)
+
+    def adopt(self, state: RestoredState, meta: Mapping[str, Any]) -> None:
+        self.adopt_meta(meta)
+        self.passed = meta.get("passed", self.passed)
+        self.watermark = meta.get("watermark", self.passed)
+        self._timed = meta.get("timed", True)
+        reading = Reading(state.parts(WINDOWS), row_wise_state.writing_for(self).schema)
+        self.arrived(reading.arrivals())
+        keys = self.keys.slots(reading.keys(), len(reading))
+        windows = row_wise_state.read(self, reading, keys)
+        self._slots = len(windows)
+        for window in sorted(windows, key=lambda w: w.arrival):
+            self.windows.setdefault(window.key, {})[window.span] = window
+            if self.assigner.bounded:
+                self._expiry.set(window, window.span[1] - 1 + self.parts.lateness)
 
     def key_value(self, key: int) -> Any:
         """A key as Python: a value, a tuple of several, None without keys."""

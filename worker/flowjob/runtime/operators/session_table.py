@@ -17,7 +17,7 @@ from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.accumulators.base import grown
 from flowjob.runtime.batch import Int64s
 from flowjob.runtime.operators.key_store import KeyStore
-from flowjob.runtime.operators.window_contents import Contents, Inputs, take_inputs
+from flowjob.runtime.operators.window_contents import Contents, Inputs, take_columns, take_inputs
 
 _LAST = 2**63 - 1
 _WORTH_A_LOOK = 1 << 16
@@ -78,6 +78,21 @@ class SessionTable:
         self.contents.update(joining, rows.inputs)
         scatter.earliest(self.arrival, joining, rows.arrivals)
         self.changed[joining] = True
+        return sessions
+
+    def adopt(
+        self, keys: Sequence[pa.Array], starts: Int64s, ends: Int64s, arrivals: Int64s
+    ) -> Int64s:
+        """Sessions of a snapshot, the first ones here; their ids, with empty contents."""
+        order = np.argsort(arrivals, kind="stable")  # equal ends fire by arrival, and then by slot
+        slots = self.keys.slots(take_columns(keys, order), len(order))
+        sessions = np.empty(len(order), np.int64)
+        sessions[order] = self.store.insert(slots, starts[order], ends[order], self.keys.limit)
+        limit = self.store.id_limit
+        self.contents.grow(limit)
+        self.arrival = grown(self.arrival, limit, _LAST)
+        self.changed = grown(self.changed, limit, False)
+        self.arrival[sessions] = arrivals
         return sessions
 
     def note_idle(self, keys: Int64s) -> None:

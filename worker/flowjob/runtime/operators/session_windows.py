@@ -7,17 +7,32 @@ row."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from flowjob.core.elements import MIN_TIME
 from flowjob.runtime.accumulators.base import Bools, occurrences
 from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.session_table import Arriving, SessionTable
 from flowjob.runtime.operators.window_base import WindowOperator, WindowParts, key_types
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.runtime.operators.window_results import Firing
+from flowjob.runtime.operators.window_state import (
+    ARRIVAL,
+    CHANGED,
+    END,
+    SESSIONS,
+    START,
+    Reading,
+    Writing,
+    time_fields,
+    times,
+)
 
 _NEVER = 2**63 - 1
 
@@ -28,6 +43,7 @@ class SessionWindows(WindowOperator):
     def __init__(self, parts: WindowParts, gap: int) -> None:
         super().__init__(parts)
         self.gap = gap
+        self.sections = (SESSIONS,)
 
     def open(self, context: OperatorContext) -> None:
         super().open(context)
@@ -119,6 +135,40 @@ class SessionWindows(WindowOperator):
         gone = table.store.due(self.horizon) if self.parts.lateness else due
         table.drop(gone)
         self._next = None
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    @property
+    def state_bytes(self) -> int:
+        return self.table.nbytes
+
+    def take_snapshot(self) -> Iterator[Section]:
+        writing, table = self._writing(), self.table
+        sessions = table.store.open()
+        own = [times(table.store.starts(sessions)), times(table.store.ends(sessions))]
+        own += [pa.array(table.arrival[sessions]), pa.array(table.changed[sessions])]
+        hashes = table.keys.hashes(table.store.slots(sessions))
+        writing.add(table.take_keys(sessions), own, table.contents, sessions, hashes)
+        yield writing.section(self.meta)
+
+    def adopt(self, state: RestoredState, meta: Mapping[str, Any]) -> None:
+        self.adopt_meta(meta)
+        self.passed = meta.get("passed", self.passed)
+        reading = Reading(state.parts(SESSIONS), self._writing().schema)
+        arrivals = reading.arrivals()
+        self.arrived(arrivals)
+        sessions = self.table.adopt(
+            reading.keys(), reading.ints(START), reading.ints(END), arrivals
+        )
+        self.table.changed[sessions] = reading.flags(CHANGED)
+        reading.load(self.table.contents, sessions)
+
+    def _writing(self) -> Writing:
+        own = [*time_fields(START, END), pa.field(ARRIVAL, pa.int64())]
+        own.append(pa.field(CHANGED, pa.bool_()))
+        return Writing(SESSIONS, self.parts.keys, own, self.parts.contents)
+
+    # -- results ----------------------------------------------------------------------------------
 
     def _fire_all(self, sessions: Int64s) -> Emitted:
         self.table.changed[sessions] = False

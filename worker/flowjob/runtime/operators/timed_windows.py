@@ -7,8 +7,9 @@ have passed. It must not know what aggregates are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +23,11 @@ from flowjob.runtime.operators.pane_grid import PaneGrid
 from flowjob.runtime.operators.pane_tables import PaneTable
 from flowjob.runtime.operators.per_window import PerWindow, WindowRows, running_latest
 from flowjob.runtime.operators.window_base import WindowParts
+from flowjob.runtime.operators.window_state import Reading, time_fields, times
 
 _NONE = np.empty(0, np.int64)
 _NEVER = 2**63 - 1
+_SINCE, _LATEST = "next_firing", "__latest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class _Marks:
     def __init__(self) -> None:
         self.since = _NONE
         self.latest = _NONE
+
+    @property
+    def nbytes(self) -> int:
+        return self.since.nbytes + self.latest.nbytes
 
 
 class _Live:
@@ -74,6 +81,8 @@ class _Live:
 class TimedWindows(PerWindow):
     """Windows fire as `timing` says."""
 
+    own_fields = tuple(time_fields(_SINCE, _LATEST))
+
     def __init__(self, parts: WindowParts, grid: PaneGrid | None, timing: Timing) -> None:
         super().__init__(parts, grid)
         self.timing = timing
@@ -86,6 +95,32 @@ class TimedWindows(PerWindow):
 
     def dropped(self, kept: set[int]) -> None:
         self._marks = {first: m for first, m in self._marks.items() if first in kept}
+
+    @property
+    def state_bytes(self) -> int:
+        return super().state_bytes + sum(m.nbytes for m in self._marks.values())
+
+    def own_state(self, table: PaneTable, slots: Int64s) -> list[pa.Array]:
+        marks = self._marks[table.first]
+        latest = grown(marks.latest, len(table), MIN_TIME)
+        return [times(marks.since[slots], _NEVER), times(latest[slots], MIN_TIME)]
+
+    def adopt_own(
+        self, table: PaneTable, slots: Int64s, reading: Reading, rows: Int64s | None
+    ) -> None:
+        marks = self._marks.setdefault(table.first, _Marks())
+        marks.since = grown(marks.since, len(table), _NEVER)
+        marks.since[slots] = reading.ints(_SINCE, rows, null=_NEVER)
+        marks.latest = grown(marks.latest, len(table), MIN_TIME)
+        marks.latest[slots] = reading.ints(_LATEST, rows)
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return {**super().meta, "timed": self._stamped}
+
+    def adopt_meta(self, meta: Mapping[str, Any]) -> None:
+        super().adopt_meta(meta)
+        self._stamped = meta.get("timed", False)
 
     # -- rows -------------------------------------------------------------------------------------
 

@@ -18,9 +18,15 @@ from flowjob.runtime.operators.pane_windows import PaneWindows
 from flowjob.runtime.operators.row_wise_windows import RowWiseWindows
 from flowjob.runtime.operators.session_windows import SessionWindows
 from flowjob.runtime.operators.timed_windows import TimedWindows, Timing
-from flowjob.runtime.operators.window_base import WindowParts, WindowSpec, lateness_of
+from flowjob.runtime.operators.window_base import (
+    WindowOperator,
+    WindowParts,
+    WindowSpec,
+    lateness_of,
+)
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.runtime.operators.window_results import AggregateResults
+from flowjob.runtime.operators.windows import Windows
 from flowjob.triggers import ContinuousTrigger, EarlyTrigger, default_trigger
 from flowjob.watermarks import micros
 from flowjob.windows import Session, Sliding, TimeDomain, Tumbling, WindowAssigner
@@ -46,8 +52,12 @@ def window_parts(spec: WindowAggregateSpec) -> WindowParts:
     )
 
 
-def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
-    """The operator that keeps windows of this assigner and trigger."""
+def choose(spec: WindowSpec, parts: WindowParts) -> Windows:
+    """The operator for windows of this assigner and trigger."""
+    return Windows(_kept(spec, parts))
+
+
+def _kept(spec: WindowSpec, parts: WindowParts) -> WindowOperator:
     assigner, trigger = spec.assigner, spec.trigger
     if isinstance(trigger, EarlyTrigger):
         parts = replace(parts, early=micros(trigger.every))
@@ -69,7 +79,7 @@ def choose(spec: WindowSpec, parts: WindowParts) -> Operator:
     return RowWiseWindows(parts, assigner, trigger or default_trigger(assigner), spec.input)
 
 
-def _timed(spec: WindowSpec, parts: WindowParts) -> Operator:
+def _timed(spec: WindowSpec, parts: WindowParts) -> WindowOperator:
     timing = Timing(at_end=True)
     match spec.trigger:
         case ContinuousTrigger(every=every, domain=TimeDomain.EVENT):

@@ -30,7 +30,7 @@ def window_apply(spec: WindowApplySpec) -> Operator:
     schema = kept_schema(spec.input)
     parts = WindowParts(
         keys=spec.keys,
-        contents=Contents(lambda: [KeptRows(schema)], [schema.names]),
+        contents=Contents(lambda: [KeptRows(schema)], [schema.names], ["rows"]),
         results=FunctionResults(spec),
         gives=Form.ROWS,
         lateness=lateness_of(spec),

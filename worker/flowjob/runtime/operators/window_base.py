@@ -7,8 +7,9 @@ processing-time windows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from flowjob.core.elements import MIN_TIME
 from flowjob.plan.specs import WindowAggregateSpec, WindowApplySpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECT_COLUMN, KeyField
 from flowjob.runtime.batch import Batch, Int64s
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext, Output, Side
 from flowjob.runtime.operators.window_contents import Contents, decoded
 from flowjob.runtime.operators.window_results import Firing, Results
@@ -46,7 +48,10 @@ class WindowParts:
 
 
 class WindowOperator(Operator):
-    """Base of the vectorised window operators."""
+    """Base of the window operators. Snapshots and restores them: windows.py."""
+
+    sections: tuple[str, ...]
+    """The sections of its snapshots, each with `meta`."""
 
     def __init__(self, parts: WindowParts) -> None:
         self.parts = parts
@@ -129,6 +134,10 @@ class WindowOperator(Operator):
         self._arrived += rows
         return np.arange(first, first + rows, dtype=np.int64)
 
+    def arrived(self, arrivals: Int64s) -> None:
+        """Rows of a snapshot have these arrival numbers: later ones are greater."""
+        self._arrived = max(self._arrived, int(arrivals.max(initial=-1)) + 1)
+
     def key_columns(self, batch: pa.RecordBatch) -> list[pa.Array]:
         return [decoded(batch.column(key.column)) for key in self.parts.keys]
 
@@ -138,6 +147,32 @@ class WindowOperator(Operator):
         self.context.metrics.late_rows += count
         if not self.parts.partials:
             yield Side(LATE, visible(batch.filter(rows)))
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    def take_snapshot(self) -> Iterable[Section]:
+        """All sections, also those without rows."""
+        raise NotImplementedError
+
+    def adopt(self, state: RestoredState, meta: Mapping[str, Any]) -> None:
+        """Takes over windows, after `open` and before any data. `meta` holds for all of them."""
+        raise NotImplementedError
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What holds for all windows of this subtask."""
+        found = {"passed": self.passed, "arrived": self._arrived, "early_at": self._early_at}
+        if not self.event_time:
+            # An idle subtask takes no notice of the clock: it has come as far as nothing is due.
+            found["due"] = due = self.next_end()
+            now = self.context.env.clock.wall()
+            found["passed"] = max(self.passed, (now if due is None else min(now, due)) - 1)
+        return found
+
+    def adopt_meta(self, meta: Mapping[str, Any]) -> None:
+        """The part of `adopt` that is not about windows. `passed` is for the subclass to set."""
+        self._arrived = max(self._arrived, meta.get("arrived", 0))
+        self._early_at = meta.get("early_at")
 
     # -- results ----------------------------------------------------------------------------------
 

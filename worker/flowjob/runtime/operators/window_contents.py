@@ -23,17 +23,20 @@ Inputs = list[list[pa.Array]]
 class Contents:
     """Accumulators side by side, and which columns of a batch feed each.
 
-    With `from_partials` the columns named are partial ones, and updates merge them."""
+    With `from_partials` the columns named are partial ones, and updates merge them. `names` of the
+    accumulators are what snapshots call their state."""
 
     def __init__(
         self,
         make: Callable[[], list[Accumulator]],
         columns: Sequence[Sequence[str]],
+        names: Sequence[str],
         *,
         from_partials: bool = False,
     ) -> None:
         self._make = make
         self._columns = columns
+        self._names = names
         self._from_partials = from_partials
         self.accumulators = make()
 
@@ -46,11 +49,11 @@ class Contents:
         if from_partials:
             columns = partial_columns(calls, schema)
         make = lambda: make_accumulators(calls, schema)  # noqa: E731 - a factory, passed on
-        return cls(make, columns, from_partials=from_partials)
+        return cls(make, columns, [call.name for call in calls], from_partials=from_partials)
 
     def fresh(self) -> Contents:
         """Empty contents of the same kind."""
-        return Contents(self._make, self._columns, from_partials=self._from_partials)
+        return Contents(self._make, self._columns, self._names, from_partials=self._from_partials)
 
     @property
     def needed(self) -> list[str]:
@@ -111,6 +114,29 @@ class Contents:
     def partials(self, slots: Int64s) -> list[pa.Array]:
         """The partial columns of all accumulators, in order."""
         return [column for each in self.accumulators for column in each.partials(slots)]
+
+    def state_fields(self) -> list[pa.Field]:
+        """The columns of `state`. No name twice, whatever aggregates are called."""
+        found: dict[str, pa.Field] = {}
+        for accumulator, called in zip(self.accumulators, self._names):
+            for field in accumulator.state_fields(called):
+                name = field.name
+                while name in found:
+                    name += "_"
+                found[name] = field.with_name(name)
+        return list(found.values())
+
+    def state(self, slots: Int64s) -> list[pa.Array]:
+        """All there is to know of `slots` (no slot twice), for a snapshot."""
+        return [column for each in self.accumulators for column in each.state(slots)]
+
+    def load(self, slots: Int64s, state: Sequence[pa.Array]) -> None:
+        """`slots`, empty so far, hold what `state` gave."""
+        rest = list(state)
+        for accumulator in self.accumulators:
+            count = len(accumulator.state_fields(""))
+            accumulator.load(slots, rest[:count])
+            del rest[:count]
 
     def results(self, slots: Int64s) -> list[pa.Array]:
         return [accumulator.result(slots) for accumulator in self.accumulators]
