@@ -97,7 +97,9 @@ class FakeRunner:
             raise OSError("no port left")
         return Address(self.context.host, 1000 + self.context.slot)
 
-    async def prepare(self, tasks: list[TaskId], places: list[Any]) -> None:
+    async def prepare(
+        self, tasks: list[TaskId], places: list[Any], restore: str | None = None
+    ) -> None:
         self.tasks = tasks
         self.places = places
 

@@ -82,7 +82,7 @@ def test_a_failure_in_the_copy_is_told_in_a_line_and_logged_whole(
         raise ValueError("this state can't be told")
 
     async def scenario() -> None:
-        with pytest.raises(OSError, match="^ValueError: this state can't be told$"):
+        with pytest.raises(OSError, match=r"^ValueError: this state can't be told$"):
             await ForkFreezer(tmp_path).freeze(fails, deadline=LONG)
 
     run(scenario())

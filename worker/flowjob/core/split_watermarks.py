@@ -6,7 +6,7 @@ All times are µs; `now` is any clock that does not go back."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Sequence
 
 from flowjob.core.elements import MAX_TIME, MIN_TIME, Status, Watermark
 from flowjob.core.watermark_valve import Combined
@@ -40,11 +40,11 @@ class SplitWatermarks:
 
     def add_split(self, split: Hashable, now: int, reached: int = MIN_TIME) -> Combined:
         """The subtask owns `split` from now on; `reached` is its largest timestamp in an earlier run."""
-        return self.add_splits({split: reached}, now)
+        return self.add_splits([(split, reached)], now)
 
-    def add_splits(self, splits: Mapping[Hashable, int], now: int) -> Combined:
+    def add_splits(self, splits: Sequence[tuple[Hashable, int]], now: int) -> Combined:
         """The same for several at once: none of them lets time pass another one by."""
-        for split, reached in splits.items():
+        for split, reached in splits:
             self._splits[split] = _Split(reached, now - self._blocked)
         return self._combine() if splits else ()
 

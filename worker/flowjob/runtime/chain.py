@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn, Protocol
 
-from flowjob.core.elements import END_OF_INPUT, Control, Status, Watermark
+from flowjob.core.elements import END_OF_INPUT, Barrier, Control, Status, Watermark
 from flowjob.plan.job_graph import ChainNode
 from flowjob.runtime.batch import Batch, Data, Rows
 from flowjob.runtime.blame import EXITS, blame
+from flowjob.runtime.checkpoint.sections import RestoredState
 from flowjob.runtime.operators.base import (
     Form,
     Operator,
@@ -169,6 +170,24 @@ class Link:
         """Wall time has reached this operator's timer."""
         yield from self.emit(self.operator.on_time(now))
 
+    def on_barrier(self, barrier: Barrier, *, forward: bool) -> Iterator[Signal]:
+        """A barrier reaches this operator: what it holds back goes out before it, then it makes itself ready."""
+        operator = self.operator
+        yield from self.emit(operator.flush())
+        yield from self.emit(operator.prepare(barrier))
+        for feeds, outlets in ((self.main, self.outlets), *self.sides.values()):
+            for outlet in outlets if forward else ():
+                outlet.control(barrier)
+            for link, _ in feeds:
+                yield from link.on_barrier(barrier, forward=forward)
+
+    def restore(self, state: RestoredState) -> None:
+        """Hands the operator its state of an earlier run."""
+        try:
+            self.operator.restore(state)
+        except BaseException as error:  # noqa: BLE001 - raised again, see blame
+            self.blame(error)
+
     def on_control(self, element: Control) -> None:
         """Idleness and end pass through: to every outlet below, in place."""
         for outlet in self.outlets:
@@ -225,6 +244,17 @@ class Chain:
     def on_status(self, status: Status) -> None:
         """Passes idleness on."""
         self.head.on_control(status)
+
+    def on_barrier(self, barrier: Barrier, *, forward: bool) -> Iterator[Signal]:
+        """Makes every operator ready for a snapshot. `forward` the barrier, unless the outlets have ended."""
+        yield from self.head.on_barrier(barrier, forward=forward)
+
+    def restore(self, states: Mapping[str, RestoredState]) -> None:
+        """By uid, after `open`; operators without any begin anew."""
+        for link in self.links:
+            state = states.get(link.node.uid or "")
+            if state is not None:
+                link.restore(state)
 
     def on_end(self) -> Iterator[Signal]:
         """Ends every operator, then every outlet."""

@@ -17,23 +17,32 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.errors import PlanError, ProtocolError
 from flowjob.runtime import messages
+from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.env import ControlConnection, Env
 from flowjob.runtime.failures import describe
 from flowjob.runtime.job_description import EntrypointSource, JobDescription, JobSource
 from flowjob.runtime.messages import (
+    AbortSnapshot,
     AssignSplits,
+    CommitSnapshot,
     DeployTasks,
     Launch,
     MetricsReport,
+    ReleaseTasks,
     RequestSplits,
     RunTasks,
     SinkReport,
     SlotError,
     SlotIsReady,
+    SnapshotCommitted,
+    SnapshotDeclined,
+    SnapshotTaken,
     StopTasks,
     TaskDone,
+    TaskEnded,
     TaskMetrics,
     TasksDeployed,
+    TriggerSnapshot,
 )
 from flowjob.runtime.outbox import Outbox, cancel_all, first_of
 
@@ -44,6 +53,9 @@ if TYPE_CHECKING:
 Metrics = Mapping[TaskId, Mapping[str, Any]]
 """Totals per task, msgpack-able."""
 
+SnapshotOrder = TriggerSnapshot | AbortSnapshot | CommitSnapshot | ReleaseTasks
+"""What the JobManager wants of snapshots."""
+
 
 class TaskRunner(Protocol):
     """What a slot does with its tasks. Methods are called in this order, each once; `close` in any case."""
@@ -52,14 +64,21 @@ class TaskRunner(Protocol):
         """Starts listening for data; peers connect once all slots have prepared."""
         ...
 
-    async def prepare(self, tasks: list[TaskId], places: list[TaskPlace]) -> None:
-        """Builds its `tasks`; `places` says where every task of the job runs."""
+    async def prepare(
+        self, tasks: list[TaskId], places: list[TaskPlace], restore: str | None = None
+    ) -> None:
+        """Builds its `tasks`; `places` says where every task of the job runs, `restore` the manifest of the snapshot
+        to begin from."""
         ...
 
     async def run(self) -> None:
         """Connects to its peers and runs until all tasks have finished, each told by `control.task_finished`. Raises
         what a task raised: UserCodeFailed for user functions, ConnectionError for a lost peer. Cancelled when the job
         is stopped."""
+        ...
+
+    def obey(self, message: SnapshotOrder) -> None:
+        """At any time after `prepare`, also while it runs."""
         ...
 
     def metrics(self) -> Metrics: ...
@@ -97,26 +116,30 @@ class SlotControl:
     def __init__(self, outbox: Outbox, generation: int, attempt: int) -> None:
         self._outbox = outbox
         self._stamp = {"generation": generation, "attempt": attempt}
-        self._asked: dict[TaskId, asyncio.Future[Assigned]] = {}
+        self._asked: dict[TaskId, Callable[[Assigned], None]] = {}
         self.metrics: Callable[[], Metrics] = dict
 
-    async def next_splits(self, vertex: int, subtask: int) -> Assigned:
-        """Asks for splits and waits until there are some, or no more. One question at a time per task."""
+    def ask_splits(self, vertex: int, subtask: int, deliver: Callable[[Assigned], None]) -> None:
+        """Asks for splits. `deliver` is called, before any later message is read, when there are some or no more will
+        come. One question at a time per task."""
         task = TaskId(vertex, subtask)
-        asked = self._asked.get(task)
-        if asked is None:  # else a cancelled wait goes on: its answer must not be lost
-            asked = self._asked[task] = asyncio.get_running_loop().create_future()
+        asked_before = task in self._asked
+        self._asked[task] = deliver
+        if not asked_before:
             self.send(RequestSplits(task=task, **self._stamp))
-        answer = await asyncio.shield(asked)
-        del self._asked[task]
-        return answer
+
+    async def next_splits(self, vertex: int, subtask: int) -> Assigned:
+        """The same, waiting for the answer."""
+        answer: asyncio.Future[Assigned] = asyncio.get_running_loop().create_future()
+        self.ask_splits(vertex, subtask, answer.set_result)
+        return await answer
 
     def assigned(self, message: AssignSplits) -> None:
         """The JobManager's answer."""
-        asked = self._asked.get(TaskId(*message.task))
-        if asked is None or asked.done():
+        deliver = self._asked.pop(TaskId(*message.task), None)
+        if deliver is None:
             raise ProtocolError(f"splits for {message.task}, which has not asked")
-        asked.set_result(Assigned(message.splits, message.complete))
+        deliver(Assigned(message.splits, message.complete))
 
     def report(self, vertex: int, subtask: int, sink: str, data: bytes) -> Awaitable[None] | None:
         """Bytes for whoever watches the job. Await what it returns, when it does, before reporting more."""
@@ -127,6 +150,20 @@ class SlotControl:
         """The task has ended well; its last metrics go first."""
         self.send_metrics(final=True)
         self.send(TaskDone(task=TaskId(vertex, subtask), **self._stamp))
+
+    def task_ended(self, vertex: int, subtask: int) -> None:
+        """The task has nothing more to do but for its last commit."""
+        self.send_metrics(final=True)
+        self.send(TaskEnded(task=TaskId(vertex, subtask), **self._stamp))
+
+    def snapshot_taken(self, checkpoint: int, snapshot: TaskSnapshot) -> None:
+        self.send(SnapshotTaken(checkpoint=checkpoint, snapshot=snapshot, **self._stamp))
+
+    def snapshot_declined(self, checkpoint: int, task: TaskId, reason: str) -> None:
+        self.send(SnapshotDeclined(checkpoint=checkpoint, task=task, reason=reason, **self._stamp))
+
+    def snapshot_committed(self, checkpoint: int, task: TaskId) -> None:
+        self.send(SnapshotCommitted(checkpoint=checkpoint, task=task, **self._stamp))
 
     def failed(self, error: BaseException) -> None:
         self.send_metrics(final=True)
@@ -183,12 +220,15 @@ class Slot:
             if (message.generation, message.attempt) != (launch.generation, launch.attempt):
                 continue
             match message:
-                case DeployTasks(tasks=tasks, places=places):
-                    self._begin(self._prepare(tasks, places, control), control)
+                case DeployTasks():
+                    self._begin(self._prepare(message, control), control)
                 case RunTasks():
                     self._begin(self._run_tasks(), control)
                 case AssignSplits():
                     control.assigned(message)
+                case TriggerSnapshot() | AbortSnapshot() | CommitSnapshot() | ReleaseTasks():
+                    if self._runner is not None:
+                        self._runner.obey(message)
                 case StopTasks():
                     await self._stop()
                     return
@@ -229,11 +269,9 @@ class Slot:
         control.metrics = self._runner.metrics
         control.ready(await self._runner.open(), launch.job.digest)
 
-    async def _prepare(
-        self, tasks: list[TaskId], places: list[TaskPlace], control: SlotControl
-    ) -> None:
+    async def _prepare(self, deploy: DeployTasks, control: SlotControl) -> None:
         assert self._runner is not None
-        await self._runner.prepare(tasks, places)
+        await self._runner.prepare(deploy.tasks, deploy.places, deploy.restore)
         control.deployed()
 
     async def _run_tasks(self) -> None:

@@ -5,15 +5,27 @@ messages travel."""
 
 from __future__ import annotations
 
-import asyncio
+import posixpath
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from flowjob.connectors.base import Split
+from flowjob.core.commits import CommitPermit
+from flowjob.core.elements import Barrier, Stop
 from flowjob.core.job_events import Address, TaskId, TaskPlace
+from flowjob.runtime.checkpoint.manifest import TaskSnapshot
+from flowjob.runtime.checkpoint.manifest_io import read_manifest
+from flowjob.runtime.checkpoint.restoring import Place, SnapshotReader
+from flowjob.runtime.checkpoint.sections import RestoredState
 from flowjob.runtime.exchange import ExchangeSettings, Identity, SlotAddress, SlotExchange
-from flowjob.runtime.slot import SlotContext
-from flowjob.runtime.task_set import DEFAULT_BATCH_ROWS, RunOptions, TaskKey, TaskSet
+from flowjob.runtime.messages import (
+    AbortSnapshot,
+    CommitSnapshot,
+    ReleaseTasks,
+    TriggerSnapshot,
+)
+from flowjob.runtime.slot import Assigned, SlotContext, SnapshotOrder
+from flowjob.runtime.storage.object_store import ObjectStore
+from flowjob.runtime.task_set import DEFAULT_BATCH_ROWS, RunOptions, Snapshots, TaskKey, TaskSet
 
 
 class SlotTasks:
@@ -22,7 +34,7 @@ class SlotTasks:
 
     def __init__(self, context: SlotContext) -> None:
         self._context = context
-        self._asking: set[asyncio.Task[None]] = set()
+        self._store: ObjectStore | None = None
         self._exchange: SlotExchange | None = None
         self._tasks: TaskSet | None = None
         self._locations: dict[TaskKey, SlotAddress] = {}
@@ -45,16 +57,76 @@ class SlotTasks:
             batch_rows=batch_rows,
             checked=context.job.run.get("checked", False),
         )
-        self._tasks = TaskSet(context.env, context.graph, self._exchange, self, options)
+        self._tasks = TaskSet(
+            context.env,
+            context.graph,
+            self._exchange,
+            self,
+            options,
+            snapshots=self._open_store(),
+            attempt=context.attempt,
+        )
         return Address(*await self._exchange.listen(context.host))
 
-    async def prepare(self, tasks: list[TaskId], places: list[TaskPlace]) -> None:
-        """Builds the tasks: their gates exist from here on."""
+    def _open_store(self) -> Snapshots | None:
+        plan, open_store = self._context.job.checkpoints, self._context.env.open_store
+        if plan is None:
+            return None
+        assert open_store is not None, "this world has no object store"
+        self._store = open_store(plan.location)
+        return Snapshots(plan, self._store)
+
+    async def prepare(
+        self, tasks: list[TaskId], places: list[TaskPlace], restore: str | None = None
+    ) -> None:
+        """Builds the tasks: their gates exist from here on. Reads the state they are to begin with."""
         assert self._tasks is not None
         for task, slot, address in places:
             place = SlotAddress(f"slot {slot}", address[0], address[1])
             self._locations[task[0], task[1]] = place
-        self._tasks.prepare([(t[0], t[1]) for t in tasks])
+        keys = [(t[0], t[1]) for t in tasks]
+        self._tasks.prepare(keys)
+        if restore is not None:
+            await self._restore(keys, restore)
+
+    async def _restore(self, keys: list[TaskKey], manifest_name: str) -> None:
+        """`manifest_name` is that of the object in the job's store."""
+        assert self._tasks is not None
+        assert self._store is not None
+        graph, directory = self._context.graph, posixpath.dirname(manifest_name)
+        manifest = await read_manifest(self._store, directory)
+        reader = SnapshotReader(self._store, directory, manifest)
+        asked = [
+            (key, Place(uid, key[1], graph.vertex(key[0]).parallelism, graph.max_parallelism))
+            for key in keys
+            for uid in self._tasks.uids(key)
+        ]
+        states = await reader.restore_all([place for _, place in asked])
+        by_task: dict[TaskKey, dict[str, RestoredState]] = {key: {} for key in keys}
+        for (key, place), state in zip(asked, states):
+            by_task[key][place.uid] = state
+        for key, restored in by_task.items():
+            self._tasks.restore(key, restored)
+
+    def obey(self, message: SnapshotOrder) -> None:
+        """What the JobManager wants of snapshots."""
+        tasks = self._tasks
+        assert tasks is not None
+        match message:
+            case TriggerSnapshot(tasks=triggered, barrier=wire, directory=directory):
+                barrier = Barrier(
+                    wire.checkpoint, wire.savepoint, wire.unaligned, Stop(wire.stop), directory
+                )
+                tasks.trigger([(t[0], t[1]) for t in triggered], barrier)
+            case AbortSnapshot(checkpoint=checkpoint):
+                tasks.abort(checkpoint)
+            case CommitSnapshot(checkpoint=checkpoint, committables=committables):
+                given: dict[TaskKey, dict[str, list[bytes]]] = {}
+                for task, uid, former in committables:
+                    given.setdefault((task[0], task[1]), {}).setdefault(uid, []).extend(former)
+                tasks.commit(CommitPermit(checkpoint, message.generation), given)
+            case ReleaseTasks():
+                tasks.release()
 
     async def run(self) -> None:
         """Connects and runs until every task has ended."""
@@ -68,27 +140,36 @@ class SlotTasks:
         return {TaskId(*key): values for key, values in self._tasks.metrics().items()}
 
     async def close(self) -> None:
-        for task in self._asking:
-            task.cancel()
-        await asyncio.gather(*self._asking, return_exceptions=True)
         if self._exchange is not None:
             await self._exchange.close()
+        if self._store is not None:
+            await self._store.close()
 
     # -- what the tasks ask (task_set.Upstairs)
 
     def request_splits(self, task: TaskKey) -> None:
-        asking = asyncio.get_running_loop().create_task(self._ask(task))
-        self._asking.add(asking)
-        asking.add_done_callback(self._asking.discard)
-
-    async def _ask(self, task: TaskKey) -> None:
         assert self._tasks is not None
-        answer = await self._context.control.next_splits(*task)
-        splits = [(Split(s.id, s.data), s.position) for s in answer.splits]
-        self._tasks.deliver_splits(task, splits, answer.complete)
+        tasks = self._tasks
+
+        def deliver(answer: Assigned) -> None:
+            tasks.deliver_splits(task, answer.splits, answer.complete)
+
+        self._context.control.ask_splits(*task, deliver)
 
     def task_finished(self, task: TaskKey) -> None:
         self._context.control.task_finished(*task)
 
     def sink_report(self, task: TaskKey, sink: str, data: bytes) -> Awaitable[None] | None:
         return self._context.control.report(*task, sink, data)
+
+    def task_ended(self, task: TaskId) -> None:
+        self._context.control.task_ended(*task)
+
+    def snapshot_taken(self, checkpoint: int, snapshot: TaskSnapshot) -> None:
+        self._context.control.snapshot_taken(checkpoint, snapshot)
+
+    def snapshot_declined(self, checkpoint: int, task: TaskId, reason: str) -> None:
+        self._context.control.snapshot_declined(checkpoint, task, reason)
+
+    def snapshot_committed(self, checkpoint: int, task: TaskId) -> None:
+        self._context.control.snapshot_committed(checkpoint, task)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -16,11 +15,9 @@ from flowjob.connectors.base import (
     BAD_ROW_TYPE,
     BAD_ROWS,
     BadRow,
-    Position,
     Read,
     Source,
     Split,
-    SplitReader,
 )
 from flowjob.core.elements import MIN_TIME, Watermark
 from flowjob.core.split_watermarks import SplitWatermarks
@@ -28,108 +25,44 @@ from flowjob.core.watermark_valve import Combined
 from flowjob.errors import MalformedInput
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.blame import EXITS
-from flowjob.runtime.chain import Chain, Link
+from flowjob.runtime.checkpoint.sections import Section
+from flowjob.runtime.checkpoint.source_splits import SPLITS, read_splits, splits_section
+from flowjob.runtime.driver import Driver
 from flowjob.runtime.env import Env
 from flowjob.runtime.event_times import timestamps_of
+from flowjob.runtime.messages import SplitProgress, WireSplit
 from flowjob.runtime.operators.base import Side
-from flowjob.runtime.task import Driver
+from flowjob.runtime.participant import Participant
+from flowjob.runtime.split_reading import ActiveSplit, SplitInbox
 from flowjob.watermarks import EventTime, micros
 
 WATERMARK_INTERVAL = 0.02
 """Seconds between watermarks, unless the source pins their positions: each one flushes what waits to be sent."""
 
 
-class SplitInbox:
-    """Splits on their way from the JobManager. `request` asks for more; `deliver` is called with the answer."""
-
-    def __init__(self, request: Callable[[], None]) -> None:
-        self._request = request
-        self._arrived: deque[tuple[Split, Position | None]] = deque()
-        self._asked = False
-        self._wake: Callable[[], None] = lambda: None
-        self.complete = False
-
-    def on_arrival(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-
-    def ask(self) -> None:
-        """Asks for splits unless an answer is still due."""
-        if not self._asked and not self.complete:
-            self._asked = True
-            self._request()
-
-    def deliver(self, splits: Iterable[tuple[Split, Position | None]], complete: bool) -> None:
-        self._asked = False
-        self._arrived.extend(splits)
-        self.complete = self.complete or complete
-        self._wake()
-
-    def take(self) -> tuple[Split, Position | None] | None:
-        return self._arrived.popleft() if self._arrived else None
-
-    @property
-    def exhausted(self) -> bool:
-        return self.complete and not self._arrived
-
-
-class _Active:
-    """A split being read. A reader that may wait reads ahead in a task of its own."""
-
-    def __init__(self, split: Split, reader: SplitReader, head: Link) -> None:
-        self.split = split
-        self.reader = reader
-        self._head = head
-        self.position: Position | None = None
-        self.rows_to_mark = 0
-        self.largest = MIN_TIME
-        self._pending: asyncio.Task[Read | None] | None = None
-
-    def start(self, wake: Callable[[], None]) -> None:
-        if self._pending is None:
-            self._pending = asyncio.get_running_loop().create_task(self.read())
-            self._pending.add_done_callback(lambda _: wake())
-
-    async def read(self) -> Read | None:
-        """What the reader gives; its failure is the source's."""
-        try:
-            return await self.reader.read()
-        except EXITS as error:
-            self._head.blame(error)
-
-    @property
-    def ready(self) -> bool:
-        return self._pending is not None and self._pending.done()
-
-    def take(self) -> Read | None:
-        assert self._pending is not None
-        pending, self._pending = self._pending, None
-        read = pending.result()
-        self.position = self.reader.position()
-        return read
-
-    async def close(self) -> None:
-        if self._pending is not None:
-            self._pending.cancel()
-            await asyncio.gather(self._pending, return_exceptions=True)
-        try:
-            await self.reader.close()
-        except EXITS as error:
-            self._head.blame(error)
-
-
 class SourceTask:
     """Reads until the source is exhausted: never, when it is unbounded."""
 
     def __init__(
-        self, source: Source, chain: Chain, env: Env, inbox: SplitInbox, *, batch_rows: int
+        self,
+        source: Source,
+        driver: Driver,
+        env: Env,
+        inbox: SplitInbox,
+        participant: Participant | None = None,
+        *,
+        batch_rows: int,
     ) -> None:
         self.source = source
-        self.driver = Driver(chain, env.clock)
+        self.driver = driver
         self.inbox = inbox
+        self.participant = participant
         self._env = env
         self._batch_rows = batch_rows
         self._time = source.event_time
-        self._active: dict[str, _Active] = {}
+        self._active: dict[str, ActiveSplit] = {}
+        self._finished: list[str] = []
+        self._given_up: list[WireSplit] = []
         self._wake = asyncio.Event()
         self._held: Watermark | None = None
         self._marked_at = float("-inf")
@@ -145,33 +78,49 @@ class SourceTask:
         await self.driver.live(self._work())
 
     async def _work(self) -> None:
-        driver = self.driver
+        driver, participant = self.driver, self.participant
         try:
-            driver.metrics.started = driver.clock.monotonic()
-            driver.chain.open()
+            self._take_over()
+            driver.open()
             self.inbox.on_arrival(self._wake.set)
+            if participant is not None:
+                participant.wake = self._wake.set
+                participant.sections = self._sections
             time = self._time or EventTime(None)
             self._watermarks = SplitWatermarks(
                 micros(time.max_delay),
                 None if time.idle_after is None else micros(time.idle_after),
                 now=self._now(),
             )
-            await self._loop()
+            if await self._loop():
+                return
             self.drained = True
             if self._open_ended:
                 await asyncio.get_running_loop().create_future()
             await self._say(self._watermarks.end(), at_once=True)
             await driver.end()
+            if participant is not None:
+                await participant.stay()
         finally:
             for active in self._active.values():
                 with contextlib.suppress(*EXITS):  # only after a failure are there any left
                     await active.close()
 
-    async def _loop(self) -> None:
+    async def _loop(self) -> bool:
+        """Until nothing is left to read; True: suspended and released before that, so nothing may be given any more."""
+        participant = self.participant
         while True:
-            self._adopt_splits()
+            if participant is not None and participant.calls:
+                if participant.drains:
+                    await self._stop_reading()
+                    return False  # the order itself is for a task that has ended
+                await self._release()
+                if await participant.attend():
+                    return True
+                continue
+            await self._adopt_splits()
             if not self._active and self.inbox.exhausted:
-                return
+                return False
             progressed = False
             for active in list(self._active.values()):
                 progressed |= await self._advance(active)
@@ -182,20 +131,24 @@ class SourceTask:
             else:
                 await self._wait()
 
-    def _adopt_splits(self) -> None:
-        while (given := self.inbox.take()) is not None:
-            split, position = given
-            head = self.driver.chain.head
+    async def _adopt_splits(self) -> None:
+        waiting, head = self.inbox.waiting, self.driver.chain.head
+        reached = []
+        while waiting:
+            given = waiting.popleft()
             try:
-                reader = self.source.reader(self._env, split, position, self._batch_rows)
+                split = Split(given.id, given.data)
+                reader = self.source.reader(self._env, split, given.position, self._batch_rows)
             except EXITS as error:
                 head.blame(error)
-            self._active[split.id] = _Active(split, reader, head)
-            self._watermarks.add_split(split.id, self._now())
+            self._active[given.id] = ActiveSplit(given, reader, head)
+            reached.append((given.id, _reached(given.progress)))
+        if reached:
+            await self._say(self._watermarks.add_splits(reached, self._now()))
         if not self._active:
             self.inbox.ask()
 
-    async def _advance(self, active: _Active) -> bool:
+    async def _advance(self, active: ActiveSplit) -> bool:
         """Handles the next read of a split, if it is there."""
         if active.reader.immediate:
             read = await active.read()
@@ -206,6 +159,8 @@ class SourceTask:
             return False
         if read is None:
             del self._active[active.split.id]
+            if self.participant is not None:
+                self._finished.append(active.split.id)
             await active.close()
             await self._say(self._watermarks.finish_split(active.split.id, self._now()))
             return True
@@ -214,9 +169,34 @@ class SourceTask:
         await self._handle(active, read)
         return True
 
+    # -- snapshots
+
+    def _take_over(self) -> None:
+        """Of an earlier run only what was finished: unfinished splits come again from the JobManager."""
+        head = self.driver.chain.head
+        state = self.driver.restored.get(head.node.uid or "")
+        if state is not None:
+            self._finished += read_splits(part.table for part in state.parts(SPLITS)).finished
+
+    def _unread(self) -> list[WireSplit]:
+        reached = self._watermarks.reached
+        active = [a.state(reached(id)) for id, a in self._active.items()]
+        return [*self._given_up, *active, *self.inbox.waiting]
+
+    def _sections(self) -> Mapping[str, Sequence[Section]]:
+        uid = self.driver.chain.head.node.uid
+        return {} if uid is None else {uid: [splits_section(self._unread(), self._finished)]}
+
+    async def _stop_reading(self) -> None:
+        """The source is to end although there may be more to read: that stays for a later run."""
+        self._given_up = self._unread()
+        self.inbox.waiting.clear()
+        while self._active:
+            await self._active.popitem()[1].close()
+
     # -- rows
 
-    async def _handle(self, active: _Active, read: Read) -> None:
+    async def _handle(self, active: ActiveSplit, read: Read) -> None:
         bad = list(read.bad)
         columns, times = read.columns, read.timestamps
         if times is None and self._time is not None and self._time.column is not None:
@@ -262,7 +242,7 @@ class SourceTask:
             batch = pa.RecordBatch.from_pydict(columns, schema=BAD_ROW_TYPE.schema)
             await self.driver.carry_out(head.emit((Side(BAD_ROWS, Batch(batch)),)))
 
-    def _pieces(self, active: _Active, batch: Batch) -> Iterable[Batch]:
+    def _pieces(self, active: ActiveSplit, batch: Batch) -> Iterable[Batch]:
         """The batch, cut where the source pins a watermark."""
         every = self._time.watermark_every if self._time is not None else None
         if every is None:
@@ -276,7 +256,7 @@ class SourceTask:
             start += len(piece)
             yield piece
 
-    async def _emit(self, active: _Active, batch: Batch) -> None:
+    async def _emit(self, active: ActiveSplit, batch: Batch) -> None:
         if not len(batch):
             return
         driver = self.driver
@@ -349,3 +329,9 @@ class SourceTask:
             if timer is not None:
                 timer.cancel()
         metrics.idle += clock.monotonic() - began
+
+
+def _reached(progress: SplitProgress | None) -> int:
+    if progress is None:
+        return MIN_TIME
+    return progress.largest if progress.reached is None else progress.reached

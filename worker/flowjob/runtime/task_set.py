@@ -6,22 +6,35 @@ plane or the JobManager: what it needs of them is `Upstairs`, so that a test can
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from flowjob.core.alignment import Aligned, AtLeastOnce
+from flowjob.core.commits import CommitPermit
+from flowjob.core.elements import Barrier
+from flowjob.core.job_events import TaskId
 from flowjob.errors import JobFailed
 from flowjob.plan.job_graph import Edge, JobGraph, Vertex, consumers_of
 from flowjob.plan.specs import OperatorSpec, SourceSpec, UnionSpec
+from flowjob.runtime.blame import as_failure
 from flowjob.runtime.chain import Chain, Link
+from flowjob.runtime.checkpoint.sections import RestoredState
+from flowjob.runtime.checkpoint.task_snapshot import Reports, SnapshotSettings, TaskSnapshots
+from flowjob.runtime.driver import Driver
 from flowjob.runtime.env import Clock, Env
 from flowjob.runtime.exchange import ChannelSpec, EdgeWriter, InputGate, SlotAddress, SlotExchange
+from flowjob.runtime.job_description import CheckpointPlan
+from flowjob.runtime.messages import WireSplit
 from flowjob.runtime.operators.base import Operator, OperatorContext, OperatorMetrics
 from flowjob.runtime.operators.checked import Checked
 from flowjob.runtime.operators.registry import build
 from flowjob.runtime.operators.union import Union
-from flowjob.runtime.source_task import SourceTask, SplitInbox
+from flowjob.runtime.participant import Abort, Participant, Release, Trigger
+from flowjob.runtime.source_task import SourceTask
+from flowjob.runtime.split_reading import SplitInbox
+from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.task import Task
 
 _CANCELLED_ITSELF = (
@@ -32,7 +45,7 @@ TaskKey = tuple[int, int]
 """(vertex id, subtask)."""
 
 
-class Upstairs(Protocol):
+class Upstairs(Reports, Protocol):
     """What tasks ask of, and tell, the JobManager."""
 
     def request_splits(self, task: TaskKey) -> None: ...
@@ -56,6 +69,14 @@ class RunOptions:
     """Assert the promises of every operator (runtime/operators/checked.py)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """What a job that takes snapshots has besides: the plan, and the store they go to."""
+
+    plan: CheckpointPlan
+    store: ObjectStore
+
+
 class _Running:
     """One built task with its ends."""
 
@@ -65,6 +86,12 @@ class _Running:
         self.task = task
         self.gate = gate
         self.writers = writers
+
+    @property
+    def participant(self) -> Participant:
+        """How the task takes part in snapshots."""
+        assert self.task.participant is not None, "the job takes no snapshots"
+        return self.task.participant
 
     def metrics(self, clock: Clock) -> dict[str, Any]:
         writers, gate = self.writers.values(), self.gate
@@ -81,7 +108,8 @@ class _Running:
 
 
 class TaskSet:
-    """Life: prepare (gates exist, peers may connect), connect, run, close."""
+    """Life: prepare (gates exist, peers may connect), restore, connect, run. Without `snapshots` tasks end by
+    themselves, with them when they are released."""
 
     def __init__(
         self,
@@ -90,7 +118,12 @@ class TaskSet:
         exchange: SlotExchange,
         upstairs: Upstairs,
         options: RunOptions,
+        *,
+        snapshots: Snapshots | None = None,
+        attempt: int = 1,
     ) -> None:
+        self._snapshots = snapshots
+        self._attempt = attempt
         self._env = env
         self._graph = graph
         self._exchange = exchange
@@ -108,11 +141,18 @@ class TaskSet:
         """Connects all outputs to the slots of their consumers."""
         await self._exchange.connect(locations)
 
-    def deliver_splits(
-        self, task: TaskKey, splits: Sequence[tuple[Any, Any]], complete: bool
-    ) -> None:
+    def deliver_splits(self, task: TaskKey, splits: Sequence[WireSplit], complete: bool) -> None:
         """Splits from the JobManager for one source task."""
         self._inboxes[task].deliver(splits, complete)
+
+    def uids(self, task: TaskKey) -> list[str]:
+        """Of the task's operators that keep state."""
+        links = self._running[task].task.driver.chain.links
+        return [link.node.uid for link in links if link.node.uid is not None]
+
+    def restore(self, task: TaskKey, states: Mapping[str, RestoredState]) -> None:
+        """State of an earlier run, by uid: taken over when the task opens. Before `run`."""
+        self._running[task].task.driver.restored = states
 
     async def run(self) -> None:
         """Until all tasks have ended. Raises the first failure of a task or of the exchange."""
@@ -120,24 +160,54 @@ class TaskSet:
             asyncio.ensure_future(self._run_one(key, running))
             for key, running in self._running.items()
         ]
-        broken = asyncio.ensure_future(self._watch_exchange())
+        beside = [asyncio.ensure_future(work) for work in self._beside()]
         try:
             pending: set[asyncio.Future[None]] = set(jobs)
             while pending:
                 done, _ = await asyncio.wait(
-                    {*pending, broken}, return_when=asyncio.FIRST_COMPLETED
+                    {*pending, *beside}, return_when=asyncio.FIRST_COMPLETED
                 )
                 for finished in (j for j in jobs if j in done):
                     pending.discard(finished)
                     if finished.cancelled():
                         raise JobFailed(_CANCELLED_ITSELF)
                     finished.result()
-                if broken in done:
+                for broken in (w for w in beside if w in done):
                     broken.result()
         finally:
-            for job in (*jobs, broken):
+            for job in (*jobs, *beside):
                 job.cancel()
-            await asyncio.gather(*jobs, broken, return_exceptions=True)
+            await asyncio.gather(*jobs, *beside, return_exceptions=True)
+            for snapshots in self._taking():
+                await snapshots.close()
+
+    # -- snapshots
+
+    def trigger(self, tasks: Sequence[TaskKey], barrier: Barrier) -> None:
+        """These take part in a snapshot: sources, or tasks that have ended."""
+        for task in tasks:
+            self._running[task].participant.put(Trigger(barrier))
+
+    def abort(self, checkpoint: int) -> None:
+        """Nobody waits for this snapshot any more."""
+        for running in self._running.values():
+            running.participant.put(Abort(checkpoint))
+
+    def commit(
+        self, permit: CommitPermit, given: Mapping[TaskKey, Mapping[str, list[bytes]]]
+    ) -> None:
+        """A snapshot is committed; `given`, by task and uid, was prepared in former lives."""
+        for key, running in self._running.items():
+            running.participant.snapshots.commit(permit, given.get(key, {}))
+
+    def release(self) -> None:
+        """All is committed: tasks that wait for it may end."""
+        for running in self._running.values():
+            running.participant.put(Release())
+
+    def _taking(self) -> list[TaskSnapshots]:
+        participants = [r.task.participant for r in self._running.values()]
+        return [p.snapshots for p in participants if p is not None]
 
     async def run_until_sources_end(self) -> None:
         """Until every source has given all it has and the effects of that are through, leaving the streams open."""
@@ -169,6 +239,18 @@ class TaskSet:
             writer.flush()
         self._upstairs.task_finished(key)
 
+    def _beside(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What runs beside the tasks, and only ends when it fails."""
+        yield self._watch_exchange()
+        for snapshots in self._taking():
+            yield self._commits(snapshots)
+
+    async def _commits(self, snapshots: TaskSnapshots) -> None:
+        try:
+            await snapshots.commits()
+        except Exception as error:
+            raise as_failure(error) from error
+
     async def _watch_exchange(self) -> None:
         raise await asyncio.shield(self._exchange.failed)
 
@@ -184,21 +266,41 @@ class TaskSet:
             for edge in self._graph.edges
             if edge.source == vertex.id
         }
-        chain = self._chain(vertex, subtask, writers)
+        driver = Driver(self._chain(vertex, subtask, writers), self._env.clock)
         head = vertex.nodes[0].spec
         gate: InputGate | None = None
         task: Task | SourceTask
         if isinstance(head, SourceSpec):
             inbox = self._inboxes[key] = SplitInbox(partial(self._upstairs.request_splits, key))
-            task = SourceTask(
-                head.source, chain, self._env, inbox, batch_rows=self._options.batch_rows
-            )
+            participant = self._participant(key, driver, None)
+            rows = self._options.batch_rows
+            task = SourceTask(head.source, driver, self._env, inbox, participant, batch_rows=rows)
         else:
             specs = self._channels(vertex, subtask)
             gate = self._exchange.add_gate(vertex.id, subtask, specs)
             timeless = [i for i, s in enumerate(specs) if not s.edge.timestamps]
-            task = Task(gate, chain, self._env.clock, channels=len(specs), timeless=timeless)
+            participant = self._participant(key, driver, gate)
+            task = Task(gate, driver, participant, channels=len(specs), timeless=timeless)
         self._running[key] = _Running(task, gate, writers)
+
+    def _participant(
+        self, key: TaskKey, driver: Driver, gate: InputGate | None
+    ) -> Participant | None:
+        if self._snapshots is None:
+            return None
+        plan = self._snapshots.plan
+        settings = SnapshotSettings(
+            env=self._env,
+            plan=plan,
+            store=self._snapshots.store,
+            attempt=self._attempt,
+            max_parallelism=self._graph.max_parallelism,
+            reports=self._upstairs,
+        )
+        channels = 0 if gate is None else len(gate.channels)
+        kind = Aligned if plan.exactly_once else AtLeastOnce
+        snapshots = TaskSnapshots(settings, TaskId(*key), driver.chain)
+        return Participant(kind(channels), driver, snapshots, gate)
 
     def _consumers(self, edge: Edge, producer: int) -> Sequence[int]:
         producers = self._graph.vertex(edge.source).parallelism
@@ -228,6 +330,8 @@ class TaskSet:
                 batch_rows=self._options.batch_rows,
                 run_id=self._options.run_id,
                 report=partial(self._upstairs.sink_report, (vertex.id, subtask), node.name),
+                attempt=self._attempt,
+                commits=self._snapshots is not None,
             )
             operator = _operator(node.spec)
             if self._options.checked:

@@ -15,13 +15,16 @@ import pyarrow as pa
 from flowjob.connectors.base import Split
 from flowjob.connectors.collect import collect
 from flowjob.connectors.collection import CollectionSource, collection
+from flowjob.core.job_events import TaskId
 from flowjob.errors import PlanError
 from flowjob.job import Job
 from flowjob.plan import compile_job
 from flowjob.plan.job_graph import JobGraph
 from flowjob.plan.types import StreamType
+from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.env import Env
 from flowjob.runtime.exchange import ExchangeSettings, Identity, SlotAddress, SlotExchange
+from flowjob.runtime.messages import WireSplit
 from flowjob.runtime.task_set import RunOptions, TaskKey, TaskSet
 from flowjob.stream import Stream
 from flowjob.testing.results import Results, TestOutput
@@ -117,7 +120,19 @@ def _collect(job: Job, output: Stream[Any], number: int, results: Results) -> No
         results.expect(f"collect {name}", number, tag, stream.type)
 
 
-class _Here:
+class _NoSnapshots:
+    """The part of an Upstairs that is not needed."""
+
+    def task_ended(self, task: TaskId) -> None: ...
+
+    def snapshot_taken(self, checkpoint: int, snapshot: TaskSnapshot) -> None: ...
+
+    def snapshot_declined(self, checkpoint: int, task: TaskId, reason: str) -> None: ...
+
+    def snapshot_committed(self, checkpoint: int, task: TaskId) -> None: ...
+
+
+class _Here(_NoSnapshots):
     """The JobManager of a run in one process: splits are there at once, reports go to a function."""
 
     def __init__(self, graph: JobGraph, env: Env, on_report: Callable[[str, bytes], None]) -> None:
@@ -137,7 +152,7 @@ class _Here:
     def request_splits(self, task: TaskKey) -> None:
         assert self.tasks is not None
         waiting = self.splits[task[0]]
-        given = [(waiting.pop(0), None)] if waiting else []
+        given = [WireSplit(s.id, s.data) for s in (waiting.pop(0) for _ in waiting[:1])]
         self.tasks.deliver_splits(task, given, complete=not given)
 
     def task_finished(self, task: TaskKey) -> None:

@@ -90,13 +90,11 @@ class _Copy:
 
     def _judge(self, status: int) -> None:
         received = self._received
-        if len(received) < _HEAD.size:
-            return self._fail(f"the frozen copy {exit_reason(status)}")
-        succeeded, length = _HEAD.unpack_from(received)
-        body = bytes(received[_HEAD.size :])
+        head, body = received[: _HEAD.size], bytes(received[_HEAD.size :])
+        succeeded, length = _HEAD.unpack(head) if len(head) == _HEAD.size else (False, -1)
         if len(body) != length:
-            return self._fail(f"the frozen copy {exit_reason(status)} while it answered")
-        if succeeded:
+            self._fail(f"the frozen copy {exit_reason(status)}")
+        elif succeeded:
             self.answer.set_result(body)
         else:
             text = body.decode(errors="replace")
