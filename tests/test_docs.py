@@ -96,7 +96,7 @@ def test_ci_calls_targets_that_exist() -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     called = re.findall(r"^make (.*)$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert called
-    assert {t for line in called for t in line.split()} <= set(targets)
+    assert {t for line in called for t in line.split() if "=" not in t} <= set(targets)
 
 
 def test_every_command_and_option_is_documented() -> None:
