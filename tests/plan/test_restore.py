@@ -326,6 +326,21 @@ def test_changes_that_old_rows_can_follow_are_allowed_and_told(change: str) -> N
     assert details(restore(processed(**old), processed(**new))) == told
 
 
+def test_a_key_may_become_wider() -> None:
+    def keyed(type: Any) -> Build:
+        return lambda s: (
+            s.select(account=fj.col("amount").cast(type))
+            .key_by("account")
+            .agg(n=fj.count())
+            .named("middle")
+        )
+
+    plan = restore(keyed(fj.Int32), keyed(fj.Int64))
+    assert details(plan) == ["the key account: int32 -> int64"]
+    with pytest.raises(StateMismatch, match="the key was `account: int64`"):
+        restore(keyed(fj.Int64), keyed(fj.Int32))
+
+
 def test_a_state_that_is_declared_no_more_is_lost_only_where_that_is_allowed() -> None:
     old = processed(small=fj.value_state(int), large=fj.value_state(int))
     with pytest.raises(StateMismatch, match="state `large` is not declared any more, and 20 rows"):

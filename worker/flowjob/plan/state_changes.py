@@ -13,6 +13,7 @@ from flowjob.column_types import ValueType
 from flowjob.plan.specs import OperatorSpec
 from flowjob.plan.state_layout import ROWS, SectionLayout, StateLayout, stored_states
 from flowjob.plan.stored_state import (
+    KEY_PREFIX,
     MAP_KEY,
     PICKLED,
     STATE_PREFIX,
@@ -35,7 +36,6 @@ class StateChange:
 
 
 _WORDS = {
-    "key": "the key",
     "window": "the window",
     "kept": "how its windows are kept",
     "aggregates": "the aggregates",
@@ -54,6 +54,7 @@ def changes(old: StateLayout, new: StateLayout, spec: OperatorSpec) -> Iterator[
         if before != now:
             what = _WORDS.get(fact, fact)
             yield StateChange(f"{what} was `{before}`, and is `{now}` now", allowed=False)
+    yield from _of_key(old.key_fields, new.key_fields)
     stored = stored_states(spec)
     for name, section in old.sections.items():
         if name in stored:
@@ -67,6 +68,32 @@ def changes(old: StateLayout, new: StateLayout, spec: OperatorSpec) -> Iterator[
         if name not in old.sections and name != ROWS:
             state = name.removeprefix(STATE_PREFIX)
             yield StateChange(f"state `{state}` is new and starts empty", allowed=True)
+
+
+def _of_key(old: list[pa.Field], new: list[pa.Field]) -> Iterator[StateChange]:
+    """A key may be widened: numbers hash by their value, so that every row stays where it is."""
+    same = [f.name for f in old] == [f.name for f in new]
+    if not same or not all(_same_hash(a.type, b.type) for a, b in zip(old, new)):
+        text = f"the key was `{_key(old)}`, and is `{_key(new)}` now"
+        yield StateChange(text, allowed=False)
+        return
+    for before, now in zip(old, new):
+        if before.type != now.type:
+            name = now.name.removeprefix(KEY_PREFIX)
+            yield StateChange(f"the key {name}: {before.type} -> {now.type}", allowed=True)
+
+
+def _same_hash(old: pa.DataType, new: pa.DataType) -> bool:
+    is_ = pa.types
+    numbers = (is_.is_integer(old) and is_.is_integer(new)) or (
+        is_.is_floating(old) and is_.is_floating(new)
+    )
+    wider = compatible(pa.schema([("key", old)]), pa.schema([("key", new)]))
+    return old == new or (numbers and all(d.allowed for d in wider))
+
+
+def _key(fields: list[pa.Field]) -> str:
+    return ", ".join(f"{f.name.removeprefix(KEY_PREFIX)}: {f.type}" for f in fields) or "(none)"
 
 
 def _of_rows(old: pa.Schema, new: pa.Schema) -> Iterator[StateChange]:

@@ -53,8 +53,9 @@ class StateLayout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """One operator that has state.
 
     kind      of operator, as in OperatorState
-    facts     what must be the same for the state to mean the same, in words: `key`, `window`, `aggregates`, …
+    facts     what must be the same for the state to mean the same, in words: `window`, `aggregates`, …
     sections  what may change as far as schema evolution goes: declared states, rows of windows
+    key       the key columns, as the IPC message of an Arrow schema; empty for what is not keyed
     """
 
     uid: str
@@ -62,6 +63,11 @@ class StateLayout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     kind: str
     facts: dict[str, str] = {}
     sections: dict[str, SectionLayout] = {}
+    key: bytes = b""
+
+    @property
+    def key_fields(self) -> list[pa.Field]:
+        return list(pa.ipc.read_schema(pa.py_buffer(self.key))) if self.key else []
 
 
 def state_layouts(graph: JobGraph) -> list[StateLayout]:
@@ -84,12 +90,14 @@ def layout_of(node: ChainNode) -> StateLayout:
     }
     if isinstance(spec, WindowApplySpec) and spec.input.schema is not None:
         sections[ROWS] = SectionLayout(schema=_bytes(spec.input.schema))
+    keys: tuple[KeyField, ...] = getattr(spec, "keys", ())
     return StateLayout(
         uid=node.uid or "",
         name=node.name,
         kind=kind_of(spec),
         facts=_facts(spec),
         sections=sections,
+        key=_bytes(pa.schema(key_fields(keys))) if keys else b"",
     )
 
 
@@ -126,27 +134,17 @@ def _facts(spec: OperatorSpec) -> dict[str, str]:
         case WindowApplySpec():
             return _window(spec) | {"rows": _sort(spec.input)}
         case RunningAggregateSpec():
-            return {"key": _key(spec.keys), "aggregates": _calls(spec.calls)}
-        case KeyedProcessSpec() | ConnectedProcessSpec() | ReduceSpec():
-            return {"key": _key(spec.keys)}
+            return {"aggregates": _calls(spec.calls)}
         case _:
             return {}
 
 
 def _window(spec: WindowAggregateSpec | WindowApplySpec) -> dict[str, str]:
-    return {
-        "key": _key(spec.keys),
-        "window": str(spec.assigner),
-        "kept": keeping(spec).value,
-    }
+    return {"window": str(spec.assigner), "kept": keeping(spec).value}
 
 
 def _calls(calls: Iterable[AggregateCall]) -> str:
     return ", ".join(f"{call.name} = {call.aggregate}" for call in calls)
-
-
-def _key(keys: Iterable[KeyField]) -> str:
-    return ", ".join(f"{f.name.removeprefix('key.')}: {f.type}" for f in key_fields(tuple(keys)))
 
 
 def _sort(type: StreamType) -> str:
