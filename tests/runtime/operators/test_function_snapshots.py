@@ -131,11 +131,12 @@ def everything() -> KeyedProcessOperator:
     )
 
 
-def readings(rows: list[tuple[str | None, int]], at: int = 0, *, timed: bool = True) -> Batch:
+def readings(rows: list[tuple[str | None, int]], *, timed: bool = True) -> Batch:
+    """All at one time: what processing timers emit is stamped by what a subtask has seen of it."""
     columns = pa.RecordBatch.from_pylist(
         [{"k": k, "v": v} for k, v in rows], Reading.arrow_schema()
     )
-    times = np.arange(at, at + len(rows), dtype=np.int64)
+    times = np.zeros(len(rows), np.int64)
     return Batch(columns, times if timed else None)
 
 

@@ -16,7 +16,6 @@ from flowjob.aggregates import Aggregate, plain
 from flowjob.column_types import ValueType, value_type
 from flowjob.errors import SchemaError
 from flowjob.functions import type_arguments
-from flowjob.plan.specs import ConnectedProcessSpec, KeyedProcessSpec, OperatorSpec, ReduceSpec
 from flowjob.plan.types import KeyField, StreamType
 from flowjob.schema import row_class
 from flowjob.state import (
@@ -186,32 +185,3 @@ def key_fields(keys: Sequence[KeyField]) -> list[pa.Field]:
 def timer_fields() -> list[pa.Field]:
     """The columns behind the key's: time, and the order in which those of one subtask were due."""
     return [pa.field(TIMER_TIME, INSTANT), pa.field(TIMER_ORDER, pa.int64())]
-
-
-def expected_sections(spec: OperatorSpec) -> dict[str, pa.Schema] | None:
-    """The sections a function's operator has, by name, with their columns; None for operators of another sort."""
-    keyed: Mapping[str, State]
-    shared: Mapping[str, State] = {}
-    keys: tuple[KeyField, ...]
-    match spec:
-        case KeyedProcessSpec():
-            keyed, keys = declared_states(spec.function), spec.keys
-        case ConnectedProcessSpec():
-            keyed, shared = split_states(spec.function, broadcast=spec.broadcast)
-            keys = spec.keys
-        case ReduceSpec():
-            keyed, keys = reduce_states(spec.output), spec.keys
-        case _:
-            return None
-    found: dict[str, pa.Schema] = {}
-    if not isinstance(spec, ConnectedProcessSpec) or keys:
-        columns = key_fields(keys)
-        for name, state in keyed.items():
-            stored = stored_state(name, state)
-            found[stored.section] = pa.schema(columns + stored.fields)
-        for name in (TIMERS, PROCESSING_TIMERS):
-            found[name] = pa.schema(columns + timer_fields())
-    for name, state in shared.items():
-        stored = stored_state(name, state, broadcast=True)
-        found[stored.section] = pa.schema(stored.fields)
-    return found

@@ -6,78 +6,23 @@ It knows the protocol of runtime/state/backend.py and no implementation."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
 
 from flowjob.errors import StateError
-from flowjob.plan.types import KeyField
-from flowjob.runtime.state.backend import KeyedTable, StateBackend, TableSpec
+from flowjob.runtime.state.backend import StateBackend
 from flowjob.state import (
-    State,
     aggregating_state,
     list_state,
     map_state,
     reducing_state,
     value_state,
 )
-
-HOUR = timedelta(hours=1)
-HOUR_MICROS = 3_600_000_000
-
-
-class Table:
-    """A table under test, addressed by key values instead of batches."""
-
-    def __init__(
-        self, backend: StateBackend, types: tuple[pa.DataType, ...], **states: State
-    ) -> None:
-        self.keys = tuple(KeyField(f"k{i}", f"k{i}", t) for i, t in enumerate(types))
-        self.table: KeyedTable = backend.table(TableSpec("Checked", types, states, 128))
-
-    def locate(self, *keys: Any) -> list[int]:
-        """The slots of keys: values for one key column, tuples for several."""
-        rows = [key if len(self.keys) != 1 else (key,) for key in keys]
-        arrays = [pa.array([row[i] for row in rows], k.type) for i, k in enumerate(self.keys)]
-        columns = pa.RecordBatch.from_arrays(arrays, names=[k.column for k in self.keys])
-        return self.table.locate(columns, self.keys)
-
-    @contextmanager
-    def at(self, key: Any) -> Iterator[Any]:
-        """Inside, bound states are those of `key`: `with table.at("a") as bound: bound.count.value = 1`."""
-        self.table.scope.slot = self.locate(key)[0]
-        try:
-            yield _Bound(self.table)
-        finally:
-            self.table.scope.slot = None
-
-    def settle(self) -> None:
-        self.table.settle(1_000)
-
-    def later(self, micros: int) -> None:
-        """The wall clock moves on."""
-        self.table.scope.now += micros
-
-
-class _Bound:
-    def __init__(self, table: KeyedTable) -> None:
-        self.__dict__.update(table.bound)
-
-
-class _Sum:
-    def create(self) -> list[int]:
-        return [0]
-
-    def add(self, accumulator: list[int], value: int) -> list[int]:
-        return [accumulator[0] + value]
-
-    def result(self, accumulator: list[int]) -> int:
-        return accumulator[0]
-
+from flowjob.testing.state_change_checks import CHANGE_CHECKS
+from flowjob.testing.state_snapshot_checks import SNAPSHOT_CHECKS
+from flowjob.testing.state_tables import HOUR, HOUR_MICROS, Sum, Table, raises
 
 # -- values, lists, maps, folds
 
@@ -141,8 +86,8 @@ def a_map_behaves_like_a_dict(backend: StateBackend) -> None:
         assert sorted(prices.values()) == [1, 2]
         assert prices.pop("x") == 1
         assert prices.pop("x", None) is None
-        _raises(KeyError, lambda: prices["x"])
-        _raises(KeyError, lambda: prices.pop("x"))
+        raises(KeyError, lambda: prices["x"])
+        raises(KeyError, lambda: prices.pop("x"))
         del prices["y"]
         assert len(prices) == 0
         prices["z"] = 1
@@ -155,7 +100,7 @@ def reducing_and_aggregating_fold_what_is_added(backend: StateBackend) -> None:
         backend,
         (pa.int64(),),
         most=reducing_state(int, max),
-        total=aggregating_state(_Sum()),
+        total=aggregating_state(Sum()),
     )
     with table.at(1) as bound:
         assert (bound.most.value, bound.total.value) == (None, None)
@@ -190,7 +135,7 @@ def state_without_a_current_key_says_so(backend: StateBackend) -> None:
         lambda: bound["brief"].value,
         lambda: setattr(bound["brief"], "value", 1),
     ):
-        message = _raises(StateError, access)
+        message = raises(StateError, access)
         assert "state `" in message
         assert "Checked" in message
 
@@ -280,7 +225,7 @@ def folds_begin_anew_after_their_ttl(backend: StateBackend) -> None:
         backend,
         (pa.int64(),),
         most=reducing_state(int, max, ttl=HOUR),
-        total=aggregating_state(_Sum(), ttl=HOUR),
+        total=aggregating_state(Sum(), ttl=HOUR),
     )
     with table.at(1) as bound:
         bound.most.add(9)
@@ -315,7 +260,7 @@ def entries_of_a_map_expire_one_by_one(backend: StateBackend) -> None:
         table.later(HOUR_MICROS // 2)
         assert ("y" in prices, prices.get("y"), len(prices)) == (False, None, 1)
         assert dict(prices.items()) == {"x": 3}
-        _raises(KeyError, lambda: prices["y"])
+        raises(KeyError, lambda: prices["y"])
         table.later(HOUR_MICROS // 2)
         assert (list(prices), len(prices), prices.pop("x", 5)) == ([], 0, 5)
 
@@ -359,6 +304,8 @@ CHECKS: tuple[Callable[[StateBackend], None], ...] = (
     elements_of_a_list_expire_one_by_one,
     entries_of_a_map_expire_one_by_one,
     expired_state_is_freed_without_being_read,
+    *SNAPSHOT_CHECKS,
+    *CHANGE_CHECKS,
 )
 
 
@@ -369,12 +316,3 @@ def check_state_backend(make: Callable[[], StateBackend]) -> None:
             check(make())
         except Exception as error:
             raise AssertionError(f"{check.__name__.replace('_', ' ')}: {error!r}") from error
-
-
-def _raises(kind: type[Exception], action: Callable[[], Any]) -> str:
-    """The message of the exception that `action` must raise."""
-    try:
-        action()
-    except kind as error:
-        return str(error)
-    raise AssertionError(f"expected {kind.__name__}")

@@ -15,7 +15,7 @@ from flowjob.column_types import ValueType
 from flowjob.errors import SchemaError
 from flowjob.runtime.column_writing import writer
 from flowjob.schema import Column, Schema, columns_of
-from flowjob.schema_evolution import compatible, require_compatible
+from flowjob.schema_evolution import Change, compatible
 
 
 def evolved(array: pa.Array, value: ValueType) -> pa.Array:
@@ -46,7 +46,7 @@ def widened(array: pa.Array, type: pa.DataType) -> pa.Array:
 
 
 def _rows(array: pa.Array, cls: type[Schema], arrow: pa.DataType) -> pa.Array:
-    require_compatible(pa.schema(list(array.type)), cls)
+    _check_columns(array.type, cls)
     stored = dict(zip((f.name for f in array.type), array.flatten()))
     parts = []
     for column in columns_of(cls):
@@ -60,6 +60,18 @@ def _rows(array: pa.Array, cls: type[Schema], arrow: pa.DataType) -> pa.Array:
             part = pc.if_else(part.is_valid(), part, defaults)
         parts.append(part)
     return _struct(array, parts, arrow)
+
+
+def _check_columns(stored: pa.DataType, cls: type[Schema]) -> None:
+    """That columns came, went and may be null as they can; their own types are looked at one by one."""
+    found = compatible(pa.schema(list(stored)), cls)
+    typed = (Change.RETYPED, Change.WIDENED)
+    refused = [d for d in found if not d.allowed and d.change not in typed]
+    if refused:
+        listed = "\n  ".join(map(str, refused))
+        raise SchemaError(
+            f"the row type changed in a way that stored rows cannot follow:\n  {listed}"
+        )
 
 
 def _struct(array: pa.Array, parts: list[pa.Array], arrow: pa.DataType) -> pa.Array:
