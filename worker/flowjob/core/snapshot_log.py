@@ -1,0 +1,148 @@
+"""The records of a job's log, and what they amount to: who leads, what is committed, where a restart begins.
+
+Pure and plain (JSON-able structs, tagged, fields only ever added), so that every reader comes to the same state. Where
+entries are kept and how numbers are won is runtime/storage/job_log.py."""
+
+from __future__ import annotations
+
+import msgspec
+import msgspec.structs
+
+RETIRED_KEPT = 64
+"""So many retired snapshots stay in the state: a new leader deletes again what its predecessor may not have."""
+
+
+class Claim(msgspec.Struct, frozen=True, tag_field="record", tag="claim"):
+    """A JobManager leads from here on. `revision`: of the job it runs, for people."""
+
+    generation: int
+    revision: str
+
+
+class Begin(msgspec.Struct, frozen=True, tag_field="record", tag="begin", omit_defaults=True):
+    """A run begins, from snapshot `source` (a name for storage; empty: from nothing). Restarts never go back beyond it:
+    what is committed before belongs to other runs, and is only kept until it is retired."""
+
+    generation: int
+    run: str
+    source: str = ""
+
+
+class Commit(msgspec.Struct, frozen=True, tag_field="record", tag="commit", omit_defaults=True):
+    """`snapshot` is complete and counts: its manifest is stored under that name, with that zlib.crc32. `savepoint`: it
+    is the user's and never retired."""
+
+    generation: int
+    snapshot: int
+    manifest: str
+    checksum: int
+    savepoint: bool = False
+
+
+class Retire(msgspec.Struct, frozen=True, tag_field="record", tag="retire"):
+    """Nobody needs `snapshot` any more: from here on its objects may be deleted."""
+
+    generation: int
+    snapshot: int
+
+
+Record = Claim | Begin | Commit | Retire
+
+
+class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a log amounts to. Bounded, however long the log.
+
+    generation  of the newest Claim; 0 before the first
+    run, source what the newest Begin says
+    committed   not retired, oldest first
+    retired     the newest few, oldest first
+    highest     the largest snapshot id in any record
+    newest_id   the restore point of this run, 0 before its first
+    """
+
+    generation: int = 0
+    revision: str = ""
+    run: str = ""
+    source: str = ""
+    committed: tuple[Commit, ...] = ()
+    retired: tuple[int, ...] = ()
+    highest: int = 0
+    newest_id: int = 0
+
+    @property
+    def newest(self) -> Commit | None:
+        """Where a restart of this run begins; None: where the run began."""
+        return self.find(self.newest_id)
+
+    @property
+    def retained(self) -> tuple[int, ...]:
+        """Checkpoints (not savepoints) that are not retired, oldest first."""
+        return tuple(c.snapshot for c in self.committed if not c.savepoint)
+
+    def find(self, snapshot: int) -> Commit | None:
+        """Whether it is committed and not retired. The way to settle a Commit whose append had no known outcome, after
+        a new Claim: what is not in the log before that never will be."""
+        return next((c for c in self.committed if c.snapshot == snapshot), None)
+
+
+def refusal(state: LogState, record: Record) -> str | None:
+    """Why `record` must not be appended, None if it may: ask before every append."""
+    if isinstance(record, Claim):
+        if record.generation != state.generation + 1:
+            return f"a claim of generation {record.generation} after {state.generation}"
+        return None
+    if record.generation < state.generation:
+        return f"generation {record.generation} leads no more, {state.generation} does"
+    if record.generation > state.generation:
+        return f"generation {record.generation} has not claimed leadership"
+    match record:
+        case Commit(snapshot=snapshot) if snapshot <= state.highest:
+            return f"snapshot {snapshot} is not above {state.highest}: no id is used twice"
+        case Retire(snapshot=snapshot):
+            return _retire_refusal(state, snapshot)
+    return None
+
+
+def _retire_refusal(state: LogState, snapshot: int) -> str | None:
+    """A snapshot that was never committed may be retired, too: then what an aborted one left is deleted."""
+    if snapshot >= state.newest_id:
+        return f"snapshot {snapshot} may be needed: nothing newer is committed"
+    known = state.find(snapshot)
+    if known is not None and known.savepoint:
+        return f"snapshot {snapshot} is a savepoint: only who took it deletes it"
+    return None
+
+
+def apply(state: LogState, record: Record) -> LogState:
+    """The state after `record`. One that should not have been appended counts for nothing: neither an old leader's
+    commit nor its retirement can do harm, even if it got into the log."""
+    if refusal(state, record) is not None:
+        return state
+    replace = msgspec.structs.replace
+    match record:
+        case Claim(generation, revision):
+            return replace(state, generation=generation, revision=revision)
+        case Begin(_, run, source):
+            return replace(state, run=run, source=source, newest_id=0)
+        case Commit(snapshot=snapshot):
+            return replace(
+                state,
+                committed=(*state.committed, record),
+                highest=max(snapshot, state.highest),
+                newest_id=snapshot,
+            )
+        case Retire(snapshot=snapshot):
+            retired = (*(r for r in state.retired if r != snapshot), snapshot)
+            return replace(
+                state,
+                committed=tuple(c for c in state.committed if c.snapshot != snapshot),
+                retired=retired[-RETIRED_KEPT:],
+            )
+
+
+def fold(records: list[Record]) -> LogState:
+    """The state after all of them."""
+    state = LogState()
+    for record in records:
+        state = apply(state, record)
+    return state
