@@ -9,12 +9,13 @@ FLIGHTS := data/flights/.complete
 PARALLELISM ?= 2
 ROWS ?=
 SEEDS ?= 200
+VERSITYGW := v1.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres soak simulate lint format bench clean
+.PHONY: help setup data run test postgres s3 soak simulate lint format bench clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) $(KERNELS) ## Make .venv, install flowjob and its tools, compile the kernels
 
@@ -39,12 +40,19 @@ run: setup data ## Run the flights example in two worker processes
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup data ## Run the tests (not the minutes-long ones)
-	$(BIN)/python -m pytest -n 2 -m 'not soak and not postgres'
+	$(BIN)/python -m pytest -n 2 -m 'not soak and not postgres and not s3'
 
 postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
 		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
 	$(BIN)/python -m pytest -m postgres
+
+s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go builds (100 s, once)
+	$(BIN)/python -m pytest -m s3
+
+$(BIN)/versitygw: | $(INSTALLED)
+	@command -v go >/dev/null || { echo "make s3 needs Go (go.dev), to build versitygw"; exit 1; }
+	GOBIN=$(abspath $(BIN)) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 
 soak: setup ## Run the tests that take minutes: memory over long runs
 	$(BIN)/python -m pytest -m soak

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from flowjob.runtime.storage.memory import MemoryObjects, MemoryStore
 from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.testing import check_object_store
 from flowjob.testing.store_conformance import CHECKS, Stores
+from tests.s3_servers import S3Server
 
 Check = Callable[[Stores], Awaitable[None]]
 
@@ -34,6 +36,23 @@ def test_local(check: Check, tmp_path: Path) -> None:
         return LocalStore(str(tmp_path / "store"), env.random, env.run_blocking)
 
     asyncio.run(check(Stores(client, files)))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_s3(check: Check, tmp_path: Path, s3_server: S3Server) -> None:
+    env = real_env(tmp_path)
+    location = s3_server.location(f"some/prefix-{env.random.token()}/")
+    assert env.open_store is not None
+    client = partial(env.open_store, location)
+
+    async def run() -> None:
+        stores = Stores(client, tmp_path)
+        try:
+            await check(stores)
+        finally:
+            await stores.close()
+
+    asyncio.run(run())
 
 
 def test_a_store_that_breaks_a_promise_is_told_which(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from flowjob.errors import ObjectMissing, StorageError
 from flowjob.runtime.storage.object_store import ObjectStore
 
 RACERS = 16
-ROUNDS = 5
+ROUNDS = 3
 LARGE_BYTES = 20 << 20
 """More than one request takes, where a store has a limit."""
 
@@ -286,7 +286,7 @@ async def puts_and_deletions_side_by_side_do_not_disturb_each_other(stores: Stor
     clients = [stores.open() for _ in range(4)]
 
     async def come_and_go(client: ObjectStore, who: int) -> None:
-        for n in range(10):
+        for n in range(6):
             name = f"busy/shared/{who}-{n}"
             await client.put(name, b"x")
             await client.delete([name])

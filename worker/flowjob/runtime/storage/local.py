@@ -195,12 +195,12 @@ class LocalStore:
         """Turns what the system says into a StorageError with a remedy; absence is for the caller to judge."""
         try:
             yield
-        except (FileNotFoundError, IsADirectoryError):
+        except (FileNotFoundError, IsADirectoryError) as error:
             if operation != "write":
                 raise
             raise StorageError(
-                f"cannot write {path}: a directory or object is in its way"
-            ) from None
+                f"cannot write {path}: {error.filename}: {error.strerror}"
+            ) from error
         except OSError as error:
             raise StorageError(
                 f"cannot {operation} {path}: {error.strerror or error}{_remedy(error, self._root)}"

@@ -15,11 +15,12 @@ from flowjob.runtime.env import Clock, Random, StoreLocation
 from flowjob.runtime.storage import s3_errors
 from flowjob.runtime.storage.object_store import ObjectInfo
 from flowjob.runtime.storage.paths import check_name
-from flowjob.runtime.storage.s3_calls import S3Calls, S3Settings, split_url
+from flowjob.runtime.storage.s3_calls import S3Calls, S3Settings, connect, split_url
 from flowjob.runtime.storage.s3_upload import Content, Upload
 
+LISTED_AT_ONCE = 1000
 DELETED_AT_ONCE = 1000
-"""S3's own limit."""
+"""S3's own limits."""
 
 
 class S3Store:
@@ -33,11 +34,14 @@ class S3Store:
         run_blocking: Callable[..., Awaitable[Any]],
         *,
         settings: S3Settings | None = None,
+        connect: Callable[[StoreLocation, S3Settings], Any] = connect,
     ) -> None:
         self._bucket, self._prefix = split_url(location.url)
         self._chance = chance
         self._run = run_blocking
-        self._calls = S3Calls(location, clock, chance, run_blocking, settings or S3Settings())
+        self._calls = S3Calls(
+            location, clock, chance, run_blocking, settings or S3Settings(), connect=connect
+        )
 
     @property
     def url(self) -> str:
@@ -92,7 +96,11 @@ class S3Store:
 
     async def scan(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         root = self._root()
-        asked = {"Bucket": self._bucket, "Prefix": root + prefix}
+        asked = {
+            "Bucket": self._bucket,
+            "Prefix": root + prefix,
+            "MaxKeys": LISTED_AT_ONCE,
+        }
         while True:
             page = await self._calls(
                 "list",

@@ -41,8 +41,11 @@ class S3Calls:
         chance: Random,
         run_blocking: Callable[..., Awaitable[Any]],
         settings: S3Settings,
+        *,
+        connect: Callable[[StoreLocation, S3Settings], Any],
     ) -> None:
         self.settings = settings
+        self._connect = connect
         self._location = location
         self._clock = clock
         self._chance = chance
@@ -83,11 +86,11 @@ class S3Calls:
     async def _make(self) -> Any:
         async with self._making:
             if self._client is None:
-                self._client = await self._run(_connect, self._location, self.settings)
+                self._client = await self._run(self._connect, self._location, self.settings)
             return self._client
 
 
-def _connect(location: StoreLocation, settings: S3Settings) -> Any:
+def connect(location: StoreLocation, settings: S3Settings) -> Any:
     """A client; about 0.3 s of work, most of it imports, in a thread. Nothing is sent."""
     import boto3.session
 
