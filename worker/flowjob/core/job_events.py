@@ -178,6 +178,25 @@ class EnumeratorFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotsFailed:
+    """Snapshots cannot go on, or the one to restart from cannot be read: a failure of all tasks."""
+
+    error: ErrorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRequested:
+    """All tasks must begin anew, whatever the restart strategy says."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopCompleted:
+    """Everything that was to come of the job is committed: it ends well, whatever its tasks do now."""
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """A second one kills what the first one did not stop yet."""
 
@@ -200,6 +219,9 @@ Event = (
     | TaskFinished
     | SlotExited
     | EnumeratorFailed
+    | SnapshotsFailed
+    | RestartRequested
+    | StopCompleted
     | CancelRequested
     | DeadlinePassed
 )

@@ -28,11 +28,14 @@ from flowjob.core.job_events import (
     ReplaceTaskManager,
     ResetTasks,
     Restarting,
+    RestartRequested,
     SlotExited,
     SlotFailed,
     SlotReady,
     SlotStarted,
+    SnapshotsFailed,
     StartEnumerators,
+    StopCompleted,
     Succeeded,
     TaskFinished,
     TaskId,
@@ -85,12 +88,11 @@ class JobMachine:
         self,
         shape: JobShape,
         timeouts: Timeouts | None = None,
-        attempt: int = 1,
         restarts: RestartStrategy | None = None,
     ) -> None:
         self.shape = shape
         self.timeouts = timeouts or Timeouts()
-        self.regions = [Region(i, shape, r, attempt) for i, r in enumerate(shape.all_regions)]
+        self.regions = [Region(i, shape, r, 1) for i, r in enumerate(shape.all_regions)]
         self._region_of = {n: region for region in self.regions for n in region.numbers}
         self._restarts = restarts
         self._missing: dict[str, None] = {}
@@ -123,8 +125,12 @@ class JobMachine:
         region = self._region_of.get(slot)
         return 0 if region is None else region.attempt
 
-    def start(self) -> list[Instruction]:
-        """The first instructions."""
+    def start(self, attempt: int = 1) -> list[Instruction]:
+        """The first instructions; attempts are counted from `attempt`."""
+        if self.state in _OVER:  # cancelled before
+            return []
+        for region in self.regions:
+            region.attempt = attempt
         if self.shape.slots == 0:
             return self._ending.end(Succeeded())
         wait = self._deadlines.set(Wait.REGISTRATION, self.timeouts.registration)
@@ -148,6 +154,12 @@ class JobMachine:
                 return self._ending.end(Cancelled(reason))
             case EnumeratorFailed(vertex, error):
                 return self._enumerator_failed(vertex, error)
+            case SnapshotsFailed(error):
+                return self._snapshots_failed(error)
+            case RestartRequested(reason):
+                return self._restart_all(reason)
+            case StopCompleted():
+                return self._ending.end(Succeeded())
             case DeadlinePassed(wait, number):
                 known = self._deadlines.passed(wait, number)
                 return self._deadline_passed(wait, self.regions[number]) if known else []
@@ -268,6 +280,17 @@ class JobMachine:
         name = next((v.name for v in self.shape.vertices if v.id == vertex), str(vertex))
         regions = [r for r in self.regions if any(t.vertex == vertex for t in r.tasks)]
         return self._failed(Failed(error, f"finding the splits of {name}"), regions)
+
+    def _snapshots_failed(self, error: ErrorInfo) -> list[Instruction]:
+        failed = Failed(error, "the JobManager")
+        began = [r for r in self.regions if r.phase is not RegionPhase.WAITING]
+        return self._failed(failed, began or self.regions)
+
+    def _restart_all(self, reason: str) -> list[Instruction]:
+        if self.state in _OVER:
+            return []
+        placed = [r for r in self.regions if r.slots and r.phase is not RegionPhase.RESTARTING]
+        return [i for r in placed for i in self._restart(r, Lost(reason), 0.0)]
 
     def _deadline_passed(self, wait: Wait, region: Region) -> list[Instruction]:
         match wait:

@@ -38,6 +38,9 @@ FINAL_CODES = frozenset(
         "SCHEMA",
         "STATE",  # a function that uses state wrongly
         "SNAPSHOT",  # a snapshot that cannot be used stays as it is
+        "SNAPSHOT_DAMAGED",
+        "STATE_MISMATCH",
+        "LOST_LEADERSHIP",
         "LOST_DATA",  # starting again would hide it
     }
 )

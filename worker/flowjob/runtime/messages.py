@@ -16,6 +16,7 @@ from flowjob.core.failures import ErrorInfo
 from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.errors import ProtocolError
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
+from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.job_description import JobDescription
 
 PROTOCOL = 1
@@ -175,12 +176,14 @@ class Launch(Message, frozen=True):
 
 
 class DeployTasks(Message, frozen=True):
-    """Build `tasks`; `places` is where all tasks of the job are. `restore`: the manifest to restore from, by the name
-    of its object in the job's store; state that is not there starts empty."""
+    """Build `tasks`; `places` is where all tasks of the region are. `restore`: the manifest to restore from, by the
+    whole name of its object in the store at `restore_location` (None: in the job's own, CheckpointPlan.location); state
+    that is not there starts empty."""
 
     tasks: list[TaskId]
     places: list[TaskPlace]
     restore: str | None = None
+    restore_location: StoreLocation | None = None
 
 
 class RunTasks(Message, frozen=True):

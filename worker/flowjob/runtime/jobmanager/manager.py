@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec.structs
+
+from flowjob.core.coordinator_events import Closed
 from flowjob.core.failures import ErrorInfo
 from flowjob.core.heartbeats import HeartbeatMonitor
 from flowjob.core.job_events import (
@@ -23,8 +26,10 @@ from flowjob.core.job_events import (
     Event,
     Finish,
     Instruction,
+    Notice,
     ReplaceTaskManager,
     ResetTasks,
+    Restarting,
     Run,
     SetDeadline,
     SlotExited,
@@ -46,17 +51,17 @@ from flowjob.errors import ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import Env
 from flowjob.runtime.failures import to_exception
+from flowjob.runtime.jobmanager.checkpoints import Shell
+from flowjob.runtime.jobmanager.deploying import Deployment, Way
+from flowjob.runtime.jobmanager.leading import Lead, take_lead
 from flowjob.runtime.jobmanager.request import Enough, JobEvent, JobRequest, JobResult, Listeners
 from flowjob.runtime.jobmanager.sessions import Sessions
 from flowjob.runtime.jobmanager.shape import shape_of
 from flowjob.runtime.jobmanager.splits import SplitService
-from flowjob.runtime.jobmanager.telling import Telling
+from flowjob.runtime.jobmanager.telling import Telling, cause_of
 from flowjob.runtime.outbox import cancel_all
 
 _log = logging.getLogger("flowjob.jobmanager")
-
-GENERATION = 1
-"""Of the JobManager, until leadership is claimed in the job's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,16 @@ class JobManager:
         interval, timeout = request.heartbeat_interval, request.heartbeat_timeout
         self._sessions = Sessions(
             env,
-            generation=GENERATION,
             monitor=HeartbeatMonitor(interval=interval, timeout=timeout),
             registered=lambda name, slots: self._handle(TaskManagerRegistered(name, slots)),
             lost=lambda name, reason: self._handle(TaskManagerLost(name, reason)),
             received=self._received,
         )
         self._splits = SplitService(env, request.graph, self._answer, self._enumerator_failed)
+        way = Way(self._handle, self._to_slot)
+        self._deployment = Deployment(env, request.graph, shape, self._splits, way)
+        self._lead: Lead | None = None
+        self._error: Exception | None = None
         self._deadlines: dict[tuple[Wait, int], asyncio.Task[None]] = {}
         self._finished: asyncio.Event = asyncio.Event()
         self._finish: Finish | None = None
@@ -130,23 +138,53 @@ class JobManager:
         self._cluster = cluster
         self._began = clock.monotonic()
         at = self._request.host, self._request.port
+        try:
+            await self._take_lead()
+        except BaseException:
+            await cluster.stop()
+            raise
         listener = await self._env.control.serve(*at, token, self._sessions.serve)
         beating = asyncio.ensure_future(self._sessions.beat())
         try:
-            self._apply(self._machine.start())
+            before = 0 if self._lead is None else self._lead.attempts_before
+            self._apply(self._machine.start(before + 1))
             host, port = listener.address
             await cluster.start(Endpoint(f"ws://{host}:{port}", token), self._process_exited)
             await self._finished.wait()
         finally:
             self._sessions.end("the job has ended")
+            await self._deployment.close()
             await self._splits.close()
+            if self._lead is not None:
+                await self._lead.checkpoints.close("the job has ended")
             await cluster.stop()
             await cancel_all([beating, *self._deadlines.values()])
             await listener.close()
         return self._result(clock.monotonic() - self._began)
 
+    async def _take_lead(self) -> None:
+        shell = Shell(
+            send=self._to_running_slot,
+            slots=lambda: list(self._machine.slots),
+            happened=self._handle,
+            tell=self._tell,
+            broken=self._broken,
+        )
+        lead = self._lead = await take_lead(self._env, self._request, shell)
+        if lead is not None:
+            self._sessions.generation = lead.generation
+            self._telling.attempts_before = lead.attempts_before
+            await self._deployment.begin(lead.checkpoints, lead.initial)
+
+    def _broken(self, error: Exception) -> None:
+        """This JobManager must not go on: another one leads."""
+        self._error = self._error or error
+        self._handle(CancelRequested(str(error)))
+
     def _result(self, seconds: float) -> JobResult:
         assert self._finish is not None
+        if self._error is not None:
+            raise self._error
         enough = isinstance(self._listener_error, Enough)
         if self._listener_error is not None and not enough:
             raise self._listener_error
@@ -165,8 +203,12 @@ class JobManager:
         clock, chance = self._env.clock, self._env.random
         self._apply(self._machine.handle(event, clock.monotonic(), chance.random()))
         after = self._machine.state
+        if after is JobState.RUNNING:
+            self._deployment.running()
         if after is not before:
             self._phases[after.value] = self._env.clock.monotonic() - self._began
+            if after is JobState.STOPPING and self._lead is not None:
+                self._lead.checkpoints.handle(Closed("the job is ending"))
             if self._listeners.on_state is not None:
                 self._call(self._listeners.on_state, after)
 
@@ -204,7 +246,10 @@ class JobManager:
 
     def _from_slot(self, slot: int, message: messages.FromSlotBody) -> None:
         attempt = message.attempt
-        if (message.generation, attempt) != (GENERATION, self._machine.attempt_of(slot)):
+        if (message.generation, attempt) != (
+            self._sessions.generation,
+            self._machine.attempt_of(slot),
+        ):
             return
         match message:
             case messages.SlotIsReady(address=address):
@@ -224,6 +269,9 @@ class JobManager:
                 self._metrics.update((t.task, t.values) for t in tasks)
                 if tasks and self._listeners.on_metrics is not None:
                     self._call(self._listeners.on_metrics, self._metrics)
+            case _:
+                if self._lead is not None:
+                    self._lead.checkpoints.received(message)
 
     def _call(self, listener: Callable[..., object], *arguments: object) -> None:
         """A listener's exception is its client's own: the job is stopped for it, and `run` raises it."""
@@ -248,11 +296,8 @@ class JobManager:
                 self._sessions.send(
                     taskmanager, messages.StartSlot(slot=slot, attempt=attempt, launch=launch)
                 )
-            case Deploy(taskmanager, slot, attempt, tasks, places):
-                deploy = messages.DeployTasks(
-                    tasks=list(tasks), places=list(places), attempt=attempt
-                )
-                self._to_slot(taskmanager, slot, deploy)
+            case Deploy():
+                self._deployment.deploy(instruction)
             case Run(taskmanager, slot, attempt):
                 self._to_slot(taskmanager, slot, messages.RunTasks(attempt=attempt))
             case StopSlot(taskmanager, slot, attempt, reason, kill):
@@ -261,13 +306,15 @@ class JobManager:
                 self._sessions.send(taskmanager, stop)
             case StartEnumerators():
                 self._splits.start()
-            case ResetTasks(tasks=tasks):
-                self._reset(tasks)
+            case ResetTasks(slots, tasks):
+                for task in tasks:
+                    self._metrics.pop(task, None)
+                self._deployment.reset(slots, tasks)
             case ReplaceTaskManager(name):
                 assert self._cluster is not None
                 self._cluster.replace(name)
             case Tell(notice):
-                self._telling.notice(notice)
+                self._notice(notice)
             case SetDeadline(wait, seconds, region):
                 self._clear_deadline(wait, region)
                 waiting = asyncio.ensure_future(self._deadline(wait, seconds, region))
@@ -281,28 +328,36 @@ class JobManager:
     def _launch(self, taskmanager: str, slot: int, attempt: int) -> bytes:
         host = self._sessions.host_of(taskmanager)
         launch = messages.Launch(
-            slot=slot, host=host, job=self._request.job, attempt=attempt, generation=GENERATION
+            slot=slot,
+            host=host,
+            job=self._request.job,
+            attempt=attempt,
+            generation=self._sessions.generation,
         )
         return messages.to_slot.encode(launch)
 
     def _to_slot(self, taskmanager: str, slot: int, message: messages.ToSlotBody) -> None:
-        body = messages.to_slot.encode(messages.stamped(message, GENERATION))
+        body = messages.to_slot.encode(messages.stamped(message, self._sessions.generation))
         self._sessions.send(
             taskmanager, messages.ToSlot(slot=slot, body=body, attempt=message.attempt)
         )
 
     def _answer(self, task: TaskId, splits: list[messages.WireSplit], complete: bool) -> None:
-        slot = self._machine.slots.get(task.subtask)  # slot sharing: subtask i is in slot i
-        if slot is None:
-            return
-        attempt = self._machine.attempt_of(slot.number)
-        answer = messages.AssignSplits(task=task, splits=splits, complete=complete, attempt=attempt)
-        self._to_slot(slot.taskmanager, slot.number, answer)
+        answer = messages.AssignSplits(task=task, splits=splits, complete=complete)
+        self._to_running_slot(task.subtask, answer)  # slot sharing: subtask i is in slot i
 
-    def _reset(self, tasks: tuple[TaskId, ...]) -> None:
-        for task in tasks:
-            self._metrics.pop(task, None)
-        self._splits.reset(tasks, {})
+    def _to_running_slot(self, slot: int, message: messages.ToSlotBody) -> None:
+        record = self._machine.slots.get(slot)
+        if record is not None:
+            attempt = self._machine.attempt_of(slot)
+            stamped = msgspec.structs.replace(message, attempt=attempt)
+            self._to_slot(record.taskmanager, slot, stamped)
+
+    def _notice(self, notice: Notice) -> None:
+        if isinstance(notice, Restarting) and self._lead is not None:
+            self._lead.checkpoints.tasks_failed(cause_of(notice.cause))
+        self._telling.source = self._deployment.source
+        self._telling.notice(notice)
 
     def _tell(self, event: JobEvent) -> None:
         _log.info("%s", event.text)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.job_events import TaskId, Timeouts
 from flowjob.core.job_machine import JobState
 from flowjob.core.restartable import RestartStrategy
@@ -26,6 +27,7 @@ class JobRequest:
     host        where the JobManager listens for TaskManagers; everything is open to whoever has the token, and
                 nothing is encrypted, so by default this machine only
     restarts    whether a failure is the end; None: it is
+    checkpoints when to take snapshots, into JobDescription.checkpoints; None: the job takes none
     """
 
     graph: JobGraph
@@ -37,6 +39,7 @@ class JobRequest:
     host: str = "127.0.0.1"
     port: int = 0
     restarts: RestartStrategy | None = None
+    checkpoints: CheckpointSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class WorkersLost(JobEvent):
 
 class WorkersRestarted(JobEvent):
     """It runs again."""
+
+
+class SnapshotFailed(JobEvent):
+    """A checkpoint or savepoint came to nothing; the job goes on."""
 
 
 class RestartsExhausted(JobEvent):

@@ -45,20 +45,19 @@ class Session:
 
 class Sessions:
     """All TaskManagers. `registered(name, slots)`, `lost(name, reason)` and `received(name, message)` are called
-    for what they do."""
+    for what they do. `generation` is the JobManager's, to be set before the first connection."""
 
     def __init__(
         self,
         env: Env,
         *,
-        generation: int,
         monitor: HeartbeatMonitor,
         registered: Callable[[str, int], None],
         lost: Callable[[str, str], None],
         received: Callable[[str, ToJobManager], None],
     ) -> None:
         self._env = env
-        self._generation = generation
+        self.generation = 1
         self._monitor = monitor
         self._registered = registered
         self._lost = lost
@@ -73,7 +72,7 @@ class Sessions:
         """To a TaskManager; one that is gone gets nothing."""
         session = self._sessions.get(name)
         if session is not None:
-            stamped = messages.stamped(message, self._generation)
+            stamped = messages.stamped(message, self.generation)
             session.outbox.put(messages.to_taskmanager.encode(stamped))
 
     def end(self, reason: str) -> None:
@@ -123,7 +122,7 @@ class Sessions:
         refusal = self._refusal(hello)
         if refusal is not None:
             _log.info("refused %s: %s", hello.taskmanager, refusal)
-            refused = Refused(reason=refusal, generation=self._generation)
+            refused = Refused(reason=refusal, generation=self.generation)
             await connection.send(messages.to_taskmanager.encode(refused))
             return None
         session = Session(hello.taskmanager, hello.host, connection)
@@ -142,7 +141,7 @@ class Sessions:
             return (
                 f"it speaks protocol version {hello.protocol}, this JobManager {messages.PROTOCOL}"
             )
-        if hello.generation > self._generation:
+        if hello.generation > self.generation:
             return f"it belongs to a newer JobManager (generation {hello.generation})"
         if hello.taskmanager in self._sessions:
             return f"there is already a TaskManager named {hello.taskmanager}"
@@ -152,7 +151,7 @@ class Sessions:
         while (data := await session.connection.receive()) is not None:
             self._monitor.seen(session.name, self._env.clock.monotonic())
             message = messages.to_jobmanager.decode(data)
-            if message.generation != self._generation:
+            if message.generation != self.generation:
                 _log.warning(
                     "dropped %s of generation %d", type(message).__name__, message.generation
                 )

@@ -31,13 +31,18 @@ LONG_PAUSE = 1.0
 
 
 class Telling:
-    """`tell` gets each event. `source` says where the tasks continue: `checkpoint 7`."""
+    """`tell` gets each event.
+
+    source           where the tasks continue: `checkpoint 7`
+    attempts_before  attempts are counted from there, for people
+    """
 
     def __init__(self, clock: Clock, tell: Callable[[JobEvent], object]) -> None:
         self._clock = clock
         self._tell = tell
         self._lost_at: dict[tuple[int, ...], float] = {}
         self.source = "the beginning"
+        self.attempts_before = 0
 
     def notice(self, notice: Notice) -> None:
         """At the time at which it happens."""
@@ -46,13 +51,14 @@ class Telling:
             case Restarting(slots, attempt, cause, after):
                 self._lost_at[slots] = now
                 when = f" in {after:.1f} s" if after >= LONG_PAUSE else ""
-                self._tell(WorkersLost(f"{cause_of(cause)}; restarting{when} (attempt {attempt})"))
+                number = attempt - self.attempts_before
+                self._tell(WorkersLost(f"{cause_of(cause)}; restarting{when} (attempt {number})"))
             case Restarted(slots, attempt, cause):
                 seconds = now - self._lost_at.pop(slots, now)
                 self._tell(
                     WorkersRestarted(
                         f"{cause_of(cause)}; restarted from {self.source} in {seconds:.1f} s "
-                        f"(attempt {attempt})"
+                        f"(attempt {attempt - self.attempts_before})"
                     )
                 )
             case GaveUp(cause, reason):

@@ -1,0 +1,313 @@
+"""Carries out what core/coordinator.py decides: asks tasks for snapshots, stores and commits them, lets sinks commit.
+
+Events go in one after the other and never wait; what takes time (stores) runs beside and comes back as an event. It
+must not know TaskManagers or how messages travel: `Shell` is all it sees of its JobManager."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flowjob.core import coordinator_events as ev
+from flowjob.core import job_events
+from flowjob.core.checkpoint_records import CheckpointRecord, Status
+from flowjob.core.checkpoint_settings import CheckpointSettings
+from flowjob.core.coordinator import Coordinator
+from flowjob.core.elements import Barrier
+from flowjob.core.failures import ErrorInfo, ErrorKind
+from flowjob.core.job_events import TaskId
+from flowjob.errors import FlowjobError, LostLeadership
+from flowjob.plan.job_graph import JobGraph
+from flowjob.plan.specs import SourceSpec
+from flowjob.runtime import messages
+from flowjob.runtime.checkpoint.manifest import TaskSnapshot
+from flowjob.runtime.env import Env
+from flowjob.runtime.jobmanager import committables
+from flowjob.runtime.jobmanager.manifests import JobAtHand, manifest_of
+from flowjob.runtime.jobmanager.request import JobEvent, SnapshotFailed
+from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore, why
+from flowjob.runtime.outbox import cancel_all
+from flowjob.runtime.storage.paths import JobPaths
+
+_log = logging.getLogger("flowjob.jobmanager")
+
+_BELOW = JobPaths("")
+"""Names of snapshots below the job's root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What the service asks of the JobManager.
+
+    send      a message to a slot, by number; nothing where there is none
+    slots     numbers of the slots there are
+    happened  an event for the job machine
+    tell      something a person should know
+    broken    this JobManager has to end: it leads no more
+    """
+
+    send: Callable[[int, messages.ToSlotBody], None]
+    slots: Callable[[], Iterable[int]]
+    happened: Callable[[job_events.Event], None]
+    tell: Callable[[JobEvent], None]
+    broken: Callable[[Exception], None]
+
+
+class CheckpointService:
+    """Of one job under one leadership. `initial`: what the run starts from. Call `open` first."""
+
+    def __init__(
+        self,
+        env: Env,
+        settings: CheckpointSettings,
+        snapshots: SnapshotStore,
+        job: JobAtHand,
+        shell: Shell,
+    ) -> None:
+        self._env = env
+        self._settings = settings
+        self._snapshots = snapshots
+        self._job = job
+        self._shell = shell
+        self._coordinator: Coordinator[TaskSnapshot] = Coordinator(settings, 0)
+        self._newest: RestorePoint | None = None
+        self._events: list[ev.Event[TaskSnapshot]] = []
+        self._handling = False
+        self._alarm: asyncio.Task[None] | None = None
+        self._alarm_at: float | None = None
+        self._storing: set[asyncio.Task[None]] = set()
+        self._cleaning: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
+        self._cleaner: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._answers: dict[str, asyncio.Future[ev.Answer]] = {}
+
+    # -- the beginning and the end
+
+    def open(self, initial: RestorePoint | None) -> None:
+        """Begins to lead: the store's log has been claimed, and says that a run begins from `initial`."""
+        state = self._snapshots.state
+        self._newest = initial
+        self._coordinator = Coordinator(
+            self._settings,
+            state.generation,
+            retained=state.retained,
+            newest=state.newest_id or None,
+            highest=max(state.highest, initial.manifest.id if initial is not None else 0),
+        )
+        self._cleaner = asyncio.ensure_future(self._clean())
+
+    async def close(self, reason: str) -> None:
+        """The job is over. Old snapshots that are being deleted get a moment for it."""
+        self.handle(ev.Closed(reason))
+        self._set_alarm(None)
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=self._settings.resend)
+        await cancel_all(list(self._storing))
+        if self._cleaner is not None:
+            self._cleaning.put_nowait(_nothing())
+            await asyncio.wait([self._cleaner], timeout=0.0 if self._cleaning.empty() else 1.0)
+            await cancel_all([self._cleaner])
+        while not self._cleaning.empty():
+            self._cleaning.get_nowait().close()
+        await self._snapshots.close()
+
+    # -- what people ask
+
+    @property
+    def newest(self) -> RestorePoint | None:
+        """Where a restart would begin now."""
+        return self._newest
+
+    def history(self) -> tuple[CheckpointRecord, ...]:
+        """Snapshots that are over and those under way."""
+        now = self._env.clock.monotonic()
+        return (*self._coordinator.history, *self._coordinator.under_way(now))
+
+    async def request(self, event: ev.CheckpointRequested | ev.SavepointRequested) -> ev.Answer:
+        """Waits for the answer; its `failure` says why there is no snapshot."""
+        answer: asyncio.Future[ev.Answer] = asyncio.get_running_loop().create_future()
+        self._answers[event.request] = answer
+        self.handle(event)
+        return await answer
+
+    # -- what happens
+
+    def started(self, restarted: frozenset[TaskId] | None) -> None:
+        """All tasks run. `restarted`: the new ones among them; None: all."""
+        graph = self._job.graph
+        tasks = all_tasks(graph)
+        sources = frozenset(
+            TaskId(v.id, i)
+            for v in graph.vertices
+            if isinstance(v.nodes[0].spec, SourceSpec)
+            for i in range(v.parallelism)
+        )
+        newest = self._newest
+        pending: tuple[ev.Prepared, ...] = ()
+        if newest is not None:
+            pending = committables.dealt(newest.manifest, graph, restarted or tasks)
+        restored = 0 if newest is None else newest.manifest.id
+        self.handle(ev.Started(tasks, sources, restored, pending, restarted))
+
+    def tasks_failed(self, reason: str) -> None:
+        """Some or all tasks go down. `settled` then says when it is clear where to restart."""
+        self._settled.clear()
+        self.handle(ev.TasksFailed(reason))
+
+    async def settled(self) -> RestorePoint | None:
+        """Where to restart: clear at last. None: from nothing."""
+        await self._settled.wait()
+        return self._newest
+
+    def received(self, message: messages.FromSlotBody) -> None:
+        """A slot's message about snapshots."""
+        match message:
+            case messages.TaskEnded(task=task):
+                self.handle(ev.TaskEnded(task))
+            case messages.SnapshotTaken(checkpoint=checkpoint, snapshot=snapshot):
+                prepared = committables.prepared_of(snapshot)
+                self.handle(ev.Acknowledged(checkpoint, snapshot.task, snapshot, prepared))
+            case messages.SnapshotDeclined(checkpoint=checkpoint, task=task, reason=reason):
+                self.handle(ev.Declined(checkpoint, task, reason))
+            case messages.SnapshotCommitted(checkpoint=checkpoint, task=task):
+                self.handle(ev.TaskCommitted(checkpoint, task))
+
+    def handle(self, event: ev.Event[TaskSnapshot]) -> None:
+        """In order, also what is said while an earlier event is being handled."""
+        self._events.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._events:
+                now = self._env.clock.monotonic()
+                for instruction in self._coordinator.handle(self._events.pop(0), now):
+                    self._apply(instruction)
+        finally:
+            self._handling = False
+        self._set_alarm(self._coordinator.wake_at)
+
+    # -- what to do
+
+    def _apply(self, instruction: ev.Instruction[TaskSnapshot]) -> None:
+        match instruction:
+            case ev.Trigger(barrier, tasks, savepoint):
+                self._trigger(barrier, tasks, directory_of(barrier.checkpoint, savepoint))
+            case ev.Abort(checkpoint, reason):
+                self._abort(checkpoint, reason)
+            case ev.Store():
+                storing = asyncio.ensure_future(self._store(instruction))
+                self._storing.add(storing)
+                storing.add_done_callback(self._storing.discard)
+            case ev.NotifyCommitted(permit, tasks, former):
+                for slot in sorted({t.subtask for t in tasks}):
+                    given = [
+                        (p.task, p.sink, list(p.items)) for p in former if p.task.subtask == slot
+                    ]
+                    self._shell.send(
+                        slot,
+                        messages.CommitSnapshot(checkpoint=permit.checkpoint, committables=given),
+                    )
+            case ev.Retire(checkpoint):
+                self._cleaning.put_nowait(self._snapshots.retire(checkpoint))
+            case ev.Discard(checkpoint, savepoint):
+                self._cleaning.put_nowait(
+                    self._snapshots.discard(directory_of(checkpoint, savepoint))
+                )
+            case ev.Answer(request):
+                answer = self._answers.pop(request, None)
+                if answer is not None and not answer.done():
+                    answer.set_result(instruction)
+            case ev.FailJob(reason):
+                error = ErrorInfo(ErrorKind.ENGINE, "SNAPSHOTS_FAILED", reason)
+                self._shell.happened(job_events.SnapshotsFailed(error))
+            case ev.RestartJob(reason):
+                self._shell.happened(job_events.RestartRequested(reason))
+            case ev.Restorable():
+                self._settled.set()
+            case ev.Release():
+                for slot in self._shell.slots():
+                    self._shell.send(slot, messages.ReleaseTasks())
+            case ev.StopJob():
+                self._shell.happened(job_events.StopCompleted())
+
+    def _trigger(self, barrier: Barrier, tasks: Iterable[TaskId], directory: str) -> None:
+        by_slot: dict[int, list[TaskId]] = {}
+        for task in tasks:
+            by_slot.setdefault(task.subtask, []).append(task)
+        wire = messages.WireBarrier(
+            barrier.checkpoint, barrier.savepoint, barrier.unaligned, barrier.stop.value
+        )
+        for slot, theirs in by_slot.items():
+            message = messages.TriggerSnapshot(tasks=theirs, barrier=wire, directory=directory)
+            self._shell.send(slot, message)
+
+    def _abort(self, checkpoint: int, reason: str) -> None:
+        for slot in self._shell.slots():
+            self._shell.send(slot, messages.AbortSnapshot(checkpoint=checkpoint, reason=reason))
+        last = self._coordinator.history[-1:]
+        if last and last[0].checkpoint == checkpoint and last[0].status is Status.FAILED:
+            self._shell.tell(SnapshotFailed(f"{last[0].kind.value} {checkpoint} failed: {reason}"))
+
+    async def _store(self, store: ev.Store[TaskSnapshot]) -> None:
+        tasks = committables.with_carried(store.snapshots, store.carried)
+        manifest = manifest_of(self._job, store, tasks, self._env.clock.wall())
+        directory = directory_of(store.checkpoint, store.savepoint)
+        try:
+            await self._snapshots.write(manifest, directory)
+            counts = not store.kind.is_restore_point
+            counts = counts or await self._snapshots.commit(manifest, directory)
+        except LostLeadership as error:
+            self._shell.broken(error)
+        except FlowjobError as error:
+            self.handle(ev.StoreFailed(store.checkpoint, why(error)))
+        else:
+            if counts and store.kind.is_restore_point:
+                whole = self._snapshots.paths.full(directory)
+                self._newest = RestorePoint(self._snapshots.location, whole, manifest)
+            lost = "another outcome is in the log"
+            stored = ev.Stored(store.checkpoint)
+            self.handle(stored if counts else ev.StoreFailed(store.checkpoint, lost))
+
+    # -- time
+
+    def _set_alarm(self, at: float | None) -> None:
+        if at == self._alarm_at and self._alarm is not None and not self._alarm.done():
+            return
+        if self._alarm is not None and self._alarm is not asyncio.current_task():
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = None if at is None else asyncio.ensure_future(self._ring(at))
+
+    async def _ring(self, at: float) -> None:
+        clock = self._env.clock
+        await clock.sleep(max(0.0, at - clock.monotonic()))
+        self.handle(ev.Tick())
+
+    async def _clean(self) -> None:
+        """Deletes one thing after the other: a store has better things to do."""
+        while True:
+            work = await self._cleaning.get()
+            try:
+                await work
+            except LostLeadership as error:
+                self._shell.broken(error)
+            except FlowjobError as error:
+                _log.warning("something old could not be deleted: %s", error)
+
+
+async def _nothing() -> None:
+    """Work that is done: whoever awaits it has come to the end of the queue."""
+
+
+def all_tasks(graph: JobGraph) -> frozenset[TaskId]:
+    return frozenset(TaskId(v.id, i) for v in graph.vertices for i in range(v.parallelism))
+
+
+def directory_of(checkpoint: int, savepoint: str | None) -> str:
+    """Of a snapshot, below the job's root."""
+    return _BELOW.checkpoint(checkpoint) if savepoint is None else _BELOW.savepoint(savepoint)

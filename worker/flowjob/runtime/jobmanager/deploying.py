@@ -1,0 +1,127 @@
+"""What a start or restart of tasks needs besides processes: the snapshot they continue from, and the splits to read.
+
+Slots are told to build their tasks only when both are known. It must not know why tasks start, or where."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flowjob.core.job_events import Deploy, Event, JobShape, SnapshotsFailed, TaskId
+from flowjob.plan.job_graph import JobGraph
+from flowjob.runtime import messages
+from flowjob.runtime.blame import EXITS
+from flowjob.runtime.env import Env
+from flowjob.runtime.failures import describe
+from flowjob.runtime.jobmanager.checkpoints import CheckpointService
+from flowjob.runtime.jobmanager.snapshot_store import RestorePoint
+from flowjob.runtime.jobmanager.source_restoring import remembered_splits
+from flowjob.runtime.jobmanager.splits import SplitService
+from flowjob.runtime.outbox import cancel_all
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """To the job machine and to slots."""
+
+    happened: Callable[[Event], None]
+    send: Callable[[str, int, messages.ToSlotBody], None]
+
+
+class Deployment:
+    """Of one job. Without `checkpoints` tasks always start from the beginning."""
+
+    def __init__(
+        self, env: Env, graph: JobGraph, shape: JobShape, splits: SplitService, way: Way
+    ) -> None:
+        self._env = env
+        self._graph = graph
+        self._all = shape.tasks()
+        self._splits = splits
+        self._way = way
+        self._checkpoints: CheckpointService | None = None
+        self._points: dict[int, asyncio.Future[RestorePoint | None]] = {}
+        self._deploying: set[asyncio.Future[None]] = set()
+        self._new: set[TaskId] = set(self._all)
+        self.source = "the beginning"
+
+    async def begin(self, checkpoints: CheckpointService, initial: RestorePoint | None) -> None:
+        """Before anything starts: splits go on where `initial` has them. Raises SnapshotError and StorageError."""
+        self._checkpoints = checkpoints
+        if initial is not None:
+            await self._restore(tuple(self._all), initial)
+
+    def reset(self, slots: tuple[int, ...], tasks: tuple[TaskId, ...]) -> None:
+        """These tasks are gone, and will be deployed again."""
+        self._new.update(tasks)
+        if self._checkpoints is None:
+            self._splits.reset(tasks, {})
+            return
+        point = asyncio.ensure_future(self._continue(self._checkpoints, tasks))
+        self._points.update(dict.fromkeys(slots, point))
+
+    def deploy(self, deploy: Deploy) -> None:
+        """As soon as it is known from where."""
+        point = self._points.get(deploy.slot)
+        if point is not None and not point.done():
+            waiting = asyncio.ensure_future(self._deploy_later(deploy, point))
+            self._deploying.add(waiting)
+            waiting.add_done_callback(self._deploying.discard)
+            return
+        newest = None if self._checkpoints is None else self._checkpoints.newest
+        self._deploy(deploy, newest if point is None else point.result())
+
+    def running(self) -> None:
+        """All tasks run."""
+        if self._new and self._checkpoints is not None:
+            new = frozenset(self._new)
+            self._new.clear()
+            self._checkpoints.started(None if new == self._all else new)
+
+    async def close(self) -> None:
+        await cancel_all([*self._deploying, *self._points.values()])
+
+    async def _deploy_later(
+        self, deploy: Deploy, point: asyncio.Future[RestorePoint | None]
+    ) -> None:
+        self._deploy(deploy, await asyncio.shield(point))
+
+    def _deploy(self, deploy: Deploy, point: RestorePoint | None) -> None:
+        """A slot of an older attempt is gone, and the message with it."""
+        self.source = told(point)
+        message = messages.DeployTasks(
+            tasks=list(deploy.tasks),
+            places=list(deploy.places),
+            attempt=deploy.attempt,
+            restore=None if point is None else point.name,
+            restore_location=None if point is None else point.location,
+        )
+        self._way.send(deploy.taskmanager, deploy.slot, message)
+
+    async def _continue(
+        self, checkpoints: CheckpointService, tasks: tuple[TaskId, ...]
+    ) -> RestorePoint | None:
+        point = await checkpoints.settled()
+        try:
+            await self._restore(tasks, point)
+        except EXITS as error:
+            self._way.happened(SnapshotsFailed(describe(error)))
+            await asyncio.Event().wait()  # for the next restart, or the end
+        return point
+
+    async def _restore(self, tasks: tuple[TaskId, ...], point: RestorePoint | None) -> None:
+        if point is None:
+            self._splits.reset(tasks, {})
+            return
+        assert self._env.open_store is not None
+        store = self._env.open_store(point.location)
+        try:
+            self._splits.reset(tasks, await remembered_splits(store, point, self._graph))
+        finally:
+            await store.close()
+
+
+def told(point: RestorePoint | None) -> str:
+    """For a line: `checkpoint 7`."""
+    return "the beginning" if point is None else f"{point.manifest.kind} {point.manifest.id}"

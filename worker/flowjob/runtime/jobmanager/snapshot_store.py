@@ -1,0 +1,154 @@
+"""A job's snapshots in its store, under the rule of its log: claimed, written, committed, retired, deleted.
+
+What is to happen when is said by core/coordinator.py; this makes it so, and tells the truth about the outcome. It must
+not know tasks or messages."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from dataclasses import dataclass
+
+from flowjob.core.snapshot_log import Begin, Commit, LogState, Record, Retire, refusal
+from flowjob.errors import DamagedSnapshot, FlowjobError, LostLeadership, StorageError
+from flowjob.runtime.checkpoint.manifest import Manifest
+from flowjob.runtime.checkpoint.manifest_io import (
+    decode_manifest,
+    delete_snapshot,
+    encode_manifest,
+    write_manifest,
+)
+from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.storage.job_log import JobLog, LogUncertain
+from flowjob.runtime.storage.object_store import ObjectStore
+from flowjob.runtime.storage.paths import MANIFEST, JobPaths
+
+_log = logging.getLogger("flowjob.jobmanager")
+
+SETTLE_EVERY = 2.0
+"""Seconds between attempts to find out what became of a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePoint:
+    """A snapshot to start from: `directory` in the store at `location` has the objects of `manifest`."""
+
+    location: StoreLocation
+    directory: str
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """Of the manifest's object."""
+        return f"{self.directory}/{MANIFEST}" if self.directory else MANIFEST
+
+
+class SnapshotStore:
+    """Nothing is read or written before `claim` or `look`."""
+
+    def __init__(self, env: Env, location: StoreLocation, root: str) -> None:
+        assert env.open_store is not None
+        self.location = location
+        self.paths = JobPaths(root)
+        self.store: ObjectStore = env.open_store(location)
+        self._env = env
+        self._log = JobLog(self.store, self.paths, env.clock, env.random)
+        self._generation = 0
+        self._appending = asyncio.Lock()
+
+    @property
+    def state(self) -> LogState:
+        """What is known of the log."""
+        return self._log.state
+
+    async def look(self) -> LogState:
+        """The log as it is, without claiming anything."""
+        return await self._log.read()
+
+    async def claim(self, revision: str) -> LogState:
+        """Takes leadership, which comes before anything is decided; the log as it is then."""
+        self._generation = await self._log.claim(revision)
+        return self._log.state
+
+    async def begin(self, run: str, source: str) -> None:
+        """A run begins, from nothing or from a snapshot."""
+        await self._append(Begin(self._generation, run, source))
+
+    async def write(self, manifest: Manifest, directory: str) -> None:
+        """Stores a manifest; what it names must be there already. `directory` is below the job's root."""
+        await write_manifest(self.store, self.paths.full(directory), manifest)
+
+    async def commit(self, manifest: Manifest, directory: str) -> bool:
+        """Writes into the log that a written snapshot counts. False: it is certain that it does not, and never will.
+
+        Raises LostLeadership when another JobManager has the job."""
+        checksum = zlib.crc32(encode_manifest(manifest))
+        name = f"{directory}/{MANIFEST}"
+        savepoint = manifest.kind == "savepoint"
+        record = Commit(self._generation, manifest.id, name, checksum, savepoint)
+        if refusal(self._log.state, record) is not None:
+            return False
+        await self._append(record)
+        return self._log.state.find(manifest.id) is not None
+
+    async def retire(self, checkpoint: int) -> None:
+        """Says in the log that nobody needs a checkpoint, then deletes it."""
+        record = Retire(self._generation, checkpoint)
+        if refusal(self._log.state, record) is None:
+            await self._append(record)
+            await delete_snapshot(self.store, self.paths.checkpoint(checkpoint))
+            await self._log.trim()
+
+    async def discard(self, directory: str) -> None:
+        """Deletes what a snapshot that came to nothing has left. A savepoint that has its manifest is complete, and is
+        somebody's."""
+        whole = self.paths.full(directory)
+        is_checkpoint = self.paths.checkpoint_of(f"{whole}/") is not None
+        if is_checkpoint or await self.store.head(f"{whole}/{MANIFEST}") is None:
+            await delete_snapshot(self.store, whole)
+
+    async def read(self, commit: Commit) -> RestorePoint:
+        """A committed snapshot. Raises SnapshotError when its manifest is not the one that was committed."""
+        name = self.paths.full(commit.manifest)
+        data = await self.store.get(name)
+        if zlib.crc32(data) != commit.checksum:
+            raise DamagedSnapshot(
+                f"{name} in {self.store.url} is not the manifest that was committed as snapshot {commit.snapshot}"
+            )
+        manifest = decode_manifest(data, f"{name} in {self.store.url}")
+        return RestorePoint(self.location, name.removesuffix(f"/{MANIFEST}"), manifest)
+
+    async def close(self) -> None:
+        await self.store.close()
+
+    async def _append(self, record: Record) -> None:
+        """Returns when the outcome is certain; the log's state then tells it."""
+        async with self._appending:  # nobody may come between an append and its settling
+            try:
+                await self._log.append(record)
+            except LogUncertain as error:
+                _log.warning("%s; finding out", error)
+                await self._settle()
+
+    async def _settle(self) -> None:
+        """Claims anew: that alone tells what an append with an unknown outcome has become."""
+        while True:
+            try:
+                self._generation = await self._log.claim("settles an unknown outcome")
+            except LostLeadership:
+                raise
+            except StorageError as error:
+                _log.warning("the log cannot be reached: %s", error)
+                await self._env.clock.sleep(SETTLE_EVERY)
+                continue
+            if self._log.interrupted:
+                raise LostLeadership(
+                    f"another JobManager has taken over the job in {self.store.url}; this one has to end"
+                )
+            return
+
+
+def why(error: BaseException) -> str:
+    """A storage failure in a line."""
+    return str(error) if isinstance(error, FlowjobError) else f"{type(error).__name__}: {error}"
