@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     for done, seed in enumerate(range(first, first + count), 1):
         scenario = scenario_of(seed, faults=wanted, kind=given.kind)
         outcome = simulate(scenario, tracing=given.trace)
-        ends[outcome.end] += 1
+        ends[_course(outcome)] += 1
         failed += bool(outcome.problems)
         if given.trace:
             _trace(outcome)
@@ -40,6 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
             rate = done / (perf_counter() - began)
             print(f"{done} seeds, {failed} failed, {rate:.1f} per second; {dict(ends)}", flush=True)
     return 1 if failed else 0
+
+
+def _course(outcome: Outcome) -> str:
+    words = [outcome.end]
+    words += ["after faults"] if outcome.struck else []
+    words += ["after restarts"] if outcome.restarts > 0 else []
+    return " ".join(words)
 
 
 def _report(outcome: Outcome, given: argparse.Namespace) -> None:
@@ -59,7 +66,7 @@ def _trace(outcome: Outcome) -> None:
     for time, who, what in outcome.notes:
         print(f"{time:12.6f}  {who:10} {what}")
     print(
-        f"{outcome.seconds:12.6f}  over after {outcome.steps} steps: {outcome.end}, {outcome.rows} "
+        f"{outcome.seconds:12.6f}  over after {outcome.steps} steps: {_course(outcome)}, {outcome.rows} "
         f"rows written; fingerprint {outcome.fingerprint:012x}"
     )
 

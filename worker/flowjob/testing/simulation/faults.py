@@ -10,65 +10,78 @@ from typing import TypeVar
 from flowjob.testing.simulation.cluster import SimTaskManager
 from flowjob.testing.simulation.control import MessageConnection
 from flowjob.testing.simulation.process import SimProcess
-from flowjob.testing.simulation.scenario import Fault, FaultKind
+from flowjob.testing.simulation.scenario import Fault, FaultKind, Phase
 from flowjob.testing.simulation.transports import SimTransport
 from flowjob.testing.simulation.world import World
 
 T = TypeVar("T")
 
 
-def arm(world: World, faults: Sequence[Fault]) -> None:
-    """Makes them happen in time."""
+def arm(world: World, faults: Sequence[Fault], phase: Phase) -> None:
+    """This phase has begun: makes its faults happen in time."""
     for fault in faults:
-        world.loop.post_at(fault.at, world.loop.world, _strike, world, fault)
+        if fault.phase is phase:
+            at = world.loop.time() + fault.at
+            world.loop.post_at(at, world.loop.world, _strike, world, fault)
 
 
 def _strike(world: World, fault: Fault) -> None:
     living = [p for p in world.processes if p.status is None and p.steps]
-    slots = [p for p in living if p.name.startswith("slot")]
-    taskmanagers = [p for p in living if isinstance(p, SimTaskManager)]
     match fault.kind:
-        case FaultKind.KILL_SLOT:
-            _kill(fault, slots)
-        case FaultKind.KILL_TASKMANAGER:
-            _kill(fault, taskmanagers)
-        case FaultKind.KILL_JOBMANAGER:
-            _kill(fault, [p for p in living if p.parent is None])
-        case FaultKind.PAUSE:
-            victim = _chosen(fault, living)
-            if victim is not None:
-                world.note(victim.name, f"is stopped for {fault.lasts:.3f} s")
-                world.loop.keep_busy(victim, fault.lasts)
         case FaultKind.CUT:
             _cut(world, fault)
         case FaultKind.RESET:
-            connections = [h for p in living for h in p.handles if isinstance(h, SimTransport)] + [
-                h
-                for p in living
-                for h in p.handles
-                if isinstance(h, MessageConnection) and not h.local
-            ]
-            connection = _chosen(fault, connections)
-            if connection is not None:
-                world.note("network", f"resets a connection of {connection.process.name}")
-                world.loop.post(connection.process, connection.break_down)
-        case FaultKind.WALL_JUMP:
-            victim = _chosen(fault, living)
+            _reset(world, fault, living)
+        case _:
+            victim = _chosen(fault, [p for p in living if _may_be(fault.kind, p)])
             if victim is not None:
-                by = int((fault.lasts - 20.0) * 1e6)
-                world.note(victim.name, f"has its wall clock set by {by / 1e6:.3f} s")
-                victim.wall_offset += by
+                world.count("struck")
+                _strike_process(world, fault, victim)
+
+
+def _may_be(kind: FaultKind, process: SimProcess) -> bool:
+    """Whether it may be the victim."""
+    match kind:
+        case FaultKind.KILL_SLOT:
+            return process.name.startswith("slot")
+        case FaultKind.KILL_TASKMANAGER:
+            return isinstance(process, SimTaskManager)
+        case FaultKind.KILL_JOBMANAGER:
+            return process.parent is None
+        case _:
+            return True
+
+
+def _strike_process(world: World, fault: Fault, victim: SimProcess) -> None:
+    match fault.kind:
+        case FaultKind.PAUSE:
+            world.note(victim.name, f"is stopped for {fault.lasts:.3f} s")
+            world.loop.keep_busy(victim, fault.lasts)
+        case FaultKind.WALL_JUMP:
+            by = int((fault.lasts - 20.0) * 1e6)
+            world.note(victim.name, f"has its wall clock set by {by / 1e6:.3f} s")
+            victim.wall_offset += by
+        case _:
+            # At the next callback or some later one: any await may be the last. Slots have many more of them.
+            many = victim.name.startswith("slot")
+            victim.stop_at = victim.steps + 1 + (fault.steps if many else fault.steps // 20)
+
+
+def _reset(world: World, fault: Fault, living: Sequence[SimProcess]) -> None:
+    handles = [h for p in living for h in p.handles]
+    connections: list[SimTransport | MessageConnection] = [
+        h for h in handles if isinstance(h, SimTransport)
+    ]
+    connections += [h for h in handles if isinstance(h, MessageConnection) and not h.local]
+    connection = _chosen(fault, connections)
+    if connection is not None:
+        world.count("struck")
+        world.note("network", f"resets a connection of {connection.process.name}")
+        world.loop.post(connection.process, connection.break_down)
 
 
 def _chosen(fault: Fault, among: Sequence[T]) -> T | None:
     return among[int(fault.pick * len(among))] if among else None
-
-
-def _kill(fault: Fault, among: Sequence[SimProcess]) -> None:
-    """At the next callback or some later one: any await of the process may be its last."""
-    victim = _chosen(fault, among)
-    if victim is not None:
-        victim.stop_at = victim.steps + 1 + fault.steps
 
 
 def _cut(world: World, fault: Fault) -> None:
@@ -76,6 +89,7 @@ def _cut(world: World, fault: Fault) -> None:
     pairs = [(a, b) for i, a in enumerate(hosts) for b in hosts[i + 1 :]]
     pair = _chosen(fault, pairs)
     if pair is not None:
+        world.count("struck")
         world.cut(*pair)
         now = world.loop.now
         world.loop.post_at(now + fault.lasts, world.loop.world, _heal, world, pair, fault)

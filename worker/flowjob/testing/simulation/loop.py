@@ -183,6 +183,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self.current = lane
         lane.spent = 0.0
         for _ in range(len(ready)):
+            if not ready:  # it has been killed by what it did itself
+                break
             handle = ready.popleft()
             if handle._cancelled:
                 continue
@@ -319,13 +321,15 @@ class SimLoop(asyncio.AbstractEventLoop):
             self.create_task(generator.aclose())
 
 
+class _Discarded(BaseException):
+    """Thrown into what is left when a world is over."""
+
+
 def _close(coroutine: Any) -> None:
     """Ends a suspended coroutine although it may await on its way out; its effects go nowhere by now."""
     for _ in range(100):
         try:
-            coroutine.close()
+            coroutine.throw(_Discarded)
+        except BaseException:  # noqa: BLE001 - it has ended, as it should; nobody is left to care how
             return
-        except RuntimeError:  # it awaited something in a `finally`: again, from there
-            continue
-        except BaseException:  # noqa: BLE001 - nobody is left to care
-            return
+    coroutine.close()

@@ -44,6 +44,11 @@ def problems_of(spec: JobSpec, written: list[Row], *, in_order: bool = True) -> 
     return found
 
 
+def missing_from(spec: JobSpec, written: list[Row]) -> list[str]:
+    """What a job that may write things twice has not written once."""
+    return [p for p in problems_of(spec, written, in_order=False) if " missing: " in p]
+
+
 def _keeps_order(spec: JobSpec) -> bool:
     """Whether rows of a split and key go through the same subtasks all the way."""
     straight = spec.kind == "numbered" and not spec.fail_at  # keyed where they are read

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from flowjob.core.job_machine import JobState
 from flowjob.errors import FlowjobError
 from flowjob.plan import compile_job, digest, job_graph_text
 from flowjob.runtime.job_description import EntrypointSource, JobDescription
 from flowjob.runtime.jobmanager.manager import JobManager
-from flowjob.runtime.jobmanager.request import JobRequest, JobResult
+from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners
 from flowjob.runtime.minicluster import MiniCluster
 from flowjob.testing.simulation import faults, reference
 from flowjob.testing.simulation.cluster import SimLauncher
@@ -26,7 +28,7 @@ from flowjob.testing.simulation.jobs import build
 from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.loop import Stuck
 from flowjob.testing.simulation.process import KILLED, SimProcess
-from flowjob.testing.simulation.scenario import Scenario
+from flowjob.testing.simulation.scenario import Again, Phase, Scenario
 from flowjob.testing.simulation.storage import SimStorage
 from flowjob.testing.simulation.world import World
 
@@ -34,6 +36,8 @@ PATIENCE = 400.0
 """Virtual seconds from the last fault's end within which everything must be over."""
 
 MAX_STEPS = 3_000_000
+
+_MEMORY = "/dev/shm"
 
 
 @dataclass
@@ -52,6 +56,8 @@ class Outcome:
     steps: int = 0
     fingerprint: int = 0
     rows: int = 0
+    struck: int = 0
+    restarts: int = 0
 
     @property
     def end(self) -> str:
@@ -63,7 +69,10 @@ class Outcome:
 
 def simulate(scenario: Scenario, *, tracing: bool = False) -> Outcome:
     """Runs it to its end."""
-    with tempfile.TemporaryDirectory(prefix="flowjob-simulation-") as directory:
+    memory = (
+        _MEMORY if os.path.isdir(_MEMORY) else None
+    )  # directories on disk cost more than all the rest
+    with tempfile.TemporaryDirectory(prefix="flowjob-simulation-", dir=memory) as directory:
         world = World(scenario.seed, Path(directory), scenario.physics, tracing)
         world.ledger = Ledger()
         outcome = Outcome(scenario)
@@ -96,7 +105,7 @@ def _garbage_kept() -> Iterator[None]:
 def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
     client = world.add_process("jm", "host-0")
     client.start(lambda: _client(world, client, scenario, outcome))
-    faults.arm(world, scenario.faults)
+    faults.arm(world, scenario.faults, Phase.START)
     last = max((f.at + f.lasts for f in scenario.faults), default=0.0)
     try:
         world.run(world.is_over, until=last + PATIENCE, max_steps=MAX_STEPS)
@@ -105,6 +114,8 @@ def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
     outcome.seconds, outcome.steps = world.loop.now, world.loop.steps
     outcome.fingerprint = world.loop.fingerprint
     outcome.rows = len(world.ledger.rows)
+    outcome.struck = world.happened.get("struck", 0)
+    outcome.restarts = world.happened.get("running", 1) - 1
     outcome.problems += judge(world, client, outcome)
 
 
@@ -121,11 +132,18 @@ async def _client(world: World, process: SimProcess, scenario: Scenario, outcome
         env, taskmanagers=scenario.taskmanagers, slots=-(-slots // scenario.taskmanagers)
     )
     try:
-        outcome.result = await JobManager(env, request).run(cluster)
+        listeners = Listeners(on_state=lambda state: _on_state(world, scenario, state))
+        outcome.result = await JobManager(env, request, listeners).run(cluster)
     except FlowjobError as error:
         outcome.error = error
         world.note(process.name, f"{type(error).__name__}: {error}")
     return 0
+
+
+def _on_state(world: World, scenario: Scenario, state: JobState) -> None:
+    world.note("jm", f"the job is {state.value}")
+    if state is JobState.RUNNING and world.count("running") == 1:
+        faults.arm(world, scenario.faults, Phase.RUNNING)
 
 
 def _request(scenario: Scenario, host: str, run_id: str, token: str) -> JobRequest:
@@ -150,6 +168,7 @@ def _request(scenario: Scenario, host: str, run_id: str, token: str) -> JobReque
         heartbeat_timeout=scenario.heartbeat_timeout,
         stop_grace=scenario.stop_grace,
         host=host,
+        restarts=Again(scenario.restarts) if scenario.restarts else None,
     )
 
 
@@ -160,7 +179,10 @@ def judge(world: World, client: SimProcess, outcome: Outcome) -> list[str]:
     found += world.ledger.faults
     killed = client.status == KILLED
     if outcome.result is not None:
-        found += reference.problems_of(scenario.job, world.ledger.rows)
+        # Without snapshots whatever starts again begins anew: nothing is lost, much is doubled.
+        again = world.happened.get("running", 0) > 1
+        check = reference.missing_from if again else reference.problems_of
+        found += check(scenario.job, world.ledger.rows)
     elif outcome.error is not None:
         found += _wrong_end(scenario, outcome.error)
     elif not killed and client.status is not None:

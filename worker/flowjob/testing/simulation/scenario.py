@@ -5,11 +5,12 @@ Pure: the same seed is the same scenario, everywhere. Who carries faults out is 
 from __future__ import annotations
 
 import random  # noqa: TID251 - seeded
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from flowjob.core.job_events import Timeouts
+from flowjob.core.restartable import GiveUp, Restart
 from flowjob.testing.simulation.jobs import KINDS, JobSpec
 from flowjob.testing.simulation.world import Physics, StoreHabits
 
@@ -26,20 +27,28 @@ class FaultKind(Enum):
     WALL_JUMP = "set a wall clock"
 
 
+class Phase(Enum):
+    """What a fault's time counts from."""
+
+    START = "start"
+    RUNNING = "running"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`at` virtual seconds after the job's start. `pick` (0 … 1) chooses among those it may strike then, `steps` how
-    many callbacks the victim of a kill runs before it dies, `lasts` seconds how long it is so."""
+    """`at` virtual seconds after the phase's beginning. `pick` (0 … 1) chooses among those it may strike then, `steps`
+    how many callbacks the victim of a kill runs before it dies, `lasts` seconds how long it is so."""
 
     kind: FaultKind
     at: float
+    phase: Phase = Phase.START
     pick: float = 0.0
     steps: int = 0
     lasts: float = 0.0
 
     def __str__(self) -> str:
         lasts = f" for {self.lasts:.3f} s" if self.lasts else ""
-        return f"{self.at:.3f} s: {self.kind.value}{lasts}"
+        return f"{self.phase.value} + {self.at:.4f} s: {self.kind.value}{lasts}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +66,29 @@ class Scenario:
     heartbeat_interval: float = 1.0
     heartbeat_timeout: float = 10.0
     stop_grace: float = 3.0
+    restarts: int = 0
     faults: tuple[Fault, ...] = ()
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {self.job}",
             f"  parallelism {self.parallelism} on {self.taskmanagers} TaskManagers, {self.run}",
-            f"  {self.physics}",
+            f"  {self.physics}, {self.restarts} restarts",
         ]
         return "\n".join([*lines, *(f"  fault at {fault}" for fault in self.faults)])
+
+
+class Again:
+    """A restart strategy (core/restartable.py): so many times, soon."""
+
+    def __init__(self, times: int) -> None:
+        self._left = times
+
+    def next(self, time: float, chance: float) -> Restart | GiveUp:
+        if not self._left:
+            return GiveUp("it was started again often enough")
+        self._left -= 1
+        return Restart(2 * chance)
 
 
 def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = None) -> Scenario:
@@ -147,16 +170,17 @@ _STRIKES = (
 
 
 def _with_faults(scenario: Scenario, chance: random.Random) -> Scenario:
-    from dataclasses import replace
-
     if chance.random() < 0.15:
         rows = max(1, scenario.job.rows * scenario.job.splits)
         return replace(scenario, job=replace(scenario.job, fail_at=chance.randint(1, rows)))
-    faults = []
-    for _ in range(chance.choice([1, 1, 1, 2, 3])):
-        # Processes start within the first second or so; short jobs are over soon after.
-        at = chance.choice([0.0, 0.5, 0.7, 1.0]) + chance.random() * chance.choice([0.1, 0.5, 3.0])
-        lasts = chance.choice([0.01, 0.5, 2.0, 8.0, 40.0]) * chance.random()
-        steps = int(chance.choice([1, 10, 100, 1000]) * chance.random())
-        faults.append(Fault(chance.choice(_STRIKES), at, chance.random(), steps, lasts))
-    return replace(scenario, faults=tuple(sorted(faults, key=lambda f: f.at)))
+    faults = tuple(_fault(chance) for _ in range(chance.choice([1, 1, 1, 2, 3])))
+    return replace(scenario, faults=faults, restarts=chance.choice([0, 3]))
+
+
+def _fault(chance: random.Random) -> Fault:
+    phase = chance.choice([Phase.START, Phase.RUNNING, Phase.RUNNING])
+    # Processes start within the first second or so; jobs run for a hundredth of a second or for some seconds.
+    at = 1.5 * chance.random() if phase is Phase.START else 3 * 10 ** (-4 * chance.random())
+    lasts = chance.choice([0.01, 0.5, 2.0, 8.0, 40.0]) * chance.random()
+    steps = int(10 ** (3 * chance.random()))
+    return Fault(chance.choice(_STRIKES), at, phase, chance.random(), steps, lasts)
