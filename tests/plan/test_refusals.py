@@ -62,6 +62,15 @@ def test_two_operators_with_indistinguishable_state_must_be_named() -> None:
         compile_job(job)
 
 
+def test_event_time_that_is_assigned_twice_alike_must_be_named() -> None:
+    job = fj.Job("j")
+    stream = flights(job)
+    for delay in (timedelta(0), HOUR):
+        job.write(stream.with_event_time("scheduled", max_delay=delay), fj.discard())
+    with refused(fj.AmbiguousState, r"event_time\(scheduled\)", "named"):
+        compile_job(job)
+
+
 def test_two_operators_of_one_name_are_refused() -> None:
     job = fj.Job("j")
     first, second = flights(job).named("in"), flights(job).named("in")

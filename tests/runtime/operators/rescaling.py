@@ -1,8 +1,8 @@
 """Runs an operator at some parallelism, snapshots it, restores it at another one and goes on.
 
 For every stateful operator: `check_rescaling` compares such a run with one that is never interrupted. Rows are dealt
-by the hash of their key columns as an exchange does; sections pass through Arrow's file format and msgpack. It must
-not know any particular operator."""
+by the hash of their key columns as an exchange does; sections pass through the files of a store. It must not know any
+particular operator."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-import numpy as np
-import pyarrow as pa
-
 from flowjob.core.elements import Watermark
 from flowjob.kernels.keys import encode_keys
-from flowjob.kernels.partitioning import key_groups, partition
+from flowjob.kernels.partitioning import partition
 from flowjob.runtime.batch import Batch, Data, Rows
-from flowjob.runtime.checkpoint.sections import Distribution, Part, RestoredState, Section
+from flowjob.runtime.checkpoint.restoring import SnapshotReader
+from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Operator, Side
+from tests.runtime.checkpoint.snapshots import DIRECTORY, places, stored
+from tests.runtime.checkpoint.snapshots import run as run_async
 from tests.runtime.operators.harness import START, MockClock, OperatorHarness, rows_of
 
 MAX_PARALLELISM = 16
@@ -170,8 +169,8 @@ class Fleet:
         snapshots = self.snapshot()
         self.close()
         fleet = Fleet(self.make, parallelism, self.wall)
-        for subtask, harness in enumerate(fleet.subtasks):
-            harness.operator.restore(restored(snapshots, subtask, parallelism))
+        for harness, state in zip(fleet.subtasks, restored_all(snapshots, parallelism)):
+            harness.operator.restore(state)
         return fleet
 
     def close(self) -> None:
@@ -193,59 +192,15 @@ class Fleet:
 
 
 def restored(snapshots: Snapshots, subtask: int, parallelism: int) -> RestoredState:
-    """What subtask `subtask` of `parallelism` gets of the snapshots of all former subtasks."""
-    mine = group_range(subtask, parallelism)
-    parts: dict[str, list[Part]] = {}
-    for former, sections in enumerate(snapshots):
-        names = [section.name for section in sections]
-        assert len(set(names)) == len(names), f"sections of one name: {names}"
-        for section in sections:
-            part = _part(section, former, group_range(former, len(snapshots)), mine)
-            found = parts.setdefault(section.name, [])
-            if part is not None:
-                found.append(part)
-    return RestoredState(parts)
+    """What subtask `subtask` of `parallelism` gets of the snapshots of all former subtasks, by way of a store."""
+    return restored_all(snapshots, parallelism)[subtask]
 
 
-def group_range(subtask: int, parallelism: int) -> range:
-    """Key groups of a subtask: those with group * parallelism // MAX_PARALLELISM == subtask."""
-    groups = [g for g in range(MAX_PARALLELISM) if g * parallelism // MAX_PARALLELISM == subtask]
-    return range(groups[0], groups[-1] + 1) if groups else range(0)
-
-
-def _part(section: Section, former: int, had: range, mine: range) -> Part | None:
-    table, meta = (
-        _stored(section.table),
-        msgspec.msgpack.decode(msgspec.msgpack.encode(dict(section.meta))),
-    )
-    match section.distribution:
-        case Distribution.KEYED:
-            shared = range(max(had.start, mine.start), min(had.stop, mine.stop))
-            if not shared:
-                return None
-            assert section.hashes is not None
-            groups = key_groups(section.hashes, MAX_PARALLELISM)
-            assert all(g in had for g in set(groups.tolist())), (
-                "rows of key groups of other subtasks"
-            )
-            order = np.argsort(groups, kind="stable")
-            order = order[(groups[order] >= shared.start) & (groups[order] < shared.stop)]
-            return Part(table.take(pa.array(order)), meta, shared)
-        case Distribution.UNION:
-            return Part(table, meta)
-        case Distribution.BROADCAST:
-            return Part(table, meta) if former == 0 else None
-    raise AssertionError(f"deal {section.distribution} in your own test")
-
-
-def _stored(table: pa.Table) -> pa.Table:
-    """As it comes back from a file."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    back = pa.ipc.open_file(sink.getvalue()).read_all()
-    back.validate(full=True)
-    return back
+def restored_all(snapshots: Snapshots, parallelism: int) -> list[RestoredState]:
+    """The same for all subtasks."""
+    store, manifest = stored(snapshots, MAX_PARALLELISM, inline=True)
+    reader = SnapshotReader(store, DIRECTORY, manifest)
+    return run_async(reader.restore_all(places(parallelism, MAX_PARALLELISM)))
 
 
 def assert_same_sections(first: Sequence[Section], second: Sequence[Section]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from flowjob.column_types import Int32
-from flowjob.errors import StateError
+from flowjob.errors import StateError, StateMismatch
 from flowjob.runtime.checkpoint.sections import Section
 from flowjob.runtime.state.backend import StateBackend
 from flowjob.schema import Schema
@@ -179,7 +179,7 @@ def what_cannot_follow_is_refused(backend: StateBackend) -> None:
         (value_state(str), "declared as string"),
         (list_state(float), "list state"),
     ):
-        message = raises(StateError, partial(rescaled, backend, [former], 1, n=state))
+        message = raises(StateMismatch, partial(rescaled, backend, [former], 1, n=state))
         assert "state.n" in message, message
         assert word in message, message
 

@@ -88,7 +88,8 @@ class KeyedTable(Protocol):
         ...
 
     def restore(self, state: RestoredState) -> None:
-        """Takes over such sections, of one or several tables, into an empty one. `scope.now` is the wall time."""
+        """Takes over such sections, of one or several tables, into an empty one. `scope.now` is the wall time.
+        StateMismatch, naming the section, for what cannot be read as what is declared now."""
         ...
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from flowjob.errors import StateError
+from flowjob.errors import StateError, StateMismatch
 from flowjob.plan.stored_state import StoredState
 from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.state.backend import Scope
@@ -74,8 +74,8 @@ class BroadcastMap:
         for part in state.parts(section):
             try:
                 self._content.update(broadcast_rows(self._stored, part))
-            except StateError as error:
-                raise StateError(f"{self._label} cannot be restored: {error}") from error
+            except StateMismatch as error:
+                raise StateMismatch(f"{self._label} cannot be restored: {error}") from error
 
     @property
     def nbytes(self) -> int:

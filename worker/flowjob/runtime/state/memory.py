@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowjob.aggregates import plain
-from flowjob.errors import StateError
+from flowjob.errors import StateMismatch
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.keys import encode_keys
 from flowjob.plan.stored_state import KEY_PREFIX, PROCESSING_TIMERS, TIMERS, stored_state
@@ -184,8 +184,8 @@ class MemoryTable:
     def _blaming(self, section: str) -> Iterator[None]:
         try:
             yield
-        except StateError as error:
-            raise StateError(
+        except StateMismatch as error:
+            raise StateMismatch(
                 f"section `{section}` of {self._spec.owner} cannot be restored: {error}"
             ) from error
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowjob.column_types import value_type_of_field
-from flowjob.errors import SchemaError, StateError
+from flowjob.errors import SchemaError, StateMismatch
 from flowjob.plan.stored_state import (
     EXPIRES,
     INSTANT,
@@ -105,21 +105,21 @@ def key_columns(batch: pa.RecordBatch, types: Sequence[pa.DataType]) -> list[pa.
     """The key's columns, by position, as the types they have now."""
     names = [name for name in batch.schema.names if name.startswith(KEY_PREFIX)]
     if len(names) != len(types):
-        raise StateError(f"it has {len(names)} key columns, where the program has {len(types)}")
+        raise StateMismatch(f"it has {len(names)} key columns, where the program has {len(types)}")
     columns = []
     for name, type in zip(names, types):
         try:
             value = value_type_of_field(pa.field(name, type), row_class)
             columns.append(evolved(batch.column(name), value))
         except SchemaError as error:
-            raise StateError(f"key column `{name}`: {error}") from error
+            raise StateMismatch(f"key column `{name}`: {error}") from error
     return columns
 
 
 def _check_kind(state: StoredState, part: Part) -> None:
     stored = Kind(part.meta.get("kind", state.kind.value))
     if stored.shape is not state.kind.shape:
-        raise StateError(
+        raise StateMismatch(
             f"it holds a {stored.value} state, the program declares a {state.kind.value} state under this name: "
             "give the new one another name"
         )

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from flowjob import pickling
 from flowjob.column_types import ValueType, value_type_of_field
-from flowjob.errors import SchemaError, StateError
+from flowjob.errors import SchemaError, StateMismatch
 from flowjob.plan.stored_state import PICKLED, StoredType
 from flowjob.runtime.column_reading import reader
 from flowjob.runtime.column_writing import REFUSED, REFUSED_BY_ARROW, Writer, writer
@@ -127,8 +127,8 @@ def _aware(write: Writer) -> Writer:
 
 
 def read_values(declared: StoredType, column: pa.Array, field: pa.Field) -> list[Any]:
-    """The values of a column that lies in a snapshot as `field`, as values of the declared type. StateError when that
-    cannot be."""
+    """The values of a column that lies in a snapshot as `field`, as values of the declared type. StateMismatch when
+    that cannot be."""
     if PICKLED in (field.metadata or {}):
         return _unpickled(column)
     value = declared.value
@@ -138,7 +138,7 @@ def read_values(declared: StoredType, column: pa.Array, field: pa.Field) -> list
     try:
         return reader(value)(evolved(column, value))
     except _CANNOT as error:
-        raise StateError(str(error)) from error
+        raise StateMismatch(str(error)) from error
 
 
 def _unpickled(column: pa.Array) -> list[Any]:
@@ -146,7 +146,7 @@ def _unpickled(column: pa.Array) -> list[Any]:
         # As trusted as the program itself: who can write snapshots of a job decides what it computes.
         return [None if d is None else pickle.loads(d) for d in column.to_pylist()]  # noqa: S301
     except Exception as error:
-        raise StateError(
+        raise StateMismatch(
             f"a pickled value cannot be read: {type(error).__name__}: {error}. Keep its class importable under the "
             "name it was stored with"
         ) from error
