@@ -57,7 +57,8 @@ def test_what_is_no_log_entry_has_no_number(name: str) -> None:
 
 def test_objects_tell_which_snapshot_they_belong_to() -> None:
     job = JobPaths.of("my job")
-    assert job.checkpoint_of(job.manifest(12)) == 12
+    assert job.checkpoint_of(f"{job.checkpoint(12)}/x") == 12
+    assert job.checkpoint_of(f"{job.checkpoint(12, 3)}/x") == 12
     assert job.checkpoint_of(job.checkpoint(12)) is None  # a directory is no object
     assert job.checkpoint_of(job.log_entry(12)) is None
     assert job.checkpoint_of("other/checkpoints/12/x") is None
@@ -65,7 +66,7 @@ def test_objects_tell_which_snapshot_they_belong_to() -> None:
     assert job.savepoint_of(f"{job.savepoint('a/b')}/manifest.json") == "a/b"
     assert job.savepoint_of(job.log_entry(1)) is None
     assert job.shared_generation_of(job.shared_file(3, "t-_")) == 3
-    assert job.shared_generation_of(job.manifest(3)) is None
+    assert job.shared_generation_of(f"{job.checkpoint(3)}/x") is None
 
 
 def test_no_name_is_the_directory_of_another() -> None:
@@ -75,7 +76,8 @@ def test_no_name_is_the_directory_of_another() -> None:
         job = JobPaths.of(word)
         for name in (
             job.log_entry(1),
-            job.manifest(1),
+            f"{job.checkpoint(1)}/{paths.MANIFEST}",
+            f"{job.checkpoint(1, 2)}/{paths.MANIFEST}",
             f"{job.checkpoint(1)}/{paths.task_object(TaskId(0, 0), 1)}",
             f"{job.checkpoint(1)}/{paths.in_flight_object(TaskId(0, 0), 1)}",
             job.shared_file(1, "t"),

@@ -131,9 +131,13 @@ class JobPaths:
     def checkpoints(self) -> str:
         return self._below(_CHECKPOINTS)
 
-    def checkpoint(self, id: int) -> str:
-        """The directory of a checkpoint."""
-        return self._below(_CHECKPOINTS, str(id))
+    def checkpoint(self, id: int, generation: int | None = None) -> str:
+        """The directory of a checkpoint, or of one generation's try at it.
+
+        Two generations may try the same id, when the former does not know yet that it leads no more. What it still
+        writes must not come into a directory that the latter commits: objects go into its own one."""
+        below = (str(id),) if generation is None else (str(id), f"g{generation}")
+        return self._below(_CHECKPOINTS, *below)
 
     def checkpoint_of(self, name: str) -> int | None:
         """Which checkpoint's directory an object lies in; None for what lies elsewhere."""
@@ -142,10 +146,6 @@ class JobPaths:
             return None
         id, slash, _ = name[len(prefix) :].partition("/")
         return int(id) if slash and _is_number(id) else None
-
-    def manifest(self, id: int) -> str:
-        """The manifest of a checkpoint."""
-        return f"{self.checkpoint(id)}/{MANIFEST}"
 
     @property
     def shared(self) -> str:
@@ -178,6 +178,10 @@ class JobPaths:
             return None
         encoded, slash, _ = name[len(prefix) :].partition("/")
         return word(encoded) if slash and encoded else None
+
+    @property
+    def probes(self) -> str:
+        return self._below(_PROBES)
 
     def probe(self, token: str) -> str:
         """An object that lives for a moment, to find out what the store does."""
