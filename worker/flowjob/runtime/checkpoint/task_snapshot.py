@@ -15,6 +15,7 @@ from typing import Protocol
 from flowjob.core.commits import CommitPermit
 from flowjob.core.elements import Barrier
 from flowjob.core.job_events import TaskId
+from flowjob.errors import FlowjobError
 from flowjob.plan.specs import SinkSpec
 from flowjob.runtime.blame import EXITS
 from flowjob.runtime.chain import Chain, Link
@@ -117,7 +118,7 @@ class TaskSnapshots:
                 written = asyncio.ensure_future(frozen)
         except Exception as error:  # noqa: BLE001 - the stream goes on without this snapshot
             shutil.rmtree(path, ignore_errors=True)
-            self.decline(checkpoint, one_line(error))
+            self.decline(checkpoint, _told(error))
             return
         sync = env.clock.monotonic() - taking.began
         storing = self._store(_Storing(taking, sync, committables, written, path))
@@ -165,7 +166,7 @@ class TaskSnapshots:
         except TimeoutError:
             self.decline(checkpoint, f"its state was not stored within {plan.expires:g} s")
         except Exception as error:  # noqa: BLE001 - the stream goes on without this snapshot
-            self.decline(checkpoint, one_line(error))
+            self.decline(checkpoint, _told(error))
         else:
             figures = SnapshotFigures(
                 alignment_ms=taking.alignment * 1e3,
@@ -262,6 +263,10 @@ class _Storing:
     committables: dict[str, list[bytes]]
     written: Written | asyncio.Future[bytes]
     path: Path
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, FlowjobError) else one_line(error)
 
 
 def _described(link: Link, taking: Taking) -> Described:
