@@ -103,3 +103,18 @@ def test_timers_are_an_ordered_set_of_time_and_key(steps) -> None:
         assert list(timers.entries()) == [
             (t, s) for t, _, s in sorted((t, n, s) for (t, s), n in model.items())
         ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=30))
+def test_loading_many_is_adding_each(pairs) -> None:
+    added, loaded = Timers(), Timers()
+    for time, slot in pairs:
+        added.add(time, slot)
+    half = len(pairs) // 2
+    for part in (pairs[:half], pairs[half:]):
+        loaded.load([time for time, _ in part], [slot for _, slot in part])
+    assert len(loaded) == len(added)
+    assert list(loaded.entries()) == list(added.entries())
+    assert list(loaded.due(4)) == list(added.due(4))
+    assert loaded.next_time() == added.next_time()
+    assert all(loaded.holds(slot) == added.holds(slot) for slot in range(6))
