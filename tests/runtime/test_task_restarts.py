@@ -19,7 +19,8 @@ from flowjob.core.elements import Stop
 from flowjob.plan.types import OBJECT_COLUMN
 from flowjob.runtime.checkpoint import task_snapshot
 from flowjob.testing.restarts import PLAN, Life, Record, run_with_restarts
-from flowjob.testing.run import run_job
+from flowjob.testing.run import run_job, script
+from flowjob.testing.script import advance, watermark
 from tests.plan.random_programs import RandomProgram
 
 Program = Callable[[fj.Job], None]
@@ -183,3 +184,49 @@ def test_at_least_once_loses_nothing() -> None:
     found, record = disturbed(two_inputs, lives, plan=plan)
     assert record.restored[1] is not None
     assert {r for r in undisturbed(two_inputs) if "values" in r[0]} <= set(found)
+
+
+def test_a_stop_that_is_given_up_lets_the_job_go_on() -> None:
+    expected, given_up = undisturbed(two_inputs), 0
+    for wait in range(0, 40, 3):
+        stop = Life(parallelism=2, snapshots=(10,), stop=Stop.SUSPEND, aborted=wait)
+        found, record = disturbed(two_inputs, [stop, Life()])
+        assert found == expected
+        given_up += record.complete[0] != 1
+    assert 0 < given_up < 14  # in some it came too late
+
+
+micros = st.integers(0, 150).map(lambda n: timedelta(microseconds=n))
+timed_kills = st.builds(
+    Life, parallelism=st.integers(1, 3), snapshots=st.lists(micros, max_size=3), dies=micros
+)
+
+
+def scripted(job: fj.Job) -> None:
+    rows = [Reading(f"s{n % 3}", n, START + timedelta(minutes=n)) for n in range(60)]
+    steps: list[Any] = [*rows[:20], watermark(rows[19].at), *rows[20:], advance(timedelta(hours=1))]
+    stream = job.read(script(steps, "at", None, 1)).named("rows")
+    job.write(stream.key_by("sensor").process(Counting()), fj.show("sums"))
+    hourly = stream.key_by("sensor").window(fj.tumbling(timedelta(minutes=10)))
+    job.write(hourly.agg(total=fj.sum("value")), fj.show("totals"))
+
+
+@settings(deadline=None, max_examples=30)
+@given(lives=st.lists(timed_kills, max_size=3), last=st.integers(1, 3))
+def test_what_a_source_has_read_ahead_is_neither_lost_nor_doubled(
+    lives: list[Life], last: int
+) -> None:
+    found, record = disturbed(scripted, [*lives, Life(parallelism=last)])
+    assert found == undisturbed(scripted)
+    assert record.declined == []
+
+
+def test_a_source_that_waits_takes_part_at_once() -> None:
+    """In the script's last hour nothing is read; the snapshot is complete before it is over."""
+    lives = [
+        Life(parallelism=2, snapshots=(timedelta(minutes=30),), dies=timedelta(seconds=1)),
+        Life(parallelism=1),
+    ]
+    found, record = disturbed(scripted, lives)
+    assert record.restored == [None, 1]
+    assert found == undisturbed(scripted)

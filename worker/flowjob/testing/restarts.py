@@ -49,12 +49,14 @@ class Life:
     snapshots  when each one is begun, after the one before
     dies       after the last of them was begun everything is killed; None: it runs to its end
     stop       what the last snapshot asks of sources; not NO: the job ends with it
+    aborted    the last snapshot is given up so long after it was begun; None: it is not
     """
 
     parallelism: int = 1
     snapshots: Sequence[Wait] = ()
     dies: Wait | None = None
     stop: Stop = Stop.NO
+    aborted: Wait | None = None
     batch_rows: int = 7
 
 
@@ -195,6 +197,9 @@ class _Attempt:
         for number, wait in enumerate(life.snapshots, 1):
             await self._wait(wait)
             self._trigger(life.stop if number == len(life.snapshots) else Stop.NO)
+        if life.aborted is not None:
+            await self._wait(life.aborted)
+            self._give_up(self._world.checkpoint)
         if life.dies is None:
             await asyncio.Event().wait()
         else:
@@ -274,6 +279,12 @@ class _Attempt:
         self._tasks.trigger(asked, barrier)
         return checkpoint
 
+    def _give_up(self, checkpoint: int) -> None:
+        if self._pending.pop(checkpoint, None) is not None:
+            self._last = None
+            self._tasks.abort(checkpoint)
+            self._finish_if_ended()
+
     async def _complete(self, checkpoint: int) -> None:
         world, graph = self._world, self._graph
         _, tasks = self._pending.pop(checkpoint)
@@ -320,6 +331,9 @@ class _Attempt:
         for barrier, acknowledged in self._pending.values():
             if task not in acknowledged:
                 self._tasks.trigger([task], barrier)
+        self._finish_if_ended()
+
+    def _finish_if_ended(self) -> None:
         if len(self._ended) == len(self._keys) and self._last is None:
             self._last = self._trigger()
 
@@ -336,8 +350,7 @@ class _Attempt:
 
     def snapshot_declined(self, checkpoint: int, task: TaskId, reason: str) -> None:
         self._world.record.declined.append(f"{checkpoint}: {reason}")
-        if self._pending.pop(checkpoint, None) is not None:
-            self._tasks.abort(checkpoint)
+        self._give_up(checkpoint)
 
     def snapshot_committed(self, checkpoint: int, task: TaskId) -> None:
         waiting = self._committing.get(checkpoint)
