@@ -44,6 +44,7 @@ class Deployment:
         self._points: dict[int, asyncio.Future[RestorePoint | None]] = {}
         self._deploying: set[asyncio.Future[None]] = set()
         self._new: set[TaskId] = set(self._all)
+        self._early: dict[TaskId, messages.TaskEnded] = {}
         self.source = "the beginning"
 
     async def begin(self, checkpoints: CheckpointService, initial: RestorePoint | None) -> None:
@@ -55,6 +56,8 @@ class Deployment:
     def reset(self, slots: tuple[int, ...], tasks: tuple[TaskId, ...]) -> None:
         """These tasks are gone, and will be deployed again."""
         self._new.update(tasks)
+        for task in tasks:
+            self._early.pop(task, None)
         if self._checkpoints is None:
             self._splits.reset(tasks, {})
             return
@@ -78,6 +81,19 @@ class Deployment:
             new = frozenset(self._new)
             self._new.clear()
             self._checkpoints.started(None if new == self._all else new)
+            early, self._early = self._early, {}
+            for message in early.values():
+                self._checkpoints.received(message)
+
+    def received(self, message: messages.FromSlotBody) -> None:
+        """A slot's message about snapshots. Regions start one by one, so a task may end before all tasks run: then it
+        waits until they do."""
+        if self._checkpoints is None:
+            return
+        if isinstance(message, messages.TaskEnded) and message.task in self._new:
+            self._early[message.task] = message
+        else:
+            self._checkpoints.received(message)
 
     async def close(self) -> None:
         await cancel_all([*self._deploying, *self._points.values()])

@@ -270,8 +270,7 @@ class JobManager:
                 if tasks and self._listeners.on_metrics is not None:
                     self._call(self._listeners.on_metrics, self._metrics)
             case _:
-                if self._lead is not None:
-                    self._lead.checkpoints.received(message)
+                self._deployment.received(message)
 
     def _call(self, listener: Callable[..., object], *arguments: object) -> None:
         """A listener's exception is its client's own: the job is stopped for it, and `run` raises it."""
