@@ -93,12 +93,32 @@ def test_a_checkpoint_on_request_waits_for_room_but_for_no_pause() -> None:
     assert one(ev.Answer, job.complete(2)) == ev.Answer("r", 2)
 
 
-def test_ids_go_on_above_everything_that_was_ever_used() -> None:
+@pytest.mark.parametrize(
+    ("newest", "highest", "restored", "first"),
+    [(None, 0, 0, 1), (6, 0, 0, 7), (6, 9, 6, 10), (6, 9, 12, 13)],
+)
+def test_ids_go_on_above_everything_that_was_ever_used(
+    newest: int | None, highest: int, restored: int, first: int
+) -> None:
     coordinator: Coordinator[str] = Coordinator(
-        CheckpointSettings(interval=1, min_pause=0), 2, retained=[4, 6], newest=6, highest=9
+        CheckpointSettings(interval=1, min_pause=0), 2, newest=newest, highest=highest
     )
-    coordinator.handle(ev.Started(TASKS, SOURCES, restored=12), 0)
-    assert triggered(coordinator.handle(ev.Tick(), 1)) == [13]
+    coordinator.handle(ev.Started(TASKS, SOURCES, restored), 0)
+    assert triggered(coordinator.handle(ev.Tick(), 1)) == [first]
+
+
+def test_checkpoints_of_former_runs_are_counted_and_retired_but_never_restarted_from() -> None:
+    coordinator: Coordinator[str] = Coordinator(
+        CheckpointSettings(interval=1, min_pause=0, retained=2), 2, retained=[6, 4, 5], highest=6
+    )
+    coordinator.handle(ev.Started(TASKS, SOURCES), 0)
+    assert triggered(coordinator.handle(ev.Tick(), 1)) == [7]
+    for task in TASKS:
+        coordinator.handle(ev.Acknowledged(7, task, ""), 1)
+    said = coordinator.handle(ev.Stored(7), 1)
+    assert only(ev.Retire, said) == [ev.Retire(4), ev.Retire(5)]
+    coordinator = Coordinator(CheckpointSettings(), 2, retained=[6], highest=6)
+    assert coordinator.handle(ev.TasksFailed("x"), 0) == [ev.Restorable(None)]
 
 
 # Completion

@@ -43,6 +43,7 @@ def test_a_log_tells_who_leads_what_is_committed_and_where_a_restart_begins() ->
     assert [c.snapshot for c in state.committed] == [6, 7, 9]
     assert (state.retained, state.retired, state.highest) == ((6, 7), (5,), 9)
     assert state.newest == commit(2, 9, savepoint=True)
+    assert state.stopped
     assert state.find(5) is None
     assert state.find(6) == commit(1, 6)
 
@@ -50,8 +51,10 @@ def test_a_log_tells_who_leads_what_is_committed_and_where_a_restart_begins() ->
 def test_a_new_run_does_not_go_back_beyond_its_beginning() -> None:
     state = fold([Claim(1, "r"), Begin(1, "a"), commit(1, 3), Claim(2, "r"), Begin(2, "b", "x")])
     assert (state.newest, state.source, state.retained, state.highest) == (None, "x", (3,), 3)
+    assert not state.stopped
     assert refusal(state, commit(2, 3)) is not None
     assert apply(state, commit(2, 4)).newest == commit(2, 4)
+    assert not apply(state, commit(2, 4)).stopped
 
 
 BASE: list[Record] = [

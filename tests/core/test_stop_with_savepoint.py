@@ -6,10 +6,12 @@ import pytest
 
 from flowjob.core import coordinator_events as ev
 from flowjob.core.checkpoint_records import Status
+from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.commits import CommitPermit
+from flowjob.core.coordinator import Coordinator
 from flowjob.core.coordinator_events import Kind
 from flowjob.core.elements import Barrier, Stop
-from tests.core.coordinating import K0, K1, S0, S1, Job, item, one, only, triggered
+from tests.core.coordinating import K0, K1, S0, S1, SOURCES, TASKS, Job, item, one, only, triggered
 
 STOPS = [Stop.SUSPEND, Stop.DRAIN]
 
@@ -151,6 +153,16 @@ def test_a_failure_after_the_release_stops_the_job_all_the_same() -> None:
     assert job.tell(ev.TasksFailed("killed")) == [ev.Restorable(2)]
     assert job.start(restored=2) == [ev.StopJob(2)]
     assert one(ev.Answer, job.savepoint("x")).failure == "the job is being stopped"
+
+
+def test_a_job_manager_that_takes_over_a_stopped_job_commits_what_is_pending_and_no_more() -> None:
+    coordinator: Coordinator[str] = Coordinator(
+        CheckpointSettings(interval=1), 8, retained=[3], newest=5, highest=5, stopped=True
+    )
+    said = coordinator.handle(ev.Started(TASKS, SOURCES, 5, (item(K0, b"a"),)), 0)
+    assert said == [ev.NotifyCommitted(CommitPermit(5, 8), (K0,), (item(K0, b"a"),))]
+    assert only(ev.Trigger, coordinator.handle(ev.Tick(), 4)) == []
+    assert coordinator.handle(ev.TaskCommitted(5, K0), 4) == [ev.StopJob(5)]
 
 
 def test_a_job_that_ends_before_all_is_committed_leaves_the_savepoint() -> None:

@@ -38,9 +38,11 @@ class Coordinator(Generic[P]):
         retained: Iterable[int] = (),
         newest: int | None = None,
         highest: int = 0,
+        stopped: bool = False,
     ) -> None:
         """What the log says: `retained` checkpoints (not savepoints), and the `newest` restore point of this run,
-        None before its first. No id up to `highest` is used again."""
+        None before its first. No id up to `highest` is used again. `stopped`: the newest is a stop whose commits were
+        not seen to the end; they are all that is left to do."""
         retained = tuple(retained)
         self.settings = settings
         self.newest = newest
@@ -50,6 +52,8 @@ class Coordinator(Generic[P]):
         self._history: deque[CheckpointRecord] = deque(maxlen=settings.history)
         self._pending: SnapshotsUnderWay[P] = SnapshotsUnderWay(settings)
         self._requests = SnapshotRequests()
+        if stopped and newest is not None:
+            self._requests.stop_is_stored(newest, interrupted=True)
         self._schedule = TriggerSchedule(settings)
         self._out: list[ev.Instruction[P]] = []
         self._now = 0.0

@@ -75,6 +75,12 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.find(self.newest_id)
 
     @property
+    def stopped(self) -> bool:
+        """The run was stopped with a savepoint: whoever takes it over commits what that has pending, no more. (No
+        other savepoint is in the log.)"""
+        return self.newest is not None and self.newest.savepoint
+
+    @property
     def retained(self) -> tuple[int, ...]:
         """Checkpoints (not savepoints) that are not retired, oldest first."""
         return tuple(c.snapshot for c in self.committed if not c.savepoint)
