@@ -62,6 +62,7 @@ class FakeJob:
     splits: int = 4
     deal: bool = False
     drift: bool = False
+    checkpoints: Any = None
 
 
 def compile_job(job: FakeJob, *, parallelism: int) -> JobGraph:
@@ -98,7 +99,7 @@ class FakeRunner:
         return Address(self.context.host, 1000 + self.context.slot)
 
     async def prepare(
-        self, tasks: list[TaskId], places: list[Any], restore: str | None = None
+        self, tasks: list[TaskId], places: list[Any], restore: Any = None
     ) -> None:
         self.tasks = tasks
         self.places = places

@@ -19,6 +19,7 @@ from flowjob.plan.where import caller
 from flowjob.stream import Stream
 
 if TYPE_CHECKING:
+    from flowjob.checkpointing import Checkpoints
     from flowjob.connectors.base import Sink, Source
 
 DEFAULT_MAX_PARALLELISM = 128
@@ -29,9 +30,16 @@ T = TypeVar("T")
 class Job:
     """A job under construction and, once its last `write` is said, the finished program.
 
-    max_parallelism is the number of key groups: state can never be split finer. It is chosen once per job."""
+    max_parallelism is the number of key groups: state can never be split finer. It is chosen once per job.
+    checkpoints say how and where the job saves what it has done; `flowjob run` has a default, `job.run` none."""
 
-    def __init__(self, name: str, *, max_parallelism: int = DEFAULT_MAX_PARALLELISM) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_parallelism: int = DEFAULT_MAX_PARALLELISM,
+        checkpoints: Checkpoints | None = None,
+    ) -> None:
         if not isinstance(name, str) or not name:
             raise PlanError(f"a job needs a name, got {name!r}", where=caller())
         if not 1 <= max_parallelism <= 32_768:
@@ -40,6 +48,7 @@ class Job:
             )
         self.name = name
         self.max_parallelism = max_parallelism
+        self.checkpoints = checkpoints
         self._builder = GraphBuilder()
 
     @property
@@ -125,7 +134,8 @@ class Job:
     def run(self, *, parallelism: int = 1, **options: Any) -> Any:
         """Runs the job on this machine, in worker processes, and waits for its end.
 
-        Gives a JobResult with seconds and metrics; raises JobFailed and its kin. Options: docs/performance.md."""
+        Gives a JobResult with seconds and metrics; raises JobFailed and its kin. `checkpoints=fj.Checkpoints(…)` makes
+        it survive failures, `checkpoints=False` overrules what the job says. Other options: docs/performance.md."""
         from flowjob.local import run
 
         return run(self, parallelism=parallelism, **options)

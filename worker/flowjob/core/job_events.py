@@ -6,11 +6,20 @@ ones are dropped."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from flowjob.core.failures import ErrorInfo
+from flowjob.core.job_outcomes import Cancelled as Cancelled
+from flowjob.core.job_outcomes import Failed as Failed
+from flowjob.core.job_outcomes import GaveUp as GaveUp
+from flowjob.core.job_outcomes import Lost as Lost
+from flowjob.core.job_outcomes import Notice as Notice
+from flowjob.core.job_outcomes import Outcome as Outcome
+from flowjob.core.job_outcomes import Restarted as Restarted
+from flowjob.core.job_outcomes import Restarting as Restarting
+from flowjob.core.job_outcomes import Succeeded as Succeeded
 
 
 class TaskId(NamedTuple):
@@ -185,6 +194,11 @@ class SnapshotsFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotSaved:
+    """A restart would begin there, and no longer at the run's beginning."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestartRequested:
     """All tasks must begin anew, whatever the restart strategy says."""
 
@@ -220,77 +234,12 @@ Event = (
     | SlotExited
     | EnumeratorFailed
     | SnapshotsFailed
+    | SnapshotSaved
     | RestartRequested
     | StopCompleted
     | CancelRequested
     | DeadlinePassed
 )
-
-
-# Outcomes -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Succeeded:
-    """All tasks have finished."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """A slot or an enumerator reported an error."""
-
-    error: ErrorInfo
-    where: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A process went away, or did not do in time what it had to: `message` is the whole story, `short` its first
-    words, if it has more."""
-
-    message: str
-    short: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    reason: str
-
-
-Outcome = Succeeded | Failed | Lost | Cancelled
-
-
-# Notices ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Restarting:
-    """Slots are being replaced because of `cause`; the new ones start in `after` seconds."""
-
-    slots: tuple[int, ...]
-    attempt: int
-    cause: Outcome
-    after: float
-
-
-@dataclass(frozen=True, slots=True)
-class Restarted:
-    """They run again."""
-
-    slots: tuple[int, ...]
-    attempt: int
-    cause: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class GaveUp:
-    """What happened last could have been restarted, but the restart strategy says no; the job ends."""
-
-    cause: Outcome
-    reason: str
-
-
-Notice = Restarting | Restarted | GaveUp
 
 
 # Instructions -------------------------------------------------------------------------------------

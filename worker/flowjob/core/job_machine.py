@@ -33,6 +33,7 @@ from flowjob.core.job_events import (
     SlotFailed,
     SlotReady,
     SlotStarted,
+    SnapshotSaved,
     SnapshotsFailed,
     StartEnumerators,
     StopCompleted,
@@ -100,6 +101,7 @@ class JobMachine:
         self._starting = Starting(self.regions, self.timeouts, self._deadlines)
         self._ending = Ending(self.regions, self.timeouts, self._deadlines)
         self._moment = (0.0, 0.0)
+        self._saved = True
 
     @property
     def state(self) -> JobState:
@@ -125,8 +127,9 @@ class JobMachine:
         region = self._region_of.get(slot)
         return 0 if region is None else region.attempt
 
-    def start(self, attempt: int = 1) -> list[Instruction]:
-        """The first instructions; attempts are counted from `attempt`."""
+    def start(self, attempt: int = 1, *, saved: bool = True) -> list[Instruction]:
+        """The first instructions; attempts are counted from `attempt`. `saved`: see restartable.can_help."""
+        self._saved = saved
         if self.state in _OVER:  # cancelled before
             return []
         for region in self.regions:
@@ -156,6 +159,9 @@ class JobMachine:
                 return self._enumerator_failed(vertex, error)
             case SnapshotsFailed(error):
                 return self._snapshots_failed(error)
+            case SnapshotSaved():
+                self._saved = True
+                return []
             case RestartRequested(reason):
                 return self._restart_all(reason)
             case StopCompleted():
@@ -340,7 +346,7 @@ class JobMachine:
         if self.state in _OVER or not struck:
             return []
         started = died or all(r.has_run for r in struck)
-        if self._restarts is None or not started or not can_help(outcome):
+        if self._restarts is None or not started or not can_help(outcome, saved=self._saved):
             return self._ending.end(outcome)
         decision = self._restarts.next(*self._moment)
         if isinstance(decision, GiveUp):

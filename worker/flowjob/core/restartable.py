@@ -46,8 +46,14 @@ FINAL_CODES = frozenset(
 )
 
 
-def can_help(outcome: Outcome) -> bool:
-    """Whether a restart may lead to another outcome than this one."""
+def can_help(outcome: Outcome, *, saved: bool) -> bool:
+    """Whether a restart may lead to another outcome than this one, and is worth it.
+
+    saved  there is progress to restart from. A function that fails before there is any most likely has a mistake in
+           it: whoever is just writing it wants to hear that at once, and nothing is lost"""
     if not isinstance(outcome, Failed):
         return True
-    return outcome.error.kind is not ErrorKind.REFUSED and outcome.error.code not in FINAL_CODES
+    error = outcome.error
+    if error.kind is ErrorKind.REFUSED or error.code in FINAL_CODES:
+        return False
+    return saved or error.kind is not ErrorKind.USER

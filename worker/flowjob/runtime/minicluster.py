@@ -9,26 +9,30 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import PicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from flowjob.checkpointing import DEFAULT_LOCATION, Checkpoints
+from flowjob.core.checkpoint_settings import Mode
 from flowjob.core.job_events import Timeouts
 from flowjob.core.restartable import RestartStrategy
 from flowjob.errors import PlanError
-from flowjob.runtime.env import Env, OwnedProcess
+from flowjob.runtime.env import Env, OwnedProcess, StoreLocation
 from flowjob.runtime.job_description import (
+    CheckpointPlan,
     EntrypointSource,
     JobDescription,
     JobSource,
     PickledSource,
 )
 from flowjob.runtime.jobmanager.manager import Endpoint, JobManager
-from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners
+from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners, StartFrom
 from flowjob.runtime.outbox import cancel_all
+from flowjob.runtime.storage.paths import JobPaths
 
 if TYPE_CHECKING:
     from flowjob.job import Job
@@ -142,7 +146,9 @@ class LocalOptions:
     run       options for the tasks, e.g. {"exchange": {…}}
     stuck_after  seconds after which a worker that says nothing is reported, with its stacks
     planner, runner  see job_description.JobDescription
-    restarts  whether a failure is the end; None: it is
+    restarts  whether a failure is the end; None: as `checkpoints` say, and without those it is
+    checkpoints  None: what the job says, False: none
+    start     what to begin from, where there are checkpoints
     """
 
     taskmanagers: int = 1
@@ -155,6 +161,8 @@ class LocalOptions:
     runner: str = "flowjob.runtime.slot_tasks:SlotTasks"
     stop_grace: float = 3.0
     restarts: RestartStrategy | None = None
+    checkpoints: Checkpoints | Literal[False] | None = None
+    start: StartFrom = field(default_factory=StartFrom)
 
 
 def run_local(
@@ -194,6 +202,7 @@ def job_request(
     """Plans the job. Raises PlanError."""
     planner = importlib.import_module(options.planner)
     graph = planner.compile_job(job, parallelism=parallelism)
+    checkpoints = job.checkpoints if options.checkpoints is None else options.checkpoints or None
     description = JobDescription(
         name=graph.name,
         run_id=run_id,
@@ -205,15 +214,40 @@ def job_request(
         planner=options.planner,
         runner=options.runner,
         run=options.run or {},
+        checkpoints=None if checkpoints is None else checkpoint_plan(graph.name, checkpoints),
     )
-    timeouts = options.timeouts or Timeouts()
+    restarts = options.restarts
+    if restarts is None and checkpoints is not None:
+        restarts = checkpoints.strategy()
     return JobRequest(
         graph=graph,
         job=description,
-        timeouts=timeouts,
+        timeouts=options.timeouts or Timeouts(),
         stop_grace=options.stop_grace,
-        restarts=options.restarts,
+        restarts=restarts,
+        checkpoints=None if checkpoints is None else checkpoints.settings(),
+        start=options.start,
     )
+
+
+def checkpoint_plan(job: str, checkpoints: Checkpoints) -> CheckpointPlan:
+    """What slots must know of them. A directory is where it is for this process: they may have another one."""
+    settings = checkpoints.settings()
+    return CheckpointPlan(
+        location=location_of(checkpoints),
+        root=JobPaths.of(job).root,
+        exactly_once=settings.mode is Mode.EXACTLY_ONCE,
+        alignment_timeout=settings.task_alignment_timeout,
+        spill_bytes=settings.spill_bytes,
+        expires=settings.timeout,
+    )
+
+
+def location_of(checkpoints: Checkpoints) -> StoreLocation:
+    """The store that jobs share."""
+    place = str(checkpoints.location or DEFAULT_LOCATION)
+    url = place if "://" in place else str(Path(place).absolute())
+    return StoreLocation(url, checkpoints.endpoint, checkpoints.region)
 
 
 def pickled(job: Job) -> PickledSource:

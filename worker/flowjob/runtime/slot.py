@@ -18,7 +18,7 @@ from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.errors import PlanError, ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
-from flowjob.runtime.env import ControlConnection, Env
+from flowjob.runtime.env import ControlConnection, Env, StoreLocation
 from flowjob.runtime.failures import describe
 from flowjob.runtime.job_description import EntrypointSource, JobDescription, JobSource
 from flowjob.runtime.messages import (
@@ -57,6 +57,14 @@ SnapshotOrder = TriggerSnapshot | AbortSnapshot | CommitSnapshot | ReleaseTasks
 """What the JobManager wants of snapshots."""
 
 
+@dataclass(frozen=True, slots=True)
+class RestoreFrom:
+    """The name of a snapshot's manifest in the store at `location`; None: in the job's own."""
+
+    manifest: str
+    location: StoreLocation | None = None
+
+
 class TaskRunner(Protocol):
     """What a slot does with its tasks. Methods are called in this order, each once; `close` in any case."""
 
@@ -65,7 +73,7 @@ class TaskRunner(Protocol):
         ...
 
     async def prepare(
-        self, tasks: list[TaskId], places: list[TaskPlace], restore: str | None = None
+        self, tasks: list[TaskId], places: list[TaskPlace], restore: RestoreFrom | None = None
     ) -> None:
         """Builds its `tasks`; `places` says where every task of the job runs, `restore` the manifest of the snapshot
         to begin from."""
@@ -271,7 +279,10 @@ class Slot:
 
     async def _prepare(self, deploy: DeployTasks, control: SlotControl) -> None:
         assert self._runner is not None
-        await self._runner.prepare(deploy.tasks, deploy.places, deploy.restore)
+        restore = None
+        if deploy.restore is not None:
+            restore = RestoreFrom(deploy.restore, deploy.restore_location)
+        await self._runner.prepare(deploy.tasks, deploy.places, restore)
         control.deployed()
 
     async def _run_tasks(self) -> None:

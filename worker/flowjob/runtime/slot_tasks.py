@@ -23,7 +23,7 @@ from flowjob.runtime.messages import (
     ReleaseTasks,
     TriggerSnapshot,
 )
-from flowjob.runtime.slot import Assigned, SlotContext, SnapshotOrder
+from flowjob.runtime.slot import Assigned, RestoreFrom, SlotContext, SnapshotOrder
 from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.task_set import DEFAULT_BATCH_ROWS, RunOptions, Snapshots, TaskKey, TaskSet
 
@@ -77,7 +77,7 @@ class SlotTasks:
         return Snapshots(plan, self._store)
 
     async def prepare(
-        self, tasks: list[TaskId], places: list[TaskPlace], restore: str | None = None
+        self, tasks: list[TaskId], places: list[TaskPlace], restore: RestoreFrom | None = None
     ) -> None:
         """Builds the tasks: their gates exist from here on. Reads the state they are to begin with."""
         assert self._tasks is not None
@@ -89,13 +89,25 @@ class SlotTasks:
         if restore is not None:
             await self._restore(keys, restore)
 
-    async def _restore(self, keys: list[TaskKey], manifest_name: str) -> None:
-        """`manifest_name` is that of the object in the job's store."""
+    async def _restore(self, keys: list[TaskKey], restore: RestoreFrom) -> None:
+        open_store = self._context.env.open_store
+        assert open_store is not None
+        if restore.location is None:
+            assert self._store is not None
+            await self._restore_from(self._store, keys, restore.manifest)
+            return
+        store = open_store(restore.location)
+        try:
+            await self._restore_from(store, keys, restore.manifest)
+        finally:
+            await store.close()
+
+    async def _restore_from(self, store: ObjectStore, keys: list[TaskKey], name: str) -> None:
+        """`name` is that of the manifest's object."""
         assert self._tasks is not None
-        assert self._store is not None
-        graph, directory = self._context.graph, posixpath.dirname(manifest_name)
-        manifest = await read_manifest(self._store, directory)
-        reader = SnapshotReader(self._store, directory, manifest)
+        graph, directory = self._context.graph, posixpath.dirname(name)
+        manifest = await read_manifest(store, directory)
+        reader = SnapshotReader(store, directory, manifest)
         asked = [
             (key, Place(uid, key[1], graph.vertex(key[0]).parallelism, graph.max_parallelism))
             for key in keys

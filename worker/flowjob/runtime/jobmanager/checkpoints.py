@@ -24,7 +24,7 @@ from flowjob.plan.job_graph import JobGraph
 from flowjob.plan.specs import SourceSpec
 from flowjob.runtime import messages
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
-from flowjob.runtime.env import Env
+from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager import committables
 from flowjob.runtime.jobmanager.manifests import JobAtHand, manifest_of
 from flowjob.runtime.jobmanager.request import JobEvent, SnapshotFailed
@@ -121,6 +121,11 @@ class CheckpointService:
     def newest(self) -> RestorePoint | None:
         """Where a restart would begin now."""
         return self._newest
+
+    @property
+    def location(self) -> StoreLocation:
+        """Where the job's snapshots are."""
+        return self._snapshots.location
 
     def history(self) -> tuple[CheckpointRecord, ...]:
         """Snapshots that are over and those under way."""
@@ -269,6 +274,7 @@ class CheckpointService:
             if counts and store.kind.is_restore_point:
                 whole = self._snapshots.paths.full(directory)
                 self._newest = RestorePoint(self._snapshots.location, whole, manifest)
+                self._shell.happened(job_events.SnapshotSaved())
             lost = "another outcome is in the log"
             stored = ev.Stored(store.checkpoint)
             self.handle(stored if counts else ev.StoreFailed(store.checkpoint, lost))

@@ -12,7 +12,7 @@ from flowjob.core.job_events import Deploy, Event, JobShape, SnapshotsFailed, Ta
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime import messages
 from flowjob.runtime.blame import EXITS
-from flowjob.runtime.env import Env
+from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.failures import describe
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint
@@ -111,9 +111,13 @@ class Deployment:
             places=list(deploy.places),
             attempt=deploy.attempt,
             restore=None if point is None else point.name,
-            restore_location=None if point is None else point.location,
+            restore_location=self._location(point),
         )
         self._way.send(deploy.taskmanager, deploy.slot, message)
+
+    def _location(self, point: RestorePoint | None) -> StoreLocation | None:
+        own = None if self._checkpoints is None else self._checkpoints.location
+        return None if point is None or point.location == own else point.location
 
     async def _continue(
         self, checkpoints: CheckpointService, tasks: tuple[TaskId, ...]

@@ -1,15 +1,29 @@
-"""Takes a job over from whoever ran it before: claims its log, and decides from what the run begins.
+"""Takes a job over from whoever ran it before: claims its log, and finds the snapshot that its run begins from.
 
-Comes before anything is started: where it raises, nothing was. What is decided is said in core/recovery.py."""
+Comes before anything is started: where it raises, nothing was. A start that names no snapshot begins with nothing,
+whatever there is; one that names one begins from that or not at all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from flowjob.runtime.env import Env
+from flowjob.core.snapshot_log import LogState
+from flowjob.errors import SnapshotError
+from flowjob.plan.restore import plan_restore
+from flowjob.runtime.checkpoint.manifest_io import read_manifest
+from flowjob.runtime.checkpoint.places import snapshot_place
+from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService, Shell
 from flowjob.runtime.jobmanager.manifests import JobAtHand
-from flowjob.runtime.jobmanager.request import JobRequest
+from flowjob.runtime.jobmanager.request import (
+    LATEST,
+    EarlierRunFound,
+    JobEvent,
+    JobRequest,
+    RestorePlanned,
+    StartFrom,
+)
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore
 
 ATTEMPTS_PER_GENERATION = 1000
@@ -30,14 +44,97 @@ class Lead:
 
 
 async def take_lead(env: Env, request: JobRequest, shell: Shell) -> Lead | None:
-    """None when the job takes no snapshots. Raises StorageError and SnapshotError."""
+    """None when the job takes no snapshots. Raises StorageError, and SnapshotError with the reason for which nothing
+    is started."""
     settings, plan = request.checkpoints, request.job.checkpoints
     if settings is None or plan is None:
+        if request.start.snapshot is not None:
+            raise SnapshotError("a job without checkpoints cannot start from a snapshot")
         return None
     store = SnapshotStore(env, plan.location, plan.root)
-    state = await store.claim(request.job.digest)
-    await store.begin(request.job.run_id, "")
+    try:
+        initial = await _begin(env, store, request, shell.tell)
+    except BaseException:
+        await store.close()
+        raise
     at_hand = JobAtHand(request.graph, request.job.run_id, request.job.explain)
     service = CheckpointService(env, settings, store, at_hand, shell)
-    service.open(None)
-    return Lead(state.generation, service, None)
+    service.open(initial)
+    return Lead(store.state.generation, service, initial)
+
+
+async def _begin(
+    env: Env, store: SnapshotStore, request: JobRequest, tell: Callable[[JobEvent], None]
+) -> RestorePoint | None:
+    """Leadership comes first: what is newest must not change any more while we look at it."""
+    start = request.start
+    state = await store.claim(request.job.digest)
+    if start.snapshot is None:
+        await _say_what_is_left(store, state, tell)
+        await store.begin(request.job.run_id, "")
+        return None
+    if start.snapshot == LATEST:
+        point = await _latest(env, store, state, start)
+    else:
+        point = await _elsewhere(env, store.location, start)
+    allow = start.allow_non_restored
+    plan = plan_restore(request.graph, point.manifest, allow_non_restored=allow)
+    tell(RestorePlanned("\n".join(plan.lines)))
+    await store.begin(request.job.run_id, _source(point))
+    return point
+
+
+async def _say_what_is_left(
+    store: SnapshotStore, state: LogState, tell: Callable[[JobEvent], None]
+) -> None:
+    newest = state.newest
+    if newest is None:
+        return
+    try:
+        point = await store.read(newest)
+    except SnapshotError:
+        return
+    if not all(task.ended for task in point.manifest.tasks):
+        tell(
+            EarlierRunFound(
+                f"beginning with nothing, though an earlier run has left {point.manifest.kind} {newest.snapshot}; to "
+                "continue from there: --from latest"
+            )
+        )
+
+
+async def _latest(
+    env: Env, store: SnapshotStore, state: LogState, start: StartFrom
+) -> RestorePoint:
+    if state.newest is not None:
+        return await store.read(state.newest)
+    if state.source:  # that run has no checkpoint of its own yet
+        return await _elsewhere(
+            env, store.location, StartFrom(state.source, start.endpoint, start.region)
+        )
+    where = f"{store.paths.root} in {store.store.url}"
+    if state.committed:
+        others = ", ".join(store.paths.full(c.manifest) for c in state.committed)
+        raise SnapshotError(
+            f"the last run of {where} has no checkpoint; those of earlier runs are: {others}. Start from one of them "
+            "with --from"
+        )
+    raise SnapshotError(f"{where} has no checkpoint to continue from: start without --from")
+
+
+async def _elsewhere(env: Env, own: StoreLocation, start: StartFrom) -> RestorePoint:
+    """The snapshot at a place that somebody named."""
+    assert start.snapshot is not None
+    assert env.open_store is not None
+    url, directory = snapshot_place(start.snapshot)
+    location = StoreLocation(url, start.endpoint or own.endpoint, start.region or own.region)
+    store = env.open_store(location)
+    try:
+        return RestorePoint(location, directory, await read_manifest(store, directory))
+    finally:
+        await store.close()
+
+
+def _source(point: RestorePoint) -> str:
+    """A name that `snapshot_place` understands."""
+    return f"{point.location.url.rstrip('/')}/{point.name}"

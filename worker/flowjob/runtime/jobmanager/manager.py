@@ -146,8 +146,10 @@ class JobManager:
         listener = await self._env.control.serve(*at, token, self._sessions.serve)
         beating = asyncio.ensure_future(self._sessions.beat())
         try:
-            before = 0 if self._lead is None else self._lead.attempts_before
-            self._apply(self._machine.start(before + 1))
+            lead = self._lead
+            before = 0 if lead is None else lead.attempts_before
+            saved = lead is None or lead.initial is not None
+            self._apply(self._machine.start(before + 1, saved=saved))
             host, port = listener.address
             await cluster.start(Endpoint(f"ws://{host}:{port}", token), self._process_exited)
             await self._finished.wait()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flowjob.core.coordinator_events import Kind, Store
 from flowjob.core.elements import Stop
 from flowjob.plan.job_graph import JobGraph
+from flowjob.plan.state_layout import state_layouts
 from flowjob.runtime.checkpoint.manifest import Manifest, TaskSnapshot, VertexEntry
 
 _SAVEPOINTS = (Kind.SAVEPOINT, Kind.STOP)
@@ -41,4 +42,5 @@ def manifest_of(
         tasks=tasks,
         drained=store.stop is Stop.DRAIN,
         explain=job.explain,
+        operators=state_layouts(graph),
     )

@@ -19,6 +19,23 @@ JobMetrics = Mapping[TaskId, Mapping[str, Any]]
 """The latest totals of every task that has reported (runtime/task_metrics.py says which)."""
 
 
+LATEST = "latest"
+"""In place of a snapshot's path: the newest checkpoint of the job's last run."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartFrom:
+    """snapshot            where a snapshot is, or LATEST; None: begin with nothing
+    endpoint, region    of its store; None: those of the job's own
+    allow_non_restored  state that has no place in the program any more may be left behind
+    """
+
+    snapshot: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    allow_non_restored: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class JobRequest:
     """A job to run.
@@ -28,6 +45,7 @@ class JobRequest:
                 nothing is encrypted, so by default this machine only
     restarts    whether a failure is the end; None: it is
     checkpoints when to take snapshots, into JobDescription.checkpoints; None: the job takes none
+    start       what to begin from
     """
 
     graph: JobGraph
@@ -40,6 +58,7 @@ class JobRequest:
     port: int = 0
     restarts: RestartStrategy | None = None
     checkpoints: CheckpointSettings | None = None
+    start: StartFrom = field(default_factory=StartFrom)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +66,14 @@ class JobEvent:
     """Something that a person who watches the job should know; `text` is a line."""
 
     text: str
+
+
+class RestorePlanned(JobEvent):
+    """What state of a snapshot goes where; several lines. Nothing is started yet."""
+
+
+class EarlierRunFound(JobEvent):
+    """The job begins with nothing, though an earlier run of it could have been continued."""
 
 
 class WorkersLost(JobEvent):
