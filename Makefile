@@ -12,7 +12,7 @@ SEEDS ?= 200
 VERSITYGW := v1.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 soak simulate lint format bench clean
+.PHONY: help setup data run test postgres s3 soak simulate lint format bench clean corpus
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ lint: setup ## Check style, types and the layers between packages
 format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+corpus: setup ## Keep a snapshot of each program in tests/corpus for VERSION=x.y: later ones must restore it
+	PYTHONPATH=. $(BIN)/python -m tests.corpus.add $(VERSION)
 
 bench: setup ## Run all benchmarks, one JSON line each; ROWS=n makes them smaller
 	$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) --parallelism $(PARALLELISM)

@@ -25,9 +25,9 @@ _HOMES = {
     "connectors.discard": "discard",
     "connectors.print": "print_",
     "errors": (
-        "AmbiguousState BadArguments FlowjobError JobCancelled JobFailed MalformedInput "
-        "MissingEventTime PlanError SchemaError TypeMismatch UnknownColumn UnsupportedChangelog "
-        "UserCodeFailed WorkerLost"
+        "AmbiguousState BadArguments DamagedSnapshot FlowjobError JobCancelled JobFailed "
+        "MalformedInput MissingEventTime PlanError SchemaError SnapshotError StateMismatch "
+        "TypeMismatch UnknownColumn UnsupportedChangelog UserCodeFailed WorkerLost"
     ),
     "expressions": "Expr ExpressionFailed coalesce col greatest least lit struct when",
     "functions": (
@@ -37,6 +37,7 @@ _HOMES = {
     "job": "Job",
     "keyed_stream": "KeyedStream",
     "schema": "Schema",
+    "snapshots": "Snapshot new_snapshot read_snapshot write_snapshot",
     "state": "aggregating_state list_state map_state reducing_state value_state",
     "stream": "Stream",
     "triggers": "Trigger TriggerContext TriggerResult continuous early purging",

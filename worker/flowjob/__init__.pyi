@@ -39,6 +39,7 @@ from flowjob.connectors.print import print_
 from flowjob.errors import (
     AmbiguousState,
     BadArguments,
+    DamagedSnapshot,
     FlowjobError,
     JobCancelled,
     JobFailed,
@@ -46,6 +47,8 @@ from flowjob.errors import (
     MissingEventTime,
     PlanError,
     SchemaError,
+    SnapshotError,
+    StateMismatch,
     TypeMismatch,
     UnknownColumn,
     UnsupportedChangelog,
@@ -76,6 +79,7 @@ from flowjob.functions import (
 from flowjob.job import Job
 from flowjob.keyed_stream import KeyedStream
 from flowjob.schema import Schema
+from flowjob.snapshots import Snapshot, new_snapshot, read_snapshot, write_snapshot
 from flowjob.state import aggregating_state, list_state, map_state, reducing_state, value_state
 from flowjob.stream import Stream
 from flowjob.triggers import Trigger, TriggerContext, TriggerResult, continuous, early, purging
@@ -101,6 +105,7 @@ __all__ = [
     "CoProcess",
     "ConnectedStreams",
     "Context",
+    "DamagedSnapshot",
     "Expr",
     "ExpressionFailed",
     "Float32",
@@ -123,6 +128,9 @@ __all__ = [
     "Schema",
     "SchemaError",
     "SideOutput",
+    "Snapshot",
+    "SnapshotError",
+    "StateMismatch",
     "Stream",
     "Trigger",
     "TriggerContext",
@@ -148,6 +156,7 @@ __all__ = [
     "count",
     "count_distinct",
     "count_window",
+    "database",
     "datagen",
     "decimal",
     "discard",
@@ -167,9 +176,11 @@ __all__ = [
     "mean",
     "min",
     "min_by",
+    "new_snapshot",
     "nexmark",
     "print_",
     "purging",
+    "read_snapshot",
     "reducing_state",
     "session",
     "show",
@@ -186,4 +197,5 @@ __all__ = [
     "value_state",
     "values",
     "when",
+    "write_snapshot",
 ]

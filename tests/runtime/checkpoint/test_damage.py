@@ -213,7 +213,7 @@ def test_a_savepoint_is_never_replaced_but_may_be_written_again() -> None:
     store = MemoryStore()
     savepoint(store, "a")
     savepoint(store, "a")
-    with pytest.raises(SnapshotError, match="there is a snapshot in job/savepoints/a"):
+    with pytest.raises(SnapshotError, match="there is a snapshot in memory:/job/savepoints/a"):
         savepoint(store, "a", run_id="other")
 
 

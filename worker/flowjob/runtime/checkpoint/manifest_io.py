@@ -85,13 +85,17 @@ async def read_manifest(
 
 
 async def _nothing_there(store: ObjectStore, directory: str) -> SnapshotError:
-    where = f"{directory or 'the top'} of {store.url}"
+    where = _place(store, directory)
     async for info in store.scan(prefix_of(directory)):
         return SnapshotError(
             f"the snapshot in {where} is not complete: there is {info.name}, but no {MANIFEST}. It was not "
             "finished, or is being deleted"
         )
     return SnapshotError(f"there is no snapshot in {where}: nothing at all is there")
+
+
+def _place(store: ObjectStore, directory: str) -> str:
+    return f"{store.url.rstrip('/')}/{directory}" if directory else store.url
 
 
 async def write_manifest(store: ObjectStore, directory: str, manifest: Manifest) -> str:
@@ -104,7 +108,7 @@ async def write_manifest(store: ObjectStore, directory: str, manifest: Manifest)
         await store.put(name, data)
     elif not await store.create(name, data) and await store.get(name) != data:
         raise SnapshotError(
-            f"there is a snapshot in {directory or 'the top'} of {store.url} already. Choose another name, or delete it"
+            f"there is a snapshot in {_place(store, directory)} already. Choose another name, or delete it"
         )
     return digest(data)
 

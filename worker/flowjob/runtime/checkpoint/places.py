@@ -1,0 +1,43 @@
+"""Where a snapshot is, from what a person typed: a path or URL of its directory, or of its manifest.
+
+Pure. Opening the store is storage/opening.py."""
+
+from __future__ import annotations
+
+import os.path
+
+from flowjob.errors import SnapshotError
+from flowjob.runtime.storage.paths import MANIFEST
+
+_LEVELS = 2
+"""A checkpoint's manifest may name objects in `../../shared`, so the store begins above its directory."""
+
+
+def snapshot_place(path: str) -> tuple[str, str]:
+    """(URL of a store, the snapshot's directory in it), for reading. SnapshotError for what names no directory."""
+    whole = whole_place(path)
+    scheme, mark, rest = whole.rpartition("://")
+    parts = rest.split("/")
+    count = 0
+    while count < min(_LEVELS, len(parts) - 1) and _is_name(parts[-count - 1]):
+        count += 1
+    if count == 0:
+        return whole, ""
+    above = "/".join(parts[:-count]) or "/"
+    return scheme + mark + above, "/".join(parts[-count:])
+
+
+def whole_place(path: str) -> str:
+    """URL of a store that is the snapshot's directory itself, for writing."""
+    text = path.rstrip("/")
+    if text.rpartition("/")[2] == MANIFEST:
+        text = text.rpartition("/")[0]
+    if not text:
+        raise SnapshotError(f"`{path}` is not the place of a snapshot: name its directory")
+    if "://" in text:
+        return text
+    return os.path.abspath(text)
+
+
+def _is_name(part: str) -> bool:
+    return bool(part) and not part.startswith(".") and "\\" not in part
