@@ -129,6 +129,35 @@ def test_an_append_that_was_cancelled_is_settled_by_the_next_claim() -> None:
     run_virtually(scenario())
 
 
+@pytest.mark.parametrize("others", [0, 1, 30])
+def test_a_claim_tells_whether_anybody_else_has_written_since(
+    others: int, short_milestones: None
+) -> None:
+    async def scenario() -> None:
+        faults = FailingOnce()
+        objects = MemoryObjects()
+        log, other = log_of(MemoryStore(objects, faults=faults), 1), log_of(MemoryStore(objects), 2)
+        await log.claim("r1")
+        faults.fail("create", happened=True, times=1000)
+        with pytest.raises(LogUncertain):
+            await log.append(said(log, "a"))
+        with pytest.raises(LogUncertain):
+            await log.claim("r1")
+        faults.times = 0
+        if others:
+            await other.claim("r2")
+            for n in range(others - 1):
+                await other.append(said(other, f"w{n}"))
+                await other.trim()
+        await log.claim("r1")
+        assert log.interrupted is bool(others)
+        await log.append(said(log, "b"))
+        await log.claim("r1")
+        assert log.interrupted is False
+
+    run_virtually(scenario())
+
+
 def test_a_record_that_the_rules_refuse_is_not_written() -> None:
     async def scenario() -> None:
         log = log_of(MemoryStore())

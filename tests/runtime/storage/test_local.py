@@ -132,6 +132,22 @@ def test_directories_go_with_their_last_object_but_the_store_stays(
     asyncio.run(scenario())
 
 
+def test_a_directory_that_vanishes_before_the_first_byte_is_made_again(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.mkdir
+    removals = [True, True, False]
+
+    def mkdir(path: str, *rest: Any) -> None:
+        real(path, *rest)
+        if path.endswith("/a") and removals.pop(0):
+            os.rmdir(path)  # as a deletion of the last object in it does
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    asyncio.run(store.put("a/x", b"data"))
+    assert files_in(tmp_path) == ["store/a/x"]
+
+
 def test_a_file_where_a_directory_must_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     in_file = LocalStore(str(tmp_path / "file"), SeededRandom(), run_inline)
