@@ -215,11 +215,14 @@ class Slot:
         if not isinstance(launch, Launch):
             raise ProtocolError(f"{type(launch).__name__} in place of Launch")
         control = SlotControl(self._outbox, launch.generation, launch.attempt)
-        await first_of(
-            self._outbox.run(self._connection),
-            self._send_metrics(control, launch.job.metrics_interval),
-            self._obey(launch, control),
-        )
+        try:
+            await first_of(
+                self._outbox.run(self._connection),
+                self._send_metrics(control, launch.job.metrics_interval),
+                self._obey(launch, control),
+            )
+        except ConnectionError as error:
+            raise Orphaned from error
 
     async def _obey(self, launch: Launch, control: SlotControl) -> None:
         self._begin(self._open(launch, control), control)

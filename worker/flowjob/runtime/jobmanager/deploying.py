@@ -62,7 +62,11 @@ class Deployment:
             self._splits.reset(tasks, {})
             return
         point = asyncio.ensure_future(self._continue(self._checkpoints, tasks))
+        former = [self._points[slot] for slot in slots if slot in self._points]
         self._points.update(dict.fromkeys(slots, point))
+        for waiting in former:
+            if waiting not in self._points.values():
+                waiting.cancel()  # nobody is deployed from there any more
 
     def deploy(self, deploy: Deploy) -> None:
         """As soon as it is known from where."""
