@@ -40,6 +40,20 @@ JobArguments = Annotated[
 ]
 
 
+CheckpointPlace = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PLACE",
+        help="Where checkpoints are: a directory or s3://bucket/prefix. `.flowjob` unless the job says otherwise.",
+        show_default=False,
+    ),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Of an S3 other than Amazon's.", show_default=False),
+]
+
+
 @app.command()
 def run(
     target: Target,
@@ -60,18 +74,54 @@ def run(
     show: Annotated[
         int, typer.Option("--show", "--limit", min=0, help="Rows shown of each result table.")
     ] = 20,
+    checkpoints: CheckpointPlace = None,
+    checkpoint_interval: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="From one checkpoint to the next: 10s, 500ms, 2m."),
+    ] = None,
+    endpoint: Endpoint = None,
+    no_checkpoints: Annotated[
+        bool, typer.Option("--no-checkpoints", help="Save nothing; the first failure ends the job.")
+    ] = False,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="PATH", help="Begin from a snapshot, or from the `latest`."),
+    ] = None,
+    allow_non_restored: Annotated[
+        bool,
+        typer.Option(
+            "--allow-non-restored",
+            help="Leave state behind that has no place in the program any more.",
+        ),
+    ] = False,
 ) -> None:
     """Run a job on this machine, in worker processes, to its end."""
     arguments = arguments_of(arg)
+    if no_checkpoints and (checkpoints or checkpoint_interval or from_):
+        raise typer.BadParameter(
+            "it leaves nothing to say about checkpoints", param_hint="--no-checkpoints"
+        )
     # Workers start while everything else is imported here: together they are what people wait for.
     from flowjob.runtime.real.processes import spawn_taskmanager
 
     workers = [spawn_taskmanager() for _ in range(taskmanagers)]
     try:
+        from flowjob.cli.checkpoint_options import CheckpointOptions, duration
         from flowjob.cli.run import RunOptions, run_job
+        from flowjob.runtime.jobmanager.request import StartFrom
 
         options = RunOptions(
-            parallelism=parallelism, batch_rows=batch_rows, progress=progress, show=show
+            parallelism=parallelism,
+            batch_rows=batch_rows,
+            progress=progress,
+            show=show,
+            checkpoints=CheckpointOptions(
+                location=checkpoints,
+                interval=duration(checkpoint_interval),
+                endpoint=endpoint,
+                off=no_checkpoints,
+                start=StartFrom(from_, endpoint, None, allow_non_restored),
+            ),
         )
         run_job(target, arguments, options, workers)
     finally:

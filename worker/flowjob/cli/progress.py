@@ -111,6 +111,12 @@ class ProgressModel:
             while len(vertex.samples) > 2 and vertex.samples[1].at < now - RATE_SECONDS:
                 vertex.samples.popleft()
 
+    def begin_again(self) -> None:
+        """Tasks were replaced, and their totals begin anew."""
+        for vertex in self._vertices.values():
+            vertex.tasks.clear()
+            vertex.samples.clear()
+
     def lines(self) -> list[Line]:
         """As of now, in the job's order."""
         return [line for v in self._vertices.values() for line in self._lines_of(v, recent=True)]

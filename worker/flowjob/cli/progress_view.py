@@ -32,6 +32,10 @@ class ProgressView(Protocol):
         """The job now, `elapsed` seconds after its start."""
         ...
 
+    def say(self, text: str) -> None:
+        """Something that happened, once."""
+        ...
+
     def finish(self, lines: Sequence[Line], elapsed: float) -> None:
         """The job at its end; nothing is shown after."""
         ...
@@ -42,7 +46,13 @@ class ProgressView(Protocol):
 
 
 class NoView:
-    """Shows nothing."""
+    """Shows nothing of the job's progress, and says what happens to it."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def say(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
 
     def show(self, lines: Sequence[Line], elapsed: float) -> None: ...
 
@@ -57,6 +67,9 @@ class PlainView:
     def __init__(self, out: TextIO) -> None:
         self._out = out
         self._shown = 0.0
+
+    def say(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
 
     def show(self, lines: Sequence[Line], elapsed: float) -> None:
         if elapsed - self._shown >= PLAIN_EVERY:
@@ -79,6 +92,9 @@ class LiveView:
         self._console = console
         self._shares_stdout = shares_stdout
         self._live: Live | None = None
+
+    def say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False)
 
     def show(self, lines: Sequence[Line], elapsed: float) -> None:
         from rich.live import Live

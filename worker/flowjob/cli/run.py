@@ -7,21 +7,23 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowjob.cli.checkpoint_options import CheckpointOptions
 from flowjob.cli.progress import ProgressModel, TaskTotals, VertexInfo
 from flowjob.cli.progress_view import LiveView, NoView, PlainView, ProgressView
 from flowjob.cli.results import ShownTables
 from flowjob.entrypoint import load, locate
 from flowjob.plan import compile_job
+from flowjob.runtime.jobmanager.request import WorkersLost
 from flowjob.runtime.minicluster import from_script, run_local
 
 if TYPE_CHECKING:
     from flowjob.job import Job
     from flowjob.runtime.env import OwnedProcess
-    from flowjob.runtime.jobmanager.request import JobMetrics
+    from flowjob.runtime.jobmanager.request import JobEvent, JobMetrics
 
 
 PIPED_WIDTH = 200
@@ -36,6 +38,7 @@ class RunOptions:
     batch_rows: int | None = None
     progress: bool = True
     show: int = 20
+    checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
 
 
 def run_job(
@@ -63,6 +66,9 @@ def run_job(
             on_metrics=screen.on_metrics,
             on_report=screen.on_report,
             on_output=screen.on_output,
+            on_event=screen.on_event,
+            checkpoints=options.checkpoints.of(job),
+            start=options.checkpoints.start,
         )
     except BaseException:
         screen.abandon()
@@ -107,6 +113,13 @@ class Screen:
         out.write("".join(f"{line}\n" for line in lines))
         out.flush()
 
+    def on_event(self, event: JobEvent) -> None:
+        """A line of its own; that slots are being restarted only when they run again, or that takes long."""
+        if isinstance(event, WorkersLost):
+            self._model.begin_again()
+        if not isinstance(event, WorkersLost) or event.slow:
+            self._view.say(event.text)
+
     def abandon(self) -> None:
         """Leaves what was last seen standing: an error is what matters now."""
         self._view.close()
@@ -126,7 +139,7 @@ class Screen:
 
 def _view(options: RunOptions) -> ProgressView:
     if not options.progress:
-        return NoView()
+        return NoView(sys.stderr)
     if not sys.stderr.isatty():
         return PlainView(sys.stderr)
     from rich.console import Console

@@ -9,7 +9,7 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, Literal
@@ -148,7 +148,7 @@ class LocalOptions:
     planner, runner  see job_description.JobDescription
     restarts  whether a failure is the end; None: as `checkpoints` say, and without those it is
     checkpoints  None: what the job says, False: none
-    start     what to begin from, where there are checkpoints
+    start     what to begin from: the place of a snapshot, or "latest"; None: nothing
     """
 
     taskmanagers: int = 1
@@ -162,7 +162,7 @@ class LocalOptions:
     stop_grace: float = 3.0
     restarts: RestartStrategy | None = None
     checkpoints: Checkpoints | Literal[False] | None = None
-    start: StartFrom = field(default_factory=StartFrom)
+    start: StartFrom | str | None = None
 
 
 def run_local(
@@ -216,6 +216,7 @@ def job_request(
         run=options.run or {},
         checkpoints=None if checkpoints is None else checkpoint_plan(graph.name, checkpoints),
     )
+    start = options.start if isinstance(options.start, StartFrom) else StartFrom(options.start)
     restarts = options.restarts
     if restarts is None and checkpoints is not None:
         restarts = checkpoints.strategy()
@@ -226,7 +227,7 @@ def job_request(
         stop_grace=options.stop_grace,
         restarts=restarts,
         checkpoints=None if checkpoints is None else checkpoints.settings(),
-        start=options.start,
+        start=start,
     )
 
 

@@ -76,8 +76,11 @@ class EarlierRunFound(JobEvent):
     """The job begins with nothing, though an earlier run of it could have been continued."""
 
 
+@dataclass(frozen=True, slots=True)
 class WorkersLost(JobEvent):
-    """A failure stopped (a part of) the job, which starts again."""
+    """A failure stopped (a part of) the job, which starts again. `slow`: not at once, so that people should be told."""
+
+    slow: bool = False
 
 
 class WorkersRestarted(JobEvent):

@@ -52,7 +52,8 @@ class Telling:
                 self._lost_at[slots] = now
                 when = f" in {after:.1f} s" if after >= LONG_PAUSE else ""
                 number = attempt - self.attempts_before
-                self._tell(WorkersLost(f"{cause_of(cause)}; restarting{when} (attempt {number})"))
+                text = f"{cause_of(cause)}; restarting{when} (attempt {number})"
+                self._tell(WorkersLost(text, slow=bool(when)))
             case Restarted(slots, attempt, cause):
                 seconds = now - self._lost_at.pop(slots, now)
                 self._tell(

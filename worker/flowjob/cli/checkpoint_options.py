@@ -1,0 +1,57 @@
+"""What the command line says about checkpoints, on top of what the job itself says.
+
+Imported when a command runs, never for parsing. It must not know how jobs are run."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from flowjob.checkpointing import Checkpoints
+from flowjob.runtime.jobmanager.request import StartFrom
+
+if TYPE_CHECKING:
+    from flowjob.job import Job
+
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointOptions:
+    """`off`: none at all; other None's: as the job says, or by default."""
+
+    location: str | None = None
+    interval: timedelta | None = None
+    endpoint: str | None = None
+    off: bool = False
+    start: StartFrom = field(default_factory=StartFrom)
+
+    def of(self, job: Job) -> Checkpoints | Literal[False]:
+        """What holds for `job`. Raises PlanError."""
+        if self.off:
+            return False
+        said = {
+            "location": self.location,
+            "interval": self.interval,
+            "endpoint": self.endpoint,
+        }
+        given = {name: value for name, value in said.items() if value is not None}
+        return dataclasses.replace(job.checkpoints or Checkpoints(), **given)  # type: ignore[arg-type]
+
+
+def duration(text: str | None) -> timedelta | None:
+    """`10`, `10s`, `500ms`, `2m`, `1h`; seconds without a unit. Raises a usage error."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text)
+    if match is None or (match[2] or "s") not in _UNITS:
+        raise typer.BadParameter(
+            f"`{text}` is no duration: write 10s, 500ms, 2m or 1h",
+            param_hint="--checkpoint-interval",
+        )
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
