@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.errors import SnapshotError
-from flowjob.runtime.checkpoint import state_files
+from flowjob.runtime.checkpoint import ranges, state_files
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.restoring import Place, SnapshotReader
 from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
@@ -152,6 +152,32 @@ def test_operators_restored_together_get_what_each_would_alone() -> None:
 
     together, alone = run(read())
     assert [rows_of(s) for s in together] == [rows_of(s) for s in alone]
+
+
+def test_a_subtask_reads_its_own_blocks_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_files, "BLOCK_BYTES", 500)
+    monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 100)
+    monkeypatch.setattr(ranges, "GAP_BYTES", 0)
+    store, manifest = stored([[keyed_section(keyed_table(2000))]], 16)
+    (entry,) = manifest.tasks[0].operators[0].parts
+    asked: list[tuple[int, int]] = []
+    get = store.get
+
+    async def counted(name: str, start: int = 0, length: int | None = None) -> bytes:
+        data = await get(name, start, length)
+        asked.append((start, start + len(data)))
+        return data
+
+    monkeypatch.setattr(store, "get", counted)
+    read = []
+    for place in places(4, 16):
+        asked.clear()
+        state = run(SnapshotReader(store, DIRECTORY, manifest).restore(place))
+        assert len(rows_of(state)) > 100
+        own = [b for b in entry.blocks if {b.first_group, b.last_group} & set(place.key_groups)]
+        assert sum(stop - start for start, stop in asked) == sum(b.length for b in own)
+        read.append(sum(b.length for b in own))
+    assert max(read) < entry.length / 2
 
 
 def test_another_max_parallelism_is_refused_with_what_to_say() -> None:

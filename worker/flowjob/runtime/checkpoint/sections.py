@@ -48,7 +48,7 @@ class Part:
     """What one former subtask wrote into a section, as far as it concerns this one.
 
     groups   the key groups of this part that are this subtask's now; empty but for KEYED. A part comes even when it
-             has no rows, because its meta may matter
+             has no rows, because its meta may matter: KEYED to the owners of its groups, SPLIT to one subtask
     """
 
     table: pa.Table
