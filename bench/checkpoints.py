@@ -1,0 +1,203 @@
+"""What checkpoints cost while they are taken, and how long a job stands still when it must go back to one.
+
+Every run has a directory of its own for its checkpoints, on local disk. The sinks here report what they see with
+wall-clock times of this machine; a killed process is killed from here, as an accident would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import flowjob as fj
+from bench.columns import windows
+from bench.runner import ZYGOTE_DEPTH, children
+from bench.sources import StampedRows, keyed_rows
+from flowjob.checkpointing import Checkpoints
+from flowjob.connectors.base import Sink, SinkContext, SinkWriter
+from flowjob.runtime.batch import Batch
+from flowjob.runtime.env import Clock
+from flowjob.runtime.jobmanager.request import Enough
+
+SECOND = timedelta(seconds=1)
+TRIES = 3
+BEAT = struct.Struct("<qqq")
+"""(process id, wall µs of the first row behind a gap, the gap in µs)"""
+
+GAP_US = 5_000
+"""Shorter pauses between two batches are not worth a report."""
+
+RECOVERY_RATE = 100_000
+RECOVERY_INTERVAL = timedelta(milliseconds=500)
+BEFORE_KILL = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beats(Sink):
+    """Reports every pause between two batches, and at least one beat in `every` µs."""
+
+    every: int = 1_000_000
+
+    @property
+    def name(self) -> str:
+        return "beats"
+
+    @property
+    def keeps_state(self) -> bool:
+        return False
+
+    def writer(self, context: SinkContext) -> SinkWriter:
+        return BeatWriter(self.every, context.env.clock, context.report)
+
+
+class BeatWriter(SinkWriter):
+    def __init__(self, every: int, clock: Clock, report: Callable[[bytes], Any]) -> None:
+        self._every = every
+        self._clock = clock
+        self._report = report
+        self._last: int | None = None
+        self._told = 0
+
+    def write(self, batch: Batch) -> Any:
+        now = self._clock.wall()
+        gap = 0 if self._last is None else now - self._last
+        self._last = now
+        if gap < GAP_US and now - self._told < self._every:
+            return None
+        self._told = now
+        return self._report(BEAT.pack(os.getpid(), now, gap))
+
+
+@contextmanager
+def checkpoints(interval: timedelta) -> Iterator[tuple[Checkpoints, Path]]:
+    """Settings, and the directory they are kept in."""
+    with tempfile.TemporaryDirectory(prefix="flowjob-bench-") as directory:
+        yield Checkpoints(location=directory, interval=interval), Path(directory)
+
+
+def overhead(rows: int | None, parallelism: int) -> dict[str, Any]:
+    """Throughput of `window_2m` with a checkpoint every second over that without, in turns."""
+    count = rows or 40_000_000
+    without, with_them = [], []
+    for _ in range(TRIES):
+        without.append(_seconds(count, parallelism, checkpoints=False))
+        with checkpoints(SECOND) as (settings, _):
+            with_them.append(_seconds(count, parallelism, checkpoints=settings))
+    return {
+        "name": "checkpoint_overhead",
+        "rows": count,
+        "seconds": round(median(with_them), 3),
+        "seconds_without": round(median(without), 3),
+        "parallelism": parallelism,
+        "ratio": round(median(without) / median(with_them), 3),
+    }
+
+
+def _seconds(rows: int, parallelism: int, **options: Any) -> float:
+    result = windows(2_000_000)(rows, parallelism).run(parallelism=parallelism, **options)
+    seconds: float = result.seconds - result.phases["running"]
+    return seconds
+
+
+def stall(rows: int | None, parallelism: int) -> dict[str, Any]:
+    """The longest pause of a stream that runs through processes whose window state of 1 GB is snapshot."""
+    count = rows or 90_000_000
+    job = fj.Job("stall")
+    made = job.read(keyed_rows(count, parallelism, keys=count * 2 // 9, timed=True))
+    kept = made.key_by("key").window(fj.tumbling(timedelta(days=1)))
+    job.write(kept.agg(rows=fj.count(), most=fj.max("value")), fj.discard())
+    job.write(made.rebalance().select("value"), Beats())
+    beats: list[tuple[int, int, int]] = []
+    with checkpoints(timedelta(seconds=2)) as (settings, directory):
+        result = job.run(
+            parallelism=parallelism,
+            checkpoints=settings,
+            on_report=lambda _, message: beats.append(BEAT.unpack(message)),
+        )
+        figures = [f for m in directory.glob("*/checkpoints/*/manifest.json") for f in _figures(m)]
+    # The last third: all keys are there, and the checkpoints are of full size.
+    settled = beats[-1][1] - int((result.seconds - result.phases["running"]) * 1e6 / 3)
+    gaps = [gap for _, at, gap in beats if at >= settled]
+    return {
+        "name": "checkpoint_stall_1gb",
+        "rows": count,
+        "parallelism": parallelism,
+        "stall_ms": max(gaps, default=0) / 1000,
+        "sync_ms": max(f.get("sync_ms", 0.0) for f in figures),
+        "async_ms": max(f.get("async_ms", 0.0) for f in figures),
+        "bytes": parallelism * max(f.get("bytes", 0) for f in figures),
+    }
+
+
+def _figures(manifest: Path) -> list[dict[str, Any]]:
+    tasks = json.loads(manifest.read_text())["tasks"]
+    return [task["figures"] for task in tasks if "figures" in task]
+
+
+def recovery(_: int | None, parallelism: int) -> dict[str, Any]:
+    """From the SIGKILL of a process to the first row out of one that has taken its place."""
+    return {
+        "name": "recovery",
+        "rows": RECOVERY_RATE,
+        "parallelism": parallelism,
+        "slot_s": _after_kill(parallelism, depth=ZYGOTE_DEPTH + 1),
+        "taskmanager_s": _after_kill(parallelism, depth=1),
+    }
+
+
+def _after_kill(parallelism: int, *, depth: int) -> float:
+    tries = sorted(_one_kill(parallelism, depth) for _ in range(TRIES))
+    return round(tries[len(tries) // 2], 3)
+
+
+def _one_kill(parallelism: int, depth: int) -> float:
+    """`depth`: how far below this process the one is that dies."""
+    job = fj.Job("recovery")
+    made = job.read(StampedRows(rows=10**9, splits=parallelism, rate=RECOVERY_RATE))
+    totals = made.key_by(key=fj.col("made_us") % 1000).agg(rows=fj.count())
+    job.write(totals, Beats(every=1000))
+    seen: set[int] = set()
+    killed: list[int] = []
+    took: list[float] = []
+
+    def kill() -> None:
+        time.sleep(BEFORE_KILL)
+        generation = [os.getpid()]
+        for _ in range(depth):
+            generation = [c for pid in generation for c in children(pid)]
+        killed.append(time.time_ns() // 1000)
+        os.kill(generation[0], signal.SIGKILL)
+
+    def on_report(_: str, message: bytes) -> None:
+        pid, at, _ = BEAT.unpack(message)
+        if not seen:
+            accident.start()
+        if not killed:
+            seen.add(pid)
+        elif pid not in seen:
+            took.append((at - killed[0]) / 1e6)
+            raise Enough
+
+    accident = threading.Thread(target=kill, daemon=True)
+    with checkpoints(RECOVERY_INTERVAL) as (settings, _):
+        job.run(parallelism=parallelism, checkpoints=settings, on_report=on_report)
+        accident.join()
+    return took[0]
+
+
+BENCHMARKS = {
+    "checkpoint_overhead": overhead,
+    "checkpoint_stall_1gb": stall,
+    "recovery": recovery,
+}
