@@ -15,6 +15,7 @@ _HOMES = {
         "Aggregate collect count count_distinct first last max max_by mean min min_by sum"
     ),
     "args": "Args",
+    "checkpointing": "Checkpoints ExponentialDelay FailureRate FixedDelay NoRestart",
     "column_types": (
         "Float32 Float64 Int16 Int32 Int64 Int8 UInt16 UInt32 UInt64 UInt8 decimal timezone"
     ),

@@ -16,6 +16,13 @@ from flowjob.aggregates import (
     sum,
 )
 from flowjob.args import Args
+from flowjob.checkpointing import (
+    Checkpoints,
+    ExponentialDelay,
+    FailureRate,
+    FixedDelay,
+    NoRestart,
+)
 from flowjob.column_types import (
     Float32,
     Float64,
@@ -102,12 +109,16 @@ __all__ = [
     "Args",
     "BadArguments",
     "BroadcastProcess",
+    "Checkpoints",
     "CoProcess",
     "ConnectedStreams",
     "Context",
     "DamagedSnapshot",
+    "ExponentialDelay",
     "Expr",
     "ExpressionFailed",
+    "FailureRate",
+    "FixedDelay",
     "Float32",
     "Float64",
     "FlowjobError",
@@ -123,6 +134,7 @@ __all__ = [
     "KeyedStream",
     "MalformedInput",
     "MissingEventTime",
+    "NoRestart",
     "PlanError",
     "Process",
     "Schema",

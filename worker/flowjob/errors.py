@@ -25,6 +25,7 @@ to the JobManager without pickling it. This module must not import anything of o
     └── JobFailed                 a job that ran and ended badly
         ├── UserCodeFailed        a user function raised: traceback, operator, row
         ├── WorkerLost            a slot or TaskManager went away
+        ├── SnapshotsFailed       too many checkpoints failed, or results could not be committed
         ├── LostData              something a snapshot had promised is gone
         └── JobCancelled          somebody asked for it
 """
@@ -177,6 +178,12 @@ class JobFailed(FlowjobError):
     """A job that ran and ended badly."""
 
     code = "JOB_FAILED"
+
+
+class SnapshotsFailed(JobFailed):
+    """Too many checkpoints in a row came to nothing, or a sink did not commit what one had promised."""
+
+    code = "SNAPSHOTS_FAILED"
 
 
 class LostData(JobFailed):
