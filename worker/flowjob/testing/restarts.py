@@ -34,10 +34,19 @@ from flowjob.runtime.storage.memory import MemoryObjects, MemoryStore
 from flowjob.runtime.storage.paths import JobPaths
 from flowjob.runtime.task_set import RunOptions, Snapshots, TaskKey, TaskSet
 from flowjob.testing.committing import committing
-from flowjob.testing.virtual_time import InlineFreezer, MockClock, run_inline, run_virtually
+from flowjob.testing.virtual_time import (
+    InlineFreezer,
+    MockClock,
+    VirtualLoop,
+    run_inline,
+    run_virtually,
+)
+
+Program = Callable[[Job], None] | Job
+"""What builds the job anew for each life, or a job that is compiled for each."""
 
 Wait = int | timedelta
-"""So many turns of the event loop, for programs that never wait; or so much time, for those that do."""
+"""So many turns of the event loop, or so much virtual time."""
 
 PLAN = CheckpointPlan(location=StoreLocation("memory:"), root="job", inline_bytes=200)
 
@@ -62,16 +71,25 @@ class Life:
 
 @dataclass
 class Record:
-    """What happened: ids of the snapshots that were complete, what tasks said when they declined, restores."""
+    """What happened.
+
+    complete  ids of the snapshots that were
+    midway    those of them in which some task had not ended
+    declined  what tasks said when they did
+    restored  per life the snapshot it began from
+    turns     how many turns of the event loop each life took
+    """
 
     complete: list[int] = field(default_factory=list)
+    midway: list[int] = field(default_factory=list)
     declined: list[str] = field(default_factory=list)
     restored: list[int | None] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
     snapshots: list[TaskSnapshot] = field(default_factory=list)
 
 
 def run_with_restarts(
-    program: Callable[[Job], None],
+    program: Program,
     on_report: Callable[[str, bytes], None],
     lives: Sequence[Life],
     *,
@@ -102,7 +120,7 @@ class _World:
 
     def __init__(
         self,
-        program: Callable[[Job], None],
+        program: Program,
         on_report: Callable[[str, bytes], None],
         plan: CheckpointPlan,
         directory: Path,
@@ -132,11 +150,25 @@ class _World:
         for life in lives:
             self.attempt += 1
             self.record.restored.append(self.newest)
-            job = Job("rehearsal")
-            self.program(job)
+            began = _loop().turns
+            job = self._job()
             graph = committing(compile_job(job, parallelism=life.parallelism), self.published)
             attempt = _Attempt(self, graph, life)
             await attempt.live()
+            self.record.turns.append(_loop().turns - began)
+
+    def _job(self) -> Job:
+        if isinstance(self.program, Job):
+            return self.program
+        job = Job("rehearsal")
+        self.program(job)
+        return job
+
+
+def _loop() -> VirtualLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
 
 
 class _Attempt:
@@ -206,12 +238,10 @@ class _Attempt:
             await self._wait(life.dies)
 
     async def _wait(self, wait: Wait) -> None:
-        clock = self._world.env.clock
         if isinstance(wait, timedelta):
-            await clock.sleep(wait.total_seconds())
-        else:
-            for _ in range(wait):
-                await clock.sleep(0)
+            await self._world.env.clock.sleep(wait.total_seconds())
+        elif wait:
+            await _loop().after_turns(wait)
 
     # -- restoring
 
@@ -304,6 +334,8 @@ class _Attempt:
             return
         world.newest = checkpoint
         world.record.complete.append(checkpoint)
+        if not all(task.ended for task in manifest.tasks):
+            world.record.midway.append(checkpoint)
         world.record.snapshots += manifest.tasks
         self._committing[checkpoint] = set(self._sinks)
         self._tasks.commit(CommitPermit(checkpoint, world.attempt), {})

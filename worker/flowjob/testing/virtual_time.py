@@ -26,18 +26,31 @@ class _JumpingSelector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.turns = 0
+        self.waiting: list[tuple[int, asyncio.Future[None]]] = []
 
     def select(self, timeout: float | None = None) -> Any:
+        self.turns += 1
         ready = super().select(0)
-        if ready:
+        if self._wake(self.turns) or ready:
             return ready
         if timeout is None:
+            if self.waiting and self._wake(min(turn for turn, _ in self.waiting)):
+                return []  # nothing else would ever happen
             raise Deadlock(
                 "nothing can run and no timer is set: the job waits for something for ever"
             )
         if timeout > 0:
             self.now += timeout
         return []
+
+    def _wake(self, turn: int) -> bool:
+        """Whoever waits for this turn; whether there is anybody."""
+        due = [f for at, f in self.waiting if at <= turn and not f.done()]
+        self.waiting = [(at, f) for at, f in self.waiting if at > turn and not f.done()]
+        for future in due:
+            future.set_result(None)
+        return bool(due)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -49,6 +62,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._virtual.now
+
+    @property
+    def turns(self) -> int:
+        """How often the loop has gone round."""
+        return self._virtual.turns
+
+    def after_turns(self, turns: int) -> asyncio.Future[None]:
+        """Done when the loop has gone round so often, or nothing else can happen. Time may pass meanwhile."""
+        done: asyncio.Future[None] = self.create_future()
+        self._virtual.waiting.append((self.turns + turns, done))
+        return done
 
 
 class MockClock:
