@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import sys
 from collections.abc import Callable, Iterator
 from decimal import Context, Decimal, localcontext
 from typing import Any
@@ -158,21 +159,51 @@ def test_accumulators_of_the_user_are_pickled_and_say_so() -> None:
     assert acc.result(np.array([0])).to_pylist() == [2.0]
 
 
+def test_what_was_defined_interactively_is_stored_with_its_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    main = sys.modules["__main__"]
+    held = type("Held", (), {"__module__": "__main__", "total": 7})
+    monkeypatch.setattr(main, "Held", held, raising=False)
+
+    class Holding(agg.Aggregate[int, Any, int]):
+        def create(self) -> Any:
+            return held()
+
+        def add(self, acc: Any, value: int) -> Any:
+            acc.total += value
+            return acc
+
+        def result(self, acc: Any) -> int:
+            return int(acc.total)
+
+    make = lambda: make_accumulator(Holding("v"), [pa.int64()])
+    acc = make()
+    acc.grow(SLOTS)
+    feed(acc, [(0, 3)], pa.int64())
+    (state,) = stored(acc, np.array([0]))
+    monkeypatch.delattr(main, "Held")
+    new = make()
+    new.grow(1)
+    new.load(np.array([0]), [state])
+    assert new.result(np.array([0])).to_pylist() == [10]
+
+
 def test_an_accumulator_of_the_user_that_cannot_be_pickled_is_named() -> None:
     class Lazy(agg.Aggregate[int, Any, int]):
         def create(self) -> Any:
-            return lambda: 0
+            return (i for i in range(3))
 
         def add(self, acc: Any, value: int) -> Any:
             return acc
 
         def result(self, acc: Any) -> int:
-            return int(acc())
+            return int(next(acc))
 
     acc = make_accumulator(Lazy("v"), [pa.int64()])
     acc.grow(1)
     feed(acc, [(0, 3)], pa.int64())
-    with pytest.raises(JobFailed, match=r"Lazy\(v\): its accumulator is a function"):
+    with pytest.raises(JobFailed, match=r"Lazy\(v\): its accumulator is a generator"):
         acc.state(np.array([0]))
 
 

@@ -31,7 +31,6 @@ from flowjob.runtime.operators.window_state import (
     PANES,
     Reading,
     Writing,
-    other_windows,
     time_fields,
     times,
 )
@@ -53,6 +52,7 @@ class CountWindows(WindowOperator):
         self.pane = gcd(assigner.size, assigner.slide)
         self.width = assigner.size // self.pane
         self.sections = (KEYS, PANES)
+        self.shape = assigner.size, assigner.slide
 
     def open(self, context: OperatorContext) -> None:
         super().open(context)
@@ -156,8 +156,6 @@ class CountWindows(WindowOperator):
         self.counts = grown(self.counts, self.keys.limit, 0)
         self.counts[keys] = of_keys.ints(_ROWS, null=0)
         first = of_panes.ints(_FIRST_ROW)
-        if (first % self.pane).any():
-            raise other_windows(self.context.name)
         keys = self.keys.slots(of_panes.keys(), len(of_panes))
         self.counts = grown(self.counts, self.keys.limit, 0)
         pairs = encode_keys([pa.array(keys), pa.array(first // self.pane)])

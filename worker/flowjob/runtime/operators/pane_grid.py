@@ -72,6 +72,11 @@ class PaneGrid:
         return ends
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """µs per window, between starts, and of the first start."""
+        return self.width * self.size, self.step * self.size, self.offset
+
+    @property
     def length(self) -> int:
         """µs per window."""
         return self.width * self.size

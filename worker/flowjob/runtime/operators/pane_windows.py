@@ -58,6 +58,7 @@ class PaneWindows(WindowOperator):
         self.grid = grid
         self._whole = grid.width == grid.step == 1
         self.sections = (WINDOWS if self._whole else PANES,)
+        self.shape = grid.shape
         self._bounds = (START, END) if self._whole else (PANE_START, PANE_END)
 
     def open(self, context: OperatorContext) -> None:

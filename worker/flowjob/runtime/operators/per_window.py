@@ -77,6 +77,7 @@ class PerWindow(WindowOperator):
         super().__init__(parts)
         self.grid = grid
         self.sections = (WINDOWS,)
+        self.shape = () if grid is None else grid.shape
 
     def open(self, context: OperatorContext) -> None:
         super().open(context)

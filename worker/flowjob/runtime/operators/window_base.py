@@ -53,6 +53,9 @@ class WindowOperator(Operator):
     sections: tuple[str, ...]
     """The sections of its snapshots, each with `meta`."""
 
+    shape: Sequence[int] = ()
+    """What windows must have in common to go on with those of a snapshot: size, slide, …"""
+
     def __init__(self, parts: WindowParts) -> None:
         self.parts = parts
         self.gives = parts.gives
@@ -161,7 +164,12 @@ class WindowOperator(Operator):
     @property
     def meta(self) -> dict[str, Any]:
         """What holds for all windows of this subtask."""
-        found = {"passed": self.passed, "arrived": self._arrived, "early_at": self._early_at}
+        found = {
+            "passed": self.passed,
+            "arrived": self._arrived,
+            "early_at": self._early_at,
+            "shape": list(self.shape),
+        }
         if not self.event_time:
             # An idle subtask takes no notice of the clock: it has come as far as nothing is due.
             found["due"] = due = self.next_end()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +23,11 @@ from flowjob.runtime.batch import Batch, Data, Int64s
 from flowjob.runtime.checkpoint.sections import Distribution, Part, RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext, Output
 from flowjob.runtime.operators.window_base import WindowOperator
-from flowjob.runtime.operators.window_state import combined
+from flowjob.runtime.operators.window_state import combined, other_windows
 
-PASSED, DUE, FLOORS = "passed", "due", "floors"
-"""In the meta of sections: the time all windows have come to, for processing time when the first is due, and where
-windows have not all come to one time: [first key group, one past the last, time] for each run of groups."""
+SHAPE, PASSED, DUE, APART = "shape", "passed", "due", "apart"
+"""In the meta of sections: the windows' shape, the time all of them have come to, for processing time when the first is
+due, and where not all have come to one time: [first key group, one past the last, their meta] for runs of groups."""
 
 
 class Windows(Operator):
@@ -77,6 +78,9 @@ class Windows(Operator):
             if any(parts.values()):
                 raise self._kept_otherwise(state)
             return
+        shape = list(self.kept.shape)
+        if any(part.meta.get(SHAPE, shape) != shape for part in known):
+            raise other_windows(self.context.name)
         passed = {_passed(part) for part in known}
         if len(passed) == 1 or self._nothing_due(known, max(passed)):
             _adopt(self.kept, parts, max(passed))
@@ -91,7 +95,7 @@ class Windows(Operator):
 
     def _split(self, parts: Sequence[Part]) -> list[Part]:
         """The parts, those with several times in one part for each."""
-        return [piece for part in parts for piece in _by_floor(part, self.context.max_parallelism)]
+        return [piece for part in parts for piece in _by_time(part, self.context.max_parallelism)]
 
     def _kept_otherwise(self, state: RestoredState) -> StateMismatch:
         return StateMismatch(
@@ -162,16 +166,16 @@ class _Apart:
     def take_snapshot(self) -> Iterator[Section]:
         for sections in zip(*(operator.take_snapshot() for operator in self._operators)):
             meta = combined([section.meta for section in sections])
-            meta[FLOORS] = self._floors_by_group([s.meta[PASSED] for s in sections])
+            meta[APART] = self._by_group([dict(section.meta) for section in sections])
             table = pa.concat_tables([section.table for section in sections])
             hashes = [s.hashes for s in sections if s.hashes is not None]
             yield Section(sections[0].name, Distribution.KEYED, table, np.concatenate(hashes), meta)
 
-    def _floors_by_group(self, passed: Sequence[int]) -> list[list[int]]:
+    def _by_group(self, metas: Sequence[dict[str, Any]]) -> list[list[Any]]:
         found = []
         for owner, groups in groupby(self._context.key_groups, lambda g: int(self._owners[g])):
             run = list(groups)
-            found.append([run[0], run[-1] + 1, passed[owner]])
+            found.append([run[0], run[-1] + 1, metas[owner]])
         return found
 
 
@@ -185,18 +189,17 @@ def _passed(part: Part) -> int:
     return passed
 
 
-def _by_floor(part: Part, max_parallelism: int) -> Iterator[Part]:
-    floors = part.meta.get(FLOORS)
-    if not floors:
+def _by_time(part: Part, max_parallelism: int) -> Iterator[Part]:
+    runs = part.meta.get(APART)
+    if not runs:
         yield part
         return
     keys = [n for n in part.table.column_names if n.startswith("key.")]
     columns = [part.table.column(name).combine_chunks() for name in keys]
     hashes = encode_keys(columns, part.table.num_rows).hashes
     groups = key_groups(hashes, max_parallelism)
-    for start, stop, passed in floors:
+    for start, stop, meta in runs:
         mine = range(max(start, part.groups.start), min(stop, part.groups.stop))
         if mine:
             rows = np.flatnonzero((groups >= mine.start) & (groups < mine.stop))
-            meta = {**part.meta, PASSED: passed, FLOORS: None}
             yield Part(part.table.take(pa.array(rows)), meta, mine)
