@@ -285,9 +285,11 @@ class TaskManager:
             if slot.killed:
                 slot.process.kill()
             talk = asyncio.ensure_future(self._talk(slot, slot.process.control))
-            reason = await slot.process.wait()
-            await asyncio.wait([talk], timeout=1.0)
-            await cancel_all([talk])
+            try:
+                reason = await slot.process.wait()
+                await asyncio.wait([talk], timeout=1.0)
+            finally:
+                await cancel_all([talk])
         del self._slots[slot.number]
         gone = SlotGone(
             slot=slot.number, reason=reason, last_output=slot.said.lines(), attempt=slot.attempt
