@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from flowjob.core.checkpoint_settings import CheckpointSettings
+from flowjob.core.restart_strategy import FixedDelay
 from flowjob.testing.simulation.__main__ import main
-from flowjob.testing.simulation.jobs import KINDS
+from flowjob.testing.simulation.jobs import KINDS, JobSpec
 from flowjob.testing.simulation.ledger import Ledger, Row
 from flowjob.testing.simulation.run import simulate
-from flowjob.testing.simulation.scenario import FaultKind, scenario_of
+from flowjob.testing.simulation.scenario import Fault, FaultKind, Phase, Scenario, scenario_of
 from flowjob.testing.simulation.transports import SimTransport
 
 pytestmark = pytest.mark.slow
@@ -39,6 +42,35 @@ def test_whatever_fails_the_job_ends_truthfully_and_leaves_nothing_running(first
     for seed in range(first, first + 30):
         outcome = simulate(scenario_of(seed, faults=True))
         assert outcome.problems == [], f"seed {seed}"
+
+
+def test_regions_may_start_and_end_one_after_the_other() -> None:
+    # A job of two regions, one of which has ended before the other one runs.
+    job = JobSpec(kind="stateless", splits=1, rows=7)
+    often = CheckpointSettings(interval=0.1)
+    for seed in range(6):
+        outcome = simulate(Scenario(seed=seed, job=job, checkpoints=often))
+        assert (outcome.end, outcome.problems) == ("succeeded", []), f"seed {seed}"
+
+
+def test_restarts_give_every_row_exactly_once() -> None:
+    job = JobSpec(kind="union", splits=3, rows=60, waits=0.3, edge="rebalance")
+    kills = tuple(
+        Fault(FaultKind.KILL_SLOT, at, Phase.RUNNING, pick=0.5, steps=20)
+        for at in (0.1, 0.2, 0.4, 0.6)
+    )
+    scenario = Scenario(
+        seed=1,
+        job=job,
+        faults=kills,
+        checkpoints=CheckpointSettings(interval=0.05, min_pause=0.0),
+        restarts=FixedDelay(attempts=30, delay=0.1),
+    )
+    for seed in range(4):
+        outcome = simulate(replace(scenario, seed=seed))
+        assert (outcome.end, outcome.problems) == ("succeeded", []), f"seed {seed}"
+        assert outcome.restarts > 0
+        assert outcome.rows == 2 * 3 * 60
 
 
 def test_a_seed_is_the_same_in_every_process() -> None:
@@ -75,6 +107,7 @@ def test_rows_that_are_lost_doubled_or_swapped_are_noticed(
         and s.job.splits > 0
         and s.job.sink_width == 0
         and s.job.slow_sink == 0
+        and s.checkpoints is None
     )
     assert simulate(scenario).problems == []
     stage = Ledger.stage

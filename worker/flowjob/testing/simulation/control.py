@@ -8,6 +8,8 @@ import asyncio
 from collections import deque
 from typing import Any
 
+import msgspec
+
 from flowjob.errors import HandshakeRefused
 from flowjob.runtime.env import ControlHandler
 from flowjob.testing.simulation.links import Link
@@ -55,6 +57,8 @@ class MessageConnection:
             raise ConnectionResetError("the connection is closed")
         self._under_way += len(message)
         self._out.send(message)
+        if self._world.tracing and (said := shown(message)) is not None:
+            self._world.note(self.process.name, f"says {said}")
         while self._under_way > _WINDOW:
             waiter = self._world.loop.create_future()
             self._writers.append(waiter)
@@ -135,6 +139,24 @@ class MessageConnection:
         for writer in writers:
             if not writer.done():
                 writer.set_result(None)
+
+
+_DULL = ("TaskManagerAlive", "JobManagerAlive", "MetricsReport", "SlotOutput")
+"""Messages that are not worth a line."""
+
+_SHORT = 200
+
+
+def shown(message: bytes) -> str | None:
+    """A message for a person, envelopes opened; None for one of the many that say little."""
+    said: dict[str, Any] = msgspec.msgpack.decode(message)
+    if isinstance(said.get("body"), bytes):
+        said = {**msgspec.msgpack.decode(said["body"]), "slot": said.get("slot")}
+    kind = said.pop("type")
+    for dropped in ("launch", "job", "generation", "places"):
+        said.pop(dropped, None)
+    text = ", ".join(f"{name}={value}" for name, value in said.items())
+    return None if kind in _DULL else f"{kind} {text[:_SHORT]}"
 
 
 def socketpair(

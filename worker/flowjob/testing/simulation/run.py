@@ -4,6 +4,7 @@ The JobManager's process is started here; all others are started by it. It must 
 
 from __future__ import annotations
 
+import copy
 import gc
 import logging
 import os
@@ -11,25 +12,27 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from flowjob.core.checkpoint_settings import Mode
 from flowjob.core.job_machine import JobState
 from flowjob.errors import FlowjobError
 from flowjob.plan import compile_job, digest, job_graph_text
-from flowjob.runtime.job_description import EntrypointSource, JobDescription
+from flowjob.runtime.job_description import CheckpointPlan, EntrypointSource, JobDescription
 from flowjob.runtime.jobmanager.manager import JobManager
 from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners
 from flowjob.runtime.minicluster import MiniCluster
-from flowjob.testing.simulation import faults, reference
+from flowjob.testing.simulation import faults
 from flowjob.testing.simulation.cluster import SimLauncher
 from flowjob.testing.simulation.env import make_env
 from flowjob.testing.simulation.jobs import build
+from flowjob.testing.simulation.judging import judge
 from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.loop import Stuck
-from flowjob.testing.simulation.process import KILLED, SimProcess
-from flowjob.testing.simulation.scenario import Again, Phase, Scenario
-from flowjob.testing.simulation.storage import SimStorage
+from flowjob.testing.simulation.process import SimProcess
+from flowjob.testing.simulation.scenario import Phase, Scenario
+from flowjob.testing.simulation.storage import LOCATION, ROOT, SimStorage
 from flowjob.testing.simulation.world import World
 
 PATIENCE = 400.0
@@ -113,17 +116,18 @@ def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
         outcome.problems.append(_stuck(world, client, stuck))
     outcome.seconds, outcome.steps = world.loop.now, world.loop.steps
     outcome.fingerprint = world.loop.fingerprint
+    outcome.restarts = max(0, world.happened.get("running", 1) - 1)
     outcome.rows = len(world.ledger.rows)
     outcome.struck = world.happened.get("struck", 0)
-    outcome.restarts = world.happened.get("running", 1) - 1
-    outcome.problems += judge(world, client, outcome)
+    outcome.problems += judge(world, client, scenario, (outcome.result, outcome.error))
 
 
 async def _client(world: World, process: SimProcess, scenario: Scenario, outcome: Outcome) -> int:
     """What `flowjob run` does."""
     directory = world.directory / "jm"
     directory.mkdir()
-    open_store = SimStorage(world, scenario.store).open
+    world.storage = SimStorage(world, scenario.store)
+    open_store = world.storage.open
     launcher = SimLauncher(world, process, open_store)
     env = make_env(world, process, directory, launcher, open_store)
     request = _request(scenario, process.host, env.random.token()[:8], env.random.token())
@@ -142,6 +146,8 @@ async def _client(world: World, process: SimProcess, scenario: Scenario, outcome
 
 def _on_state(world: World, scenario: Scenario, state: JobState) -> None:
     world.note("jm", f"the job is {state.value}")
+    if state is JobState.STOPPING:
+        world.stopped_at = world.loop.time()
     if state is JobState.RUNNING and world.count("running") == 1:
         faults.arm(world, scenario.faults, Phase.RUNNING)
 
@@ -159,6 +165,7 @@ def _request(scenario: Scenario, host: str, run_id: str, token: str) -> JobReque
         explain=job_graph_text(graph),
         token=token,
         run=scenario.run,
+        checkpoints=_plan(scenario),
     )
     return JobRequest(
         graph=graph,
@@ -168,39 +175,24 @@ def _request(scenario: Scenario, host: str, run_id: str, token: str) -> JobReque
         heartbeat_timeout=scenario.heartbeat_timeout,
         stop_grace=scenario.stop_grace,
         host=host,
-        restarts=Again(scenario.restarts) if scenario.restarts else None,
+        restarts=copy.deepcopy(scenario.restarts),  # it counts
+        checkpoints=scenario.checkpoints,
     )
 
 
-def judge(world: World, client: SimProcess, outcome: Outcome) -> list[str]:
-    """Every property that does not hold."""
-    scenario = outcome.scenario
-    found = [f"nobody handled this: {text}" for text in world.complaints]
-    found += world.ledger.faults
-    killed = client.status == KILLED
-    if outcome.result is not None:
-        # Without snapshots whatever starts again begins anew: nothing is lost, much is doubled.
-        again = world.happened.get("running", 0) > 1
-        check = reference.missing_from if again else reference.problems_of
-        found += check(scenario.job, world.ledger.rows)
-    elif outcome.error is not None:
-        found += _wrong_end(scenario, outcome.error)
-    elif not killed and client.status is not None:
-        found.append("the client ended without result or error")
-    for process in world.processes:
-        if process.left and process.status != KILLED:
-            found.append(f"{process.name} returned while these still ran: {process.left}")
-    return found
-
-
-def _wrong_end(scenario: Scenario, error: FlowjobError) -> list[str]:
-    """A job may only fail for a reason, and must say which."""
-    text = str(error)
-    if not scenario.faults and not scenario.job.fail_at:
-        return [f"it failed although nothing was wrong: {type(error).__name__}: {text}"]
-    if scenario.job.fail_at and not scenario.faults and "InjectedFailure" not in text:
-        return [f"its user function failed, but the error is {type(error).__name__}: {text}"]
-    return [] if text.strip() else [f"{type(error).__name__} says nothing"]
+def _plan(scenario: Scenario) -> CheckpointPlan | None:
+    settings = scenario.checkpoints
+    if settings is None:
+        return None
+    return CheckpointPlan(
+        location=LOCATION,
+        root=ROOT,
+        exactly_once=settings.mode is Mode.EXACTLY_ONCE,
+        alignment_timeout=settings.task_alignment_timeout,
+        spill_bytes=settings.spill_bytes,
+        expires=settings.timeout,
+        inline_bytes=scenario.inline_bytes,
+    )
 
 
 def _stuck(world: World, client: SimProcess, stuck: Stuck) -> str:
@@ -237,8 +229,3 @@ def _logging(world: World) -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(level)
         logger.propagate = up
-
-
-def without_faults(scenario: Scenario) -> Scenario:
-    """The same job in the same world, where nothing goes wrong."""
-    return replace(scenario, faults=(), job=replace(scenario.job, fail_at=0))

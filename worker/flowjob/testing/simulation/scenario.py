@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from flowjob.core.checkpoint_settings import CheckpointSettings, Mode, Unaligned
 from flowjob.core.job_events import Timeouts
-from flowjob.core.restartable import GiveUp, Restart
+from flowjob.core.restart_strategy import ExponentialDelay, FixedDelay
+from flowjob.core.restartable import RestartStrategy
 from flowjob.testing.simulation.jobs import KINDS, JobSpec
 from flowjob.testing.simulation.world import Physics, StoreHabits
 
@@ -66,29 +68,20 @@ class Scenario:
     heartbeat_interval: float = 1.0
     heartbeat_timeout: float = 10.0
     stop_grace: float = 3.0
-    restarts: int = 0
+    restarts: RestartStrategy | None = None
+    checkpoints: CheckpointSettings | None = None
+    inline_bytes: int = 16_384
     faults: tuple[Fault, ...] = ()
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {self.job}",
             f"  parallelism {self.parallelism} on {self.taskmanagers} TaskManagers, {self.run}",
-            f"  {self.physics}, {self.restarts} restarts",
+            f"  {self.physics}",
+            f"  {self.checkpoints}, {self.inline_bytes} bytes inline, {self.restarts}",
+            f"  {self.store}",
         ]
         return "\n".join([*lines, *(f"  fault at {fault}" for fault in self.faults)])
-
-
-class Again:
-    """A restart strategy (core/restartable.py): so many times, soon."""
-
-    def __init__(self, times: int) -> None:
-        self._left = times
-
-    def next(self, time: float, chance: float) -> Restart | GiveUp:
-        if not self._left:
-            return GiveUp("it was started again often enough")
-        self._left -= 1
-        return Restart(2 * chance)
 
 
 def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = None) -> Scenario:
@@ -107,6 +100,8 @@ def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = Non
         heartbeat_timeout=chance.choice([3.0, 10.0]),
         stop_grace=chance.choice([0.0, 0.5, 3.0]),
     )
+    if chance.random() < 0.7:
+        scenario = _with_checkpoints(scenario, chance)
     wanted = chance.random() < 0.5 if faults is None else faults
     if not wanted:
         return scenario
@@ -160,6 +155,31 @@ def _run(chance: random.Random) -> dict[str, Any]:
     }
 
 
+def _with_checkpoints(scenario: Scenario, chance: random.Random) -> Scenario:
+    mode = chance.choice([Mode.EXACTLY_ONCE] * 7 + [Mode.AT_LEAST_ONCE])
+    aligned = mode is Mode.AT_LEAST_ONCE or chance.random() < 0.6
+    settings = CheckpointSettings(
+        interval=chance.choice(
+            [0.01, 0.1, 0.1, 1.0, None] if scenario.job.waits < 0.1 else [0.1, 1.0]
+        ),
+        min_pause=chance.choice([0.0, 0.01]),
+        max_concurrent=chance.choice([1, 1, 3]),
+        timeout=chance.choice([5.0, 60.0]),
+        tolerable_failures=1000,
+        retained=chance.choice([1, 3]),
+        mode=mode,
+        unaligned=Unaligned.NEVER if aligned else chance.choice([Unaligned.AUTO, Unaligned.ALWAYS]),
+        alignment_timeout=chance.choice([0.0, 0.005, 0.1]),
+        spill_bytes=chance.choice([0, 0, 500, 100_000]),
+        resend=chance.choice([0.1, 5.0]),
+    )
+    restarts: RestartStrategy = FixedDelay(attempts=30, delay=chance.choice([0.0, 0.1, 2.0]))
+    if chance.random() < 0.3:
+        restarts = ExponentialDelay(initial=0.1, longest=1.0)
+    inline = chance.choice([0, 300, 16_384])
+    return replace(scenario, checkpoints=settings, restarts=restarts, inline_bytes=inline)
+
+
 _STRIKES = (
     [FaultKind.KILL_SLOT] * 4
     + [FaultKind.KILL_TASKMANAGER] * 3
@@ -170,17 +190,26 @@ _STRIKES = (
 
 
 def _with_faults(scenario: Scenario, chance: random.Random) -> Scenario:
-    if chance.random() < 0.15:
-        rows = max(1, scenario.job.rows * scenario.job.splits)
-        return replace(scenario, job=replace(scenario.job, fail_at=chance.randint(1, rows)))
-    faults = tuple(_fault(chance) for _ in range(chance.choice([1, 1, 1, 2, 3])))
-    return replace(scenario, faults=faults, restarts=chance.choice([0, 3]))
+    job, store = scenario.job, scenario.store
+    if chance.random() < 0.2:
+        job = replace(job, fail_at=chance.randint(1, max(1, job.rows * job.splits)))
+    if chance.random() < 0.3:
+        often = [0.0, 0.02, 0.2]
+        store = StoreHabits(
+            chance.choice([0.0, 0.005, 0.05]),
+            chance.choice(often),
+            chance.choice(often),
+            chance.choice(often),
+        )
+    count = chance.choice([0, 1, 2] if job.fail_at or store is not scenario.store else [1, 1, 2, 4])
+    faults = tuple(_fault(chance) for _ in range(count))
+    return replace(scenario, job=job, store=store, faults=faults)
 
 
 def _fault(chance: random.Random) -> Fault:
     phase = chance.choice([Phase.START, Phase.RUNNING, Phase.RUNNING])
     # Processes start within the first second or so; jobs run for a hundredth of a second or for some seconds.
     at = 1.5 * chance.random() if phase is Phase.START else 3 * 10 ** (-4 * chance.random())
-    lasts = chance.choice([0.01, 0.5, 2.0, 8.0, 40.0]) * chance.random()
+    lasts = chance.choice([0.01, 0.5, 2.0, 2.0, 8.0, 8.0, 40.0]) * chance.random()
     steps = int(10 ** (3 * chance.random()))
     return Fault(chance.choice(_STRIKES), at, phase, chance.random(), steps, lasts)

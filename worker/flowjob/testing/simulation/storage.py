@@ -14,9 +14,12 @@ from flowjob.testing.simulation.world import StoreHabits, World
 
 LOCATION = StoreLocation("memory://simulation")
 
+ROOT = "simulated"
+"""Of the job, below it."""
+
 
 class SimStorage:
-    """The servers, by URL. `calm`: from now on nothing goes wrong any more."""
+    """The servers, by URL. All goes well until the job has run once."""
 
     def __init__(self, world: World, habits: StoreHabits) -> None:
         self._world = world
@@ -33,6 +36,20 @@ class SimStorage:
             url=location.url,
         )
 
+    def names(self) -> list[str]:
+        """Of all objects there are."""
+        return sorted(name for server in self.servers.values() for name in server.found)
+
+    def had_committed(self, seconds: float) -> bool:
+        """Whether at that virtual time the job's log said of any snapshot that it is complete."""
+        then = START + int(seconds * 1e6)
+        return any(
+            b'"commit"' in found.data
+            for server in self.servers.values()
+            for name, found in server.found.items()
+            if name.startswith(f"{ROOT}/log/") and found.modified <= then
+        )
+
     async def take_time(self) -> None:
         chance = self._world.chance("store")
         wait = self.habits.latency * chance.random()
@@ -41,7 +58,9 @@ class SimStorage:
         await asyncio.sleep(wait)  # noqa: TID251 - this is the world
 
     def strikes(self, probability: float) -> bool:
-        return probability > 0 and self._world.chance("store").random() < probability
+        if not probability or not self._world.happened.get("running"):
+            return False  # whoever cannot claim its log just says so
+        return self._world.chance("store").random() < probability
 
     def fail(self, what: str, operation: str, name: str) -> None:
         """Raises StorageError."""

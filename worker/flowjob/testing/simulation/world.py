@@ -77,6 +77,8 @@ class World:
         self.plans: dict[tuple[str, int], Any] = {}
         self.happened: dict[str, int] = {}
         self.ledger: Any = None
+        self.storage: Any = None
+        self.stopped_at = 0.0
         self._cuts: set[frozenset[str]] = set()
         self._streams: dict[str, random.Random] = {}
         self._last_port = 40_000

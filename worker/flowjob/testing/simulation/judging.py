@@ -1,0 +1,76 @@
+"""The properties that every simulated run must have.
+
+Judges what is left of a world when all is over: what was written, how the job ended, who still lives, what the store
+holds. It must not know how things came about."""
+
+from __future__ import annotations
+
+from flowjob.core.checkpoint_settings import Mode, Unaligned
+from flowjob.errors import FlowjobError
+from flowjob.runtime.jobmanager.request import JobResult
+from flowjob.testing.simulation import reference
+from flowjob.testing.simulation.process import KILLED, SimProcess
+from flowjob.testing.simulation.scenario import Scenario
+from flowjob.testing.simulation.world import World
+
+_SETTLED = 2.0
+"""Seconds after which the JobManager surely knows what became of an append to its log."""
+
+
+def judge(
+    world: World,
+    client: SimProcess,
+    scenario: Scenario,
+    end: tuple[JobResult | None, FlowjobError | None],
+) -> list[str]:
+    """Every property that does not hold."""
+    result, error = end
+    found = [f"nobody handled this: {text}" for text in world.complaints]
+    found += world.ledger.faults
+    if result is not None:
+        found += _wrong_output(world, scenario)
+    elif error is not None:
+        found += _wrong_end(world, scenario, error)
+    elif client.status is not None and client.status != KILLED:
+        found.append("the client ended without result or error")
+    for process in world.processes:
+        if process.left and process.status != KILLED:
+            found.append(f"{process.name} returned while these still ran: {process.left}")
+    return found
+
+
+def _wrong_output(world: World, scenario: Scenario) -> list[str]:
+    settings, rows = scenario.checkpoints, world.ledger.rows
+    again = world.happened.get("running", 0) > 1
+    if not again:
+        return reference.problems_of(scenario.job, rows)
+    if settings is None or settings.mode is Mode.AT_LEAST_ONCE:
+        # Where nothing is kept, what starts again begins anew: nothing is lost, much is doubled.
+        return reference.missing_from(scenario.job, rows)
+    # Rows in flight stay in their channel, but their split may be read on by somebody else.
+    in_order = settings.unaligned is Unaligned.NEVER
+    return reference.problems_of(scenario.job, rows, in_order=in_order)
+
+
+def _wrong_end(world: World, scenario: Scenario, error: FlowjobError) -> list[str]:
+    """A job may only fail for a reason, and must say which."""
+    text, kind = str(error), type(error).__name__
+    if not text.strip():
+        return [f"{kind} says nothing"]
+    if not scenario.faults and not scenario.job.fail_at and not _bad_store(scenario):
+        return [f"it failed although nothing was wrong: {kind}: {text}"]
+    known = world.storage.had_committed(world.stopped_at - _SETTLED)
+    if "InjectedFailure" in text and not known:
+        return []  # a function that fails before anything is saved is not tried again
+    has_run = world.happened.get("running", 0) > 0  # what fails before that is not started again
+    if has_run and scenario.restarts is not None and not _bad_store(scenario):
+        return [f"it was not started again until it succeeded: {kind}: {text}"]
+    alone = not scenario.faults and scenario.restarts is None
+    if scenario.job.fail_at and alone and "InjectedFailure" not in text:
+        return [f"its user function failed, but the error is {kind}: {text}"]
+    return []
+
+
+def _bad_store(scenario: Scenario) -> bool:
+    store = scenario.store
+    return scenario.checkpoints is not None and max(store.failing, store.lying) > 0
