@@ -237,6 +237,18 @@ def test_one_failure_more_in_a_row_than_tolerated_fails_the_job(tolerable: int) 
     assert job.coordinator.wake_at is None
 
 
+def test_when_several_expire_at_once_the_first_that_is_too_much_ends_it_for_all() -> None:
+    job = Job(interval=None, max_concurrent=3, tolerable_failures=0, timeout=5)
+    job.tell(*(ev.CheckpointRequested(r) for r in "abc"))
+    said = job.at(5)
+    assert [a.checkpoint for a in only(ev.Abort, said)] == [1, 2, 3]
+    assert [a.request for a in only(ev.Answer, said)] == ["a", "b", "c"]
+    assert one(ev.FailJob, said)
+    tolerant = Job(interval=None, max_concurrent=3, tolerable_failures=3, timeout=5)
+    tolerant.tell(*(ev.CheckpointRequested(r) for r in "abc"))
+    assert [a.checkpoint for a in only(ev.Abort, tolerant.at(5))] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("healer", ["success", "restart"])
 def test_a_success_and_a_restart_begin_to_count_anew(healer: str) -> None:
     job = Job(interval=None, tolerable_failures=1)
@@ -310,6 +322,19 @@ def test_tasks_that_were_not_restarted_keep_what_they_have_ended_and_owe() -> No
     said = job.tell(ev.Started(TASKS, SOURCES, 1, (item(K1, b"a"),), restarted=frozenset((S1, K1))))
     assert said == [ev.NotifyCommitted(CommitPermit(1, 7), (K0, K1), (item(K1, b"a"),))]
     assert one(ev.Trigger, job.at(30)).tasks == (S0, S1, K0)
+
+
+def test_a_restart_with_other_tasks_forgets_those_that_are_gone() -> None:
+    job = Job()
+    job.at(10)
+    job.complete(1, items=b"a")
+    job.end(K1)
+    job.tell(ev.TasksFailed("rescaled"))
+    fewer = TASKS - {K1}
+    assert job.tell(
+        ev.Started(fewer, SOURCES, 1, (item(K0, b"a"), item(K0, b"b")), restarted=frozenset((K0,)))
+    ) == [ev.NotifyCommitted(CommitPermit(1, 7), (K0,), (item(K0, b"a"), item(K0, b"b")))]
+    assert one(ev.Trigger, job.at(30)).tasks == (S0, S1)
 
 
 # Ended tasks
@@ -446,6 +471,32 @@ def test_no_sink_may_answer_for_what_is_not_committed() -> None:
     job.committed(1)
     job.tell(ev.Stored(1))
     assert job.at(5) == [ev.NotifyCommitted(CommitPermit(1, 7), (K0, K1))]
+
+
+def test_what_a_late_acknowledgement_brings_is_asked_for_unless_it_was_committed_meanwhile() -> (
+    None
+):
+    job = Job(max_concurrent=2)
+    job.at(10)
+    job.at(20)
+    job.complete(2, items=b"b")
+    job.committed(2, K0)
+    job.committed(1, K0)  # of an earlier question; takes nothing back
+    job.ack(1, K0, K1, items=b"a")
+    assert job.at(25) == [ev.NotifyCommitted(CommitPermit(2, 7), (K1,))]
+    job.at(30)
+    assert one(ev.Store, job.ack(3)).carried == (item(K1, b"a"), item(K1, b"b"))
+
+
+def test_strangers_owe_nothing_and_end_nothing() -> None:
+    job = Job()
+    job.at(10)
+    stranger = TaskId(8, 0)
+    job.tell(ev.Acknowledged(1, stranger, "", (item(stranger, b"x"),)), ev.TaskEnded(stranger))
+    said = job.complete(1)
+    assert job.at(15) == []
+    assert only(ev.NotifyCommitted, said)[0].tasks == (S0, S1, K0, K1)
+    assert one(ev.Trigger, job.at(20)).tasks == (S0, S1)
 
 
 # Retention
