@@ -182,8 +182,13 @@ def test_large_contents_are_made_columns_piece_by_piece(monkeypatch: pytest.Monk
     assert again.rows == harness.rows
 
 
-def test_windows_fired_early_know_after_a_restore_what_has_changed_since() -> None:
-    declared = tumbling(MICRO * 100), triggers.early(every=timedelta(seconds=1))
+@pytest.mark.parametrize(
+    "assigner",
+    [tumbling(MICRO * 100), sliding(MICRO * 200, MICRO * 200), session(gap=MICRO * 50)],
+    ids=str,
+)
+def test_windows_fired_early_know_after_a_restore_what_has_changed_since(assigner: Any) -> None:
+    declared = assigner, triggers.early(every=timedelta(seconds=1))
     harness = fed(started(*declared))
     harness.advance(harness.clock.wall() + 1_000_000)
     assert len(harness.rows) == 2

@@ -117,6 +117,7 @@ class CountDistinct(Accumulator):
         self.counts: Int64s = np.empty(0, np.int64)
         self.names: Int64s = np.empty(0, np.int64)
         self._named = 0
+        self._rows = 0
 
     def grow(self, n_slots: int) -> None:
         before = len(self.names)
@@ -172,7 +173,8 @@ class CountDistinct(Accumulator):
         """Remembers the values; the rows of those that are new, which are still to be counted."""
         found = self.index.upsert(encode_keys([pa.array(self.names[slots]), values]))
         new: Int64s = found.new_rows
-        self.log.append(slots[new], [values.take(pa.array(new))], new)
+        self.log.append(slots[new], [values.take(pa.array(new))], self._rows + new)
+        self._rows += len(slots)
         return new
 
     def _rename(self, slots: Int64s) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from flowjob.kernels.partitioning import partition_by
 from flowjob.runtime.accumulators.base import grown
 from flowjob.runtime.accumulators.value_log import ValueLog
 from flowjob.runtime.batch import Int64s
@@ -57,9 +58,12 @@ class OwnedLog:
         place[slots] = np.arange(len(slots))
         places = place[owners]  # the last element stands for rows of nobody, and is never a slot
         rows = np.flatnonzero(places >= 0)
-        order = np.lexsort((self._arrivals[rows], places[rows]))
-        counts = np.bincount(places[rows], minlength=len(slots)).astype(np.int64)
-        return rows[order], counts
+        places, arrivals = places[rows], self._arrivals[rows]
+        if (arrivals[1:] >= arrivals[:-1]).all():  # unless slots were merged: no need to compare
+            found = partition_by(places.astype(np.int32), len(slots))
+            return rows[found.order], np.diff(found.offsets)
+        counts = np.bincount(places, minlength=len(slots)).astype(np.int64)
+        return rows[np.lexsort((arrivals, places))], counts
 
     def arrivals(self, rows: Int64s) -> Int64s:
         return self._arrivals[rows]
