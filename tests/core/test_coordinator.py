@@ -623,3 +623,15 @@ def test_requests_are_refused_while_tasks_do_not_run_and_repeated_ones_ignored()
     assert job.savepoint("c") == []
     said = job.tell(ev.TasksFailed("killed"))
     assert [a.request for a in only(ev.Answer, said)] == ["b", "c"]
+
+
+def test_tasks_that_die_after_their_release_are_released_again_without_another_snapshot() -> None:
+    # Those that have gone could take no part in it.
+    job = Job()
+    job.end()
+    assert one(ev.Release, job.complete(1)) == ev.Release(1)
+    job.tell(ev.TasksFailed("killed"))
+    said = job.tell(ev.Started(TASKS, SOURCES, 1, (), frozenset((S1, K1))))
+    said += job.end(S1, K1)
+    assert only(ev.Trigger, said) == []
+    assert one(ev.Release, said) == ev.Release(1)

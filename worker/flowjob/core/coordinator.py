@@ -150,8 +150,9 @@ class Coordinator(Generic[P]):
         self._tasks, self._sources = event.tasks, event.sources
         self._ended = {t for t in self._ended if t in event.tasks and t not in new}
         self.last_id = max(self.last_id, event.restored)
-        self._running, self._asked, self._failures = True, False, 0
-        self._final, self._released = self._requests.stop_stored, False
+        if not self._released:  # else tasks may be gone: no snapshot of all is possible, nor needed
+            self._final = self._requests.stop_stored
+        self._running, self._asked, self._failures, self._released = True, False, 0, False
         self._schedule.started(self._now)
         self._out += self._ledger.started(event, self._now)
 
@@ -244,8 +245,7 @@ class Coordinator(Generic[P]):
             if snapshot.kind in (Kind.STOP, Kind.FINAL) or self._final is not None:
                 self._final = checkpoint
             self._out.append(self._ledger.notify(sorted(self._tasks), self._now))
-        is_savepoint = snapshot.savepoint is not None
-        self._out += self._retention.committed(checkpoint, is_savepoint=is_savepoint)
+        self._out += self._retention.committed(checkpoint, is_savepoint=bool(snapshot.savepoint))
 
     def _supersede(self, snapshot: PendingSnapshot[P]) -> None:
         request, snapshot.request = snapshot.request, None
