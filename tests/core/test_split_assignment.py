@@ -93,6 +93,15 @@ def test_a_snapshot_says_what_was_read_and_how_far() -> None:
     assert ids(splits.asked(0) + splits.asked(0)) == [(0, "c", False), (0, "d", True)]
 
 
+def test_splits_that_were_read_side_by_side_are_read_so_again_by_fewer_subtasks() -> None:
+    splits = assigner(2, deal=False)
+    splits.reset(range(2), Remembered(parts("abc"), frozenset("d")))
+    splits.found(parts("abcde"), complete=True)
+    assert ids(splits.asked(0)) == [(0, "a c", False)]
+    assert ids(splits.asked(0)) == [(0, "e", True)]
+    assert ids(splits.asked(1)) == [(1, "b", True)]
+
+
 def test_a_new_jobmanager_finds_again_what_the_snapshot_knows_and_does_not_read_it_twice() -> None:
     splits = assigner(1, deal=False)
     splits.reset((0,), Remembered((Part("b", 7),), frozenset("a")))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from flowjob.core.failures import ErrorInfo, ErrorKind
 from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.errors import ProtocolError
+from flowjob.runtime import codec
 from flowjob.runtime import messages as m
 
 CODECS = [m.to_taskmanager, m.to_jobmanager, m.to_slot, m.from_slot]
@@ -48,6 +49,6 @@ def test_deeply_nested_bytes_do_not_exhaust_the_stack() -> None:
 
 
 def test_a_message_no_peer_would_take_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(m, "MAX_MESSAGE", 100)
+    monkeypatch.setattr(codec, "MAX_MESSAGE", 100)
     with pytest.raises(ProtocolError, match="put large data into files"):
         m.from_slot.encode(m.SinkReport(task=TaskId(0, 0), sink="s", data=b"x" * 200))

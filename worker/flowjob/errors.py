@@ -17,6 +17,8 @@ to the JobManager without pickling it. This module must not import anything of o
     ├── SnapshotError             a snapshot that cannot be read or started from
     │   ├── DamagedSnapshot       bytes of it are missing or not those that were written
     │   └── StateMismatch         the job cannot take over what the snapshot holds
+    ├── AlreadyRunning            the same job runs here, with the same place for its checkpoints
+    ├── NotRunning                something was asked of a job that does not run
     ├── StorageError              a store that cannot be reached, refuses, or lost something
     │   ├── ObjectMissing         an object that is not there
     │   └── LostLeadership        another JobManager leads the job now
@@ -142,6 +144,18 @@ class StateMismatch(SnapshotError):
     started."""
 
     code = "STATE_MISMATCH"
+
+
+class AlreadyRunning(FlowjobError):
+    """The same job runs already, with the same place for its checkpoints; nothing was started."""
+
+    code = "ALREADY_RUNNING"
+
+
+class NotRunning(FlowjobError):
+    """Something was asked of a job that does not run, or does not answer."""
+
+    code = "NOT_RUNNING"
 
 
 class StorageError(FlowjobError):

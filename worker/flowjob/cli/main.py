@@ -13,6 +13,24 @@ from typing import Annotated
 import typer
 
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, exit_with
+from flowjob.cli.options import (
+    AllowNonRestored,
+    BatchRows,
+    CheckpointInterval,
+    CheckpointPlace,
+    Endpoint,
+    From,
+    JobArguments,
+    JobName,
+    NoCheckpoints,
+    Parallelism,
+    Progress,
+    SavepointName,
+    Shown,
+    SnapshotPath,
+    Target,
+    TaskManagers,
+)
 
 app = typer.Typer(
     name="flowjob",
@@ -23,36 +41,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="TARGET",
-        help="The job: a script (flights.py) or module (package.flights), with `:attribute` when it is not `job`.",
-        show_default=False,
-    ),
-]
-Parallelism = Annotated[
-    int, typer.Option("--parallelism", "-p", min=1, help="Subtasks of each operator.")
-]
-JobArguments = Annotated[
-    list[str] | None,
-    typer.Option("--arg", "-a", metavar="NAME=VALUE", help="An argument of the job; repeatable."),
-]
-
-
-CheckpointPlace = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PLACE",
-        help="Where checkpoints are: a directory or s3://bucket/prefix. `.flowjob` unless the job says otherwise.",
-        show_default=False,
-    ),
-]
-Endpoint = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Of an S3 other than Amazon's.", show_default=False),
-]
-
 
 @app.command()
 def run(
@@ -60,40 +48,16 @@ def run(
     parallelism: Parallelism = 1,
     arg: JobArguments = None,
     *,
-    taskmanagers: Annotated[
-        int,
-        typer.Option(min=1, help="Supervisor processes that the worker processes are spread over."),
-    ] = 1,
-    batch_rows: Annotated[
-        int | None, typer.Option(min=1, help="The most rows of a batch.", show_default=False)
-    ] = None,
-    progress: Annotated[
-        bool,
-        typer.Option("--progress/--no-progress", help="Show what each operator does, on stderr."),
-    ] = True,
-    show: Annotated[
-        int, typer.Option("--show", "--limit", min=0, help="Rows shown of each result table.")
-    ] = 20,
+    taskmanagers: TaskManagers = 1,
+    batch_rows: BatchRows = None,
+    progress: Progress = True,
+    show: Shown = 20,
     checkpoints: CheckpointPlace = None,
-    checkpoint_interval: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="From one checkpoint to the next: 10s, 500ms, 2m."),
-    ] = None,
+    checkpoint_interval: CheckpointInterval = None,
     endpoint: Endpoint = None,
-    no_checkpoints: Annotated[
-        bool, typer.Option("--no-checkpoints", help="Save nothing; the first failure ends the job.")
-    ] = False,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="PATH", help="Begin from a snapshot, or from the `latest`."),
-    ] = None,
-    allow_non_restored: Annotated[
-        bool,
-        typer.Option(
-            "--allow-non-restored",
-            help="Leave state behind that has no place in the program any more.",
-        ),
-    ] = False,
+    no_checkpoints: NoCheckpoints = False,
+    from_: From = None,
+    allow_non_restored: AllowNonRestored = False,
 ) -> None:
     """Run a job on this machine, in worker processes, to its end."""
     arguments = arguments_of(arg)
@@ -146,6 +110,80 @@ def setup() -> None:
     import runpy
 
     runpy.run_module("flowjob.kernels.compile", run_name="__main__", alter_sys=True)
+
+
+savepoint = typer.Typer(
+    help="Snapshots that are yours: take, look at, delete.", no_args_is_help=True
+)
+app.add_typer(savepoint, name="savepoint")
+
+
+@savepoint.command("take")
+def savepoint_take(
+    job: JobName, name: SavepointName = "", checkpoints: CheckpointPlace = None
+) -> None:
+    """Have a running job take a savepoint, and print where it is."""
+    from flowjob.cli.savepoints import take
+
+    take(job, name, checkpoints)
+
+
+@savepoint.command("list")
+def savepoint_list(
+    job: JobName, checkpoints: CheckpointPlace = None, endpoint: Endpoint = None
+) -> None:
+    """List a job's checkpoints and savepoints."""
+    from flowjob.cli.savepoints import list_all
+
+    list_all(job, checkpoints, endpoint)
+
+
+@savepoint.command("inspect")
+def savepoint_inspect(path: SnapshotPath, endpoint: Endpoint = None) -> None:
+    """Print what a snapshot holds, by operator."""
+    from flowjob.cli.savepoints import inspect
+
+    inspect(path, endpoint)
+
+
+@savepoint.command("verify")
+def savepoint_verify(path: SnapshotPath, endpoint: Endpoint = None) -> None:
+    """Read every byte of a snapshot and say whether it is whole."""
+    from flowjob.cli.savepoints import verify
+
+    verify(path, endpoint)
+
+
+@savepoint.command("delete")
+def savepoint_delete(path: SnapshotPath, endpoint: Endpoint = None) -> None:
+    """Delete a savepoint."""
+    from flowjob.cli.savepoints import delete
+
+    delete(path, endpoint)
+
+
+@app.command()
+def stop(
+    job: JobName,
+    *,
+    with_savepoint: Annotated[
+        bool, typer.Option("--savepoint", help="Take a savepoint, behind which nothing is read.")
+    ] = False,
+    drain: Annotated[
+        bool,
+        typer.Option("--drain", help="For good: event time runs to its end first, windows fire."),
+    ] = False,
+    name: SavepointName = "",
+    checkpoints: CheckpointPlace = None,
+) -> None:
+    """Stop a running job: at once, or with a savepoint to continue from."""
+    if (drain or name) and not with_savepoint:
+        raise typer.BadParameter("say --savepoint too", param_hint="--drain" if drain else "--name")
+    from flowjob.cli.savepoints import stop as stop_job
+    from flowjob.runtime.messages import Ask
+
+    what = "stop" if with_savepoint else "cancel"
+    stop_job(job, checkpoints, Ask(what=what, savepoint=name, drain=drain))
 
 
 @app.callback(invoke_without_command=True)

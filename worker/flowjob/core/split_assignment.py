@@ -42,7 +42,7 @@ class Remembered(Generic[S]):
 class SplitAssigner(Generic[S]):
     """Splits of one source vertex.
 
-    pull: each asker gets the next split (`deal` false), so fast subtasks read more.
+    pull: each asker gets the next split (`deal` false), so fast subtasks read more. What a snapshot had begun is dealt.
     deal: the i-th split found belongs to subtask i % parallelism, whoever asks first; an answer
     holds all that are there."""
 
@@ -50,7 +50,7 @@ class SplitAssigner(Generic[S]):
         self._deal = deal
         self._parallelism = parallelism
         self._free: deque[S] = deque()
-        # Of one subtask each when dealt; else what may only go to some, which is seldom much.
+        # Of one subtask each: all when dealt, else what was begun. Then what may only go to some: seldom much.
         self._own: list[deque[S]] = [deque() for _ in range(parallelism)]
         self._some: list[tuple[frozenset[int], S]] = []
         self._asking: dict[int, None] = {}  # in order of asking
@@ -108,13 +108,23 @@ class SplitAssigner(Generic[S]):
         if self._deal and not self._place:
             self._unplaced.update(again)
             return self._answers()
+        self._give_back(list(again.values()), sorted(subtasks))
         before = list(self._free)
         self._free.clear()
-        for split in (*again.values(), *sorted(rest, key=lambda s: self._place[s.id])):
-            self._place.setdefault(split.id, len(self._place))
+        for split in sorted(rest, key=lambda s: self._place[s.id]):
             self._enqueue(split, only)
-        self._free.extend(before)  # what was begun comes first
+        self._free.extend(before)  # what was found earlier comes first
         return self._answers()
+
+    def _give_back(self, begun: list[S], subtasks: list[int]) -> None:
+        """What was being read at the same time is read at the same time again, by as many subtasks as there are: one
+        after the other, the rows of the second would be late."""
+        for number, split in enumerate(begun):
+            self._place.setdefault(split.id, len(self._place))
+            if self._deal:
+                self._enqueue(split)
+            else:
+                self._own[subtasks[number % len(subtasks)]].append(split)
 
     def _forget_waiting(self, ids: Collection[str]) -> None:
         if not ids:
@@ -152,7 +162,7 @@ class SplitAssigner(Generic[S]):
         return Given(subtask, splits, self._complete and not self._has_more(subtask))
 
     def _take(self, subtask: int) -> tuple[S, ...]:
-        if self._deal:
+        if self._deal or self._own[subtask]:
             splits = tuple(self._own[subtask])
             self._own[subtask].clear()
             return splits
@@ -163,5 +173,5 @@ class SplitAssigner(Generic[S]):
         return (self._free.popleft(),) if self._free else ()
 
     def _has_more(self, subtask: int) -> bool:
-        """When dealt, nothing is left behind."""
+        """Behind what it has just been given, which is all of its own."""
         return bool(self._free) or any(subtask in only for only, _ in self._some)

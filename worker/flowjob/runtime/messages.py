@@ -7,23 +7,21 @@ drop older ones. Fields are only ever added, with defaults; anything else raises
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import msgspec.structs
 
 from flowjob.core.failures import ErrorInfo
 from flowjob.core.job_events import Address, TaskId, TaskPlace
-from flowjob.errors import ProtocolError
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
+from flowjob.runtime.codec import MAX_MESSAGE as MAX_MESSAGE
+from flowjob.runtime.codec import Codec
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.job_description import JobDescription
 
 PROTOCOL = 1
 """Version of this module's words; both sides must have the same."""
-
-MAX_MESSAGE = 64 << 20
-"""Bytes of the largest message taken from a peer."""
 
 
 class Message(msgspec.Struct, tag=True, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,7 +87,17 @@ class Shutdown(Message, frozen=True):
     reason: str
 
 
-ToTaskManager = Welcome | Refused | StartSlot | StopSlot | ToSlot | JobManagerAlive | Shutdown
+class Answered(Message, frozen=True):
+    """The answer to Ask. `failure`: why it was not done; `place`: where the savepoint is."""
+
+    state: str
+    failure: str | None = None
+    place: str | None = None
+
+
+ToTaskManager = (
+    Welcome | Refused | StartSlot | StopSlot | ToSlot | JobManagerAlive | Shutdown | Answered
+)
 
 
 # TaskManager -> JobManager ------------------------------------------------------------------------
@@ -151,8 +159,22 @@ class FromSlot(Message, frozen=True):
     body: bytes
 
 
+class Ask(Message, frozen=True):
+    """A person's wish, first and last on a connection of its own; Answered follows, which may take minutes.
+
+    what       `state`, `savepoint`, `stop` (with a savepoint) or `cancel`
+    savepoint  its name; empty: one is made
+    drain      `stop`: time runs to its end first, windows fire
+    """
+
+    what: str
+    savepoint: str = ""
+    drain: bool = False
+
+
 ToJobManager = (
-    Register
+    Ask
+    | Register
     | TaskManagerAlive
     | Leaving
     | SlotForked
@@ -366,36 +388,6 @@ FromSlotBody = (
 
 
 # Codecs -------------------------------------------------------------------------------------------
-
-M = TypeVar("M")
-
-
-class Codec(Generic[M]):
-    """Bytes of one direction's messages."""
-
-    def __init__(self, union: Any) -> None:
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder: msgspec.msgpack.Decoder[M] = msgspec.msgpack.Decoder(union)
-
-    def encode(self, message: M) -> bytes:
-        """Raises ProtocolError when the message is larger than any peer takes."""
-        data = self._encoder.encode(message)
-        if len(data) > MAX_MESSAGE:
-            raise ProtocolError(
-                f"a {type(message).__name__} message of {len(data) >> 20} MiB exceeds the limit of "
-                f"{MAX_MESSAGE >> 20} MiB; put large data into files, not into the job"
-            )
-        return data
-
-    def decode(self, data: bytes) -> M:
-        """Raises ProtocolError for anything that is not a message of this direction."""
-        if len(data) > MAX_MESSAGE:
-            raise ProtocolError(f"a message of {len(data)} bytes exceeds the limit")
-        try:
-            return self._decoder.decode(data)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise ProtocolError(f"not a control message: {error}") from error
-
 
 to_taskmanager: Codec[ToTaskManager] = Codec(ToTaskManager)
 to_jobmanager: Codec[ToJobManager] = Codec(ToJobManager)

@@ -29,6 +29,7 @@ from flowjob.runtime.job_description import (
     JobSource,
     PickledSource,
 )
+from flowjob.runtime.jobmanager.asking import CONTROL_FILE
 from flowjob.runtime.jobmanager.manager import Endpoint, JobManager
 from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners, StartFrom
 from flowjob.runtime.outbox import cancel_all
@@ -228,6 +229,7 @@ def job_request(
         restarts=restarts,
         checkpoints=None if checkpoints is None else checkpoints.settings(),
         start=start,
+        control_file=None if checkpoints is None else control_file(graph.name, checkpoints),
     )
 
 
@@ -242,6 +244,13 @@ def checkpoint_plan(job: str, checkpoints: Checkpoints) -> CheckpointPlan:
         spill_bytes=settings.spill_bytes,
         expires=settings.timeout,
     )
+
+
+def control_file(job: str, checkpoints: Checkpoints) -> Path:
+    """Where a job of that name says how it can be reached: beside its checkpoints, if they are on this machine."""
+    url = location_of(checkpoints).url
+    directory = Path(DEFAULT_LOCATION).absolute() if "://" in url else Path(url)
+    return directory / JobPaths.of(job).root / CONTROL_FILE
 
 
 def location_of(checkpoints: Checkpoints) -> StoreLocation:

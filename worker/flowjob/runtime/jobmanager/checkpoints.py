@@ -127,6 +127,10 @@ class CheckpointService:
         """Where the job's snapshots are."""
         return self._snapshots.location
 
+    def savepoint_place(self, name: str) -> str:
+        """Where a savepoint is, for people and `--from`."""
+        return f"{self._snapshots.store.url.rstrip('/')}/{self._snapshots.paths.savepoint(name)}"
+
     def history(self) -> tuple[CheckpointRecord, ...]:
         """Snapshots that are over and those under way."""
         now = self._env.clock.monotonic()

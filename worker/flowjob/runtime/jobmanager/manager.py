@@ -51,6 +51,12 @@ from flowjob.errors import ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import Env
 from flowjob.runtime.failures import to_exception
+from flowjob.runtime.jobmanager.asking import (
+    Answering,
+    publish,
+    refuse_a_second,
+    unpublish,
+)
 from flowjob.runtime.jobmanager.checkpoints import Shell
 from flowjob.runtime.jobmanager.deploying import Deployment, Way
 from flowjob.runtime.jobmanager.leading import Lead, take_lead
@@ -98,6 +104,7 @@ class JobManager:
         shape = shape_of(request.graph)
         self._machine = JobMachine(shape, request.timeouts, restarts=request.restarts)
         self._telling = Telling(env.clock, self._tell)
+        self._answering = Answering(env, lambda: self._machine.state.value, self.cancel)
         interval, timeout = request.heartbeat_interval, request.heartbeat_timeout
         self._sessions = Sessions(
             env,
@@ -105,6 +112,7 @@ class JobManager:
             registered=lambda name, slots: self._handle(TaskManagerRegistered(name, slots)),
             lost=lambda name, reason: self._handle(TaskManagerLost(name, reason)),
             received=self._received,
+            asked=self._answering.answer,
         )
         self._splits = SplitService(env, request.graph, self._answer, self._enumerator_failed)
         way = Way(self._handle, self._to_slot)
@@ -151,7 +159,9 @@ class JobManager:
             saved = lead is None or lead.initial is not None
             self._apply(self._machine.start(before + 1, saved=saved))
             host, port = listener.address
-            await cluster.start(Endpoint(f"ws://{host}:{port}", token), self._process_exited)
+            endpoint = Endpoint(f"ws://{host}:{port}", token)
+            await publish(self._env, self._request, endpoint.url, token)
+            await cluster.start(endpoint, self._process_exited)
             await self._finished.wait()
         finally:
             self._sessions.end("the job has ended")
@@ -161,10 +171,12 @@ class JobManager:
                 await self._lead.checkpoints.close("the job has ended")
             await cluster.stop()
             await cancel_all([beating, *self._deadlines.values()])
+            await unpublish(self._env, self._request, token)
             await listener.close()
         return self._result(clock.monotonic() - self._began)
 
     async def _take_lead(self) -> None:
+        await refuse_a_second(self._env, self._request)
         shell = Shell(
             send=self._to_running_slot,
             slots=lambda: list(self._machine.slots),
@@ -174,6 +186,7 @@ class JobManager:
         )
         lead = self._lead = await take_lead(self._env, self._request, shell)
         if lead is not None:
+            self._answering.checkpoints = lead.checkpoints
             self._sessions.generation = lead.generation
             self._telling.attempts_before = lead.attempts_before
             await self._deployment.begin(lead.checkpoints, lead.initial)

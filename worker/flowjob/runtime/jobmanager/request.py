@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flowjob.core.checkpoint_settings import CheckpointSettings
@@ -46,6 +47,7 @@ class JobRequest:
     restarts    whether a failure is the end; None: it is
     checkpoints when to take snapshots, into JobDescription.checkpoints; None: the job takes none
     start       what to begin from
+    control_file  where to write how the job can be reached; None: nowhere
     """
 
     graph: JobGraph
@@ -59,6 +61,7 @@ class JobRequest:
     restarts: RestartStrategy | None = None
     checkpoints: CheckpointSettings | None = None
     start: StartFrom = field(default_factory=StartFrom)
+    control_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ for the job is manager.py's."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from flowjob.core.heartbeats import HeartbeatMonitor
@@ -14,6 +14,8 @@ from flowjob.errors import ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlConnection, Env
 from flowjob.runtime.messages import (
+    Answered,
+    Ask,
     JobManagerAlive,
     Leaving,
     Refused,
@@ -55,6 +57,7 @@ class Sessions:
         registered: Callable[[str, int], None],
         lost: Callable[[str, str], None],
         received: Callable[[str, ToJobManager], None],
+        asked: Callable[[Ask], Awaitable[Answered]],
     ) -> None:
         self._env = env
         self.generation = 1
@@ -62,6 +65,7 @@ class Sessions:
         self._registered = registered
         self._lost = lost
         self._received = received
+        self._asked = asked
         self._sessions: dict[str, Session] = {}
         self._ended: str | None = None
 
@@ -117,6 +121,10 @@ class Sessions:
         if first is None:
             return None
         hello = messages.to_jobmanager.decode(first)
+        if isinstance(hello, Ask):
+            answer = messages.stamped(await self._asked(hello), self.generation)
+            await connection.send(messages.to_taskmanager.encode(answer))
+            return None
         if not isinstance(hello, Register):
             raise ProtocolError(f"{type(hello).__name__} in place of Register")
         refusal = self._refusal(hello)
@@ -161,8 +169,8 @@ class Sessions:
                     pass
                 case Leaving(reason=reason):
                     session.leaving = f"stopped because {reason}"
-                case Register():
-                    raise ProtocolError("a second Register")
+                case Register() | Ask():
+                    raise ProtocolError(f"{type(message).__name__} in a session")
                 case _:
                     self._received(session.name, message)
 
