@@ -16,6 +16,7 @@ from flowjob.core.alignment import (
     BarrierHandler,
     Block,
     Decline,
+    Overtaking,
     Snapshot,
     Step,
     Unblock,
@@ -45,7 +46,7 @@ def tell(handler: BarrierHandler, fact: Fact) -> tuple[Step, ...]:
         case "abort", int(checkpoint):
             return handler.on_abort(checkpoint)
         case "timeout", int(checkpoint):
-            return handler.on_timeout(checkpoint)
+            return handler.on_timeout(Barrier(checkpoint))
     raise AssertionError(fact)
 
 
@@ -55,8 +56,9 @@ def word(step: Step) -> str:
             return f"block {channel}"
         case Unblock(channels):
             return " ".join(["free", *map(str, channels)])
-        case Snapshot(barrier):
-            return f"take {barrier.checkpoint}"
+        case Snapshot(barrier, capture):
+            kept = " ".join(["", "with", *map(str, capture)]) if capture else ""
+            return f"{'hurry' if barrier.unaligned else 'take'} {barrier.checkpoint}{kept}"
         case Decline(checkpoint):
             return f"decline {checkpoint}"
 
@@ -105,7 +107,10 @@ AT_LEAST_ONCE = {
     "a duplicate changes nothing": (2, [(0, 1), (0, 1), (1, 1), (0, 1)], ["take 1"]),
     "a channel that skips one lets go of it alone": (
         2, [(0, 1), (0, 2), (1, 2), (1, 1)], ["decline 1", "take 2"]),
-    "an older one on a channel that skipped it is late": (2, [(1, 2), (0, 1), (0, 2)], ["take 2"]),
+    "an older one that another channel has skipped is declined": (
+        2, [(1, 2), (0, 1), (0, 2)], ["decline 1", "take 2"]),
+    "one that begins where another input is past it is never taken after a newer one": (
+        2, [(0, 2), (0, 3), (1, 1), (1, 2), (0, END)], ["decline 1", "take 2"]),
     "an end completes all that wait, in order": (2, [(0, 1), (0, 2), (1, END)], ["take 1", "take 2"]),
     "an ended channel is not waited for": (2, [(0, END), (1, 1)], ["take 1"]),
     "an abort lets go of one alone": (2, [(0, 1), (0, 2), ("abort", 1), (1, 1), (1, 2)], ["take 2"]),
@@ -113,6 +118,45 @@ AT_LEAST_ONCE = {
     "an ended task answers triggers, each once": (
         1, [(0, END), ("trigger", 1), ("trigger", 1), ("trigger", 2)], ["take 1", "take 2"]),
 }  # fmt: skip
+
+
+OVERTAKING = {
+    "without a timeout it aligns": (2, {}, [(0, 1), (1, 1)], ["block 0", "take 1", "free 0 1"]),
+    "after the timeout the missing channels' data is kept": (
+        3, {}, [(0, 1), ("timeout", 1), (1, 1), (2, 1)], ["block 0", "hurry 1 with 1 2", "free 0"]),
+    "a timeout before any barrier is seen here": (2, {}, [("timeout", 1), (0, 1)], ["hurry 1 with 0 1", "free"]),
+    "an ended channel has nothing to be kept": (
+        3, {}, [(1, END), (0, 1), ("timeout", 1)], ["block 0", "hurry 1 with 2", "free 0"]),
+    "channels in place are waited for": (
+        3, {1}, [(0, 1), ("timeout", 1), (1, 1)], ["block 0", "hurry 1 with 2", "free 0 1"]),
+    "a channel that aligns meanwhile waits": (
+        3, {1}, [("timeout", 1), (0, 1), (2, 1), (1, 1)], ["block 0", "block 2", "hurry 1", "free 0 1 2"]),
+    "a channel in place that ends is not waited for": (
+        2, {1}, [(0, 1), ("timeout", 1), (1, END)], ["block 0", "hurry 1", "free 0"]),
+    "a timeout of what is over changes nothing": (
+        2, {}, [(0, 1), (1, 1), ("timeout", 1), (0, 2)], ["block 0", "take 1", "free 0 1", "block 0"]),
+    "a timeout of what was aborted changes nothing": (2, {}, [("abort", 1), ("timeout", 1)], []),
+    "a timeout of the next one ends the waiting for this one as well": (
+        2, {}, [(0, 1), ("timeout", 2), (1, 1), (1, 2)],
+        ["block 0", "hurry 1 with 1", "free 0", "hurry 2 with 0", "free 1"]),
+    "an abort after the timeout frees what waits": (
+        2, {1}, [(0, 1), ("timeout", 1), ("abort", 1), (1, 1)], ["block 0", "free 0"]),
+    "the next one aligns again": (
+        2, {}, [("timeout", 1), (0, 1), (1, 1), (0, 2), (1, 2)],
+        ["hurry 1 with 0 1", "free", "block 0", "take 2", "free 0 1"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OVERTAKING)
+def test_overtaking(case: str) -> None:
+    channels, in_place, facts, steps = OVERTAKING[case]
+    assert play(Overtaking(channels, frozenset(in_place)), facts) == steps
+
+
+@pytest.mark.parametrize("case", ALIGNED)
+def test_overtaking_is_aligned_as_long_as_nothing_takes_too_long(case: str) -> None:
+    channels, facts, steps = ALIGNED[case]
+    assert play(Overtaking(channels), facts) == steps
 
 
 @pytest.mark.parametrize("case", ALIGNED)
@@ -139,7 +183,7 @@ def test_a_timeout_changes_nothing_where_barriers_keep_their_place(
 ) -> None:
     handler = kind(2)
     handler.on_barrier(0, Barrier(1))
-    assert handler.on_timeout(1) == ()
+    assert handler.on_timeout(Barrier(1)) == ()
 
 
 class Channels:

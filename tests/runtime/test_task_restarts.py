@@ -230,3 +230,37 @@ def test_a_source_that_waits_takes_part_at_once() -> None:
     found, record = disturbed(scripted, lives)
     assert record.restored == [None, 1]
     assert found == undisturbed(scripted)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    lives=st.lists(kills, min_size=1, max_size=3),
+    last=st.integers(1, 3),
+    patience=st.sampled_from([0.0, 1e-9]),
+)
+def test_programs_made_by_chance_give_the_same_when_barriers_overtake_data(
+    seed: int, lives: list[Life], last: int, patience: float
+) -> None:
+    program = RandomProgram(seed)
+    plan = msgspec.structs.replace(PLAN, alignment_timeout=patience)
+    found, record = disturbed(program, [*lives, Life(parallelism=last)], plan=plan)
+    assert found == undisturbed(program)
+    assert record.declined == []
+
+
+@pytest.mark.parametrize("name", ["keyed", "two_inputs"])
+def test_rows_on_their_way_are_dealt_anew_at_another_parallelism(name: str) -> None:
+    plan = msgspec.structs.replace(PLAN, alignment_timeout=0.0)
+    kept = 0
+    for wait in range(2, 30, 4):
+        lives = [
+            Life(parallelism=2, snapshots=(wait, 10), dies=15),
+            Life(parallelism=3, snapshots=(wait,), dies=15),
+            Life(parallelism=1),
+        ]
+        found, record = disturbed(PROGRAMS[name], lives, plan=plan)
+        assert found == undisturbed(PROGRAMS[name])
+        assert record.declined == []
+        kept += sum(s.figures.in_flight_bytes for s in record.snapshots)
+    assert kept > 0

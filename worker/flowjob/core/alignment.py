@@ -6,7 +6,7 @@ in order (runtime/participant.py). It must not know gates, chains or stores."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from flowjob.core.elements import Barrier
@@ -26,9 +26,11 @@ class Unblock:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Send the barrier on and take this task's part now."""
+    """Send the barrier on and take this task's part now. What the channels in `capture` have brought and not given yet,
+    and still bring before their barrier, belongs to it."""
 
     barrier: Barrier
+    capture: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ class BarrierHandler(Protocol):
         """Nobody wants this one any more, whether or not it was heard of here."""
         ...
 
-    def on_timeout(self, checkpoint: int) -> Steps:
-        """Its barriers have been waited for long enough."""
+    def on_timeout(self, barrier: Barrier) -> Steps:
+        """Its barriers have been waited for long enough, or one has come that has overtaken data: whether or not any
+        of them has been seen here in its place."""
         ...
 
 
@@ -94,7 +97,7 @@ class _Settled:
         self._settle(barrier.checkpoint)
         return (Snapshot(barrier),)
 
-    def on_timeout(self, checkpoint: int) -> Steps:
+    def on_timeout(self, barrier: Barrier) -> Steps:
         return ()
 
 
@@ -155,6 +158,36 @@ class Aligned(_Settled):
         return (Unblock(blocked),)
 
 
+class Overtaking(Aligned):
+    """Exactly once without long waits: aligned at first; once waiting has taken too long, the snapshot is taken with
+    what the missing channels have in front of their barriers.
+
+    Channels `in_place` are waited for in any case: nobody could say who gets their rows at another parallelism."""
+
+    def __init__(self, channels: int, in_place: frozenset[int] = frozenset()) -> None:
+        super().__init__(channels)
+        self._in_place = in_place
+        self._hurried = 0  # up to this checkpoint nobody waits any more
+
+    def on_timeout(self, barrier: Barrier) -> Steps:
+        if self._is_over(barrier.checkpoint):
+            return ()
+        self._hurried = max(self._hurried, barrier.checkpoint)
+        if self._current is None:
+            self._current = barrier
+        return self._judge()
+
+    def _judge(self) -> Steps:
+        current = self._current
+        if current is None or current.checkpoint > self._hurried:
+            return super()._judge()
+        missing = set(range(self._channels)) - self._arrived - self._ended
+        if missing & self._in_place:
+            return ()
+        taken = Snapshot(replace(current, unaligned=True), tuple(sorted(missing)))
+        return (taken, *self._give_up())
+
+
 class AtLeastOnce(_Settled):
     """Never blocks: rows behind a barrier may be in the snapshot as well, and are then seen again after a restore.
 
@@ -194,9 +227,13 @@ class AtLeastOnce(_Settled):
 
     def _judge(self) -> Steps:
         complete = [c for c, (_, arrived) in self._pending.items() if self._complete(arrived)]
-        steps = []
+        steps: list[Step] = []
         for checkpoint in sorted(complete):
-            steps.append(Snapshot(self._pending.pop(checkpoint)[0]))
+            taken = self._pending.pop(checkpoint)[0]
+            # What an input brought only after another one was past it would come too late.
+            for older in sorted(c for c in self._pending if c < checkpoint):
+                steps.append(_superseded(self._pending.pop(older)[0], taken))
+            steps.append(Snapshot(taken))
             self._settle(checkpoint)
         return tuple(steps)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from flowjob.core.alignment import (
@@ -24,6 +24,11 @@ from flowjob.core.elements import END_OF_INPUT, Barrier, Stop
 from flowjob.runtime.checkpoint.sections import Section
 from flowjob.runtime.checkpoint.task_snapshot import Taking, TaskSnapshots
 from flowjob.runtime.driver import Driver
+from flowjob.runtime.exchange.overtaking import Capture, InFlight
+from flowjob.runtime.patience import Patience
+
+LOOK_AGAIN = 0.02
+"""Seconds between two looks at whether a barrier has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +50,50 @@ class Release:
     """All is committed: end."""
 
 
-Order = Trigger | Abort | Release
+@dataclass(frozen=True, slots=True)
+class Hurry:
+    """The barriers of this snapshot have been waited for long enough. From the task itself."""
+
+    barrier: Barrier
 
 
-class Blockable(Protocol):
-    """What can hold inputs back: a gate."""
+Order = Trigger | Abort | Release | Hurry
+
+
+class Inputs(Protocol):
+    """What can hold inputs back, and keep what they bring: a gate."""
+
+    on_barrier: Callable[[Barrier], None]
+
+    def wake(self) -> None: ...
 
     def block(self, channel: int) -> None: ...
 
     def unblock(self, channel: int) -> None: ...
+
+    def capture(self, checkpoint: int, channels: Sequence[int]) -> Capture: ...
+
+
+class Output(Protocol):
+    """Where barriers leave: an edge's writer."""
+
+    def let_go(self) -> None: ...
+
+    def holds(self, checkpoint: int) -> bool: ...
+
+    def hasten(self, barrier: Barrier) -> list[InFlight]: ...
+
+    def take_overtaken(self) -> list[InFlight]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The task's ends: its gate, None of a source, and its writers. `patience` in seconds, None: barriers never
+    overtake anything."""
+
+    gate: Inputs | None
+    outputs: Sequence[Output]
+    patience: float | None = None
 
 
 class Participant:
@@ -69,7 +109,7 @@ class Participant:
         handler: BarrierHandler,
         driver: Driver,
         snapshots: TaskSnapshots,
-        gate: Blockable | None = None,
+        ends: Ends,
     ) -> None:
         self.snapshots = snapshots
         self.orders: deque[Order] = deque()
@@ -77,18 +117,28 @@ class Participant:
         self.suspended: int | None = None
         self.calls = False
         self._released = False
-        self.wake: Callable[[], None] = lambda: None
+        self.wake: Callable[[], None] = _nobody
         self.sections: Callable[[], Mapping[str, Sequence[Section]]] = dict
         self._handler = handler
         self._driver = driver
-        self._gate = gate
+        self._gate = ends.gate
+        self._outputs = ends.outputs
+        self._patience = Patience(ends.patience, self._lose_patience)
+        self._hurried = 0
+        self._capture: Capture | None = None
+        if ends.gate is not None:
+            self.wake = ends.gate.wake
+            ends.gate.on_barrier = self._patience.heard
         self._since: dict[int, float] = {}
         self._woken = asyncio.Event()
 
     def put(self, order: Order) -> None:
         """From the JobManager, at any time."""
-        if isinstance(order, Abort):
-            self.snapshots.abort(order.checkpoint)
+        match order:
+            case Abort(checkpoint):
+                self.snapshots.abort(checkpoint)
+            case Trigger(barrier):
+                self._patience.heard(barrier)
         self.orders.append(order)
         self.calls = True
         self._woken.set()
@@ -112,8 +162,16 @@ class Participant:
     async def _obey(self) -> None:
         match self.orders.popleft():
             case Trigger(barrier):
+                if barrier.checkpoint <= self._hurried:
+                    barrier = replace(barrier, unaligned=True)
                 await self._follow(self._handler.on_trigger(barrier))
+            case Hurry(barrier):
+                await self._follow(self._handler.on_timeout(barrier))
+                self._driver.hurried = False
             case Abort(checkpoint):
+                self._patience.over(checkpoint)
+                if self._capture is not None and self._capture.checkpoint == checkpoint:
+                    self._capture.give_up()
                 if self.suspended == checkpoint:
                     self.suspended = None
                 self._since.pop(checkpoint, None)
@@ -165,18 +223,68 @@ class Participant:
                 case Unblock(channels) if gate is not None:
                     for channel in channels:
                         gate.unblock(channel)
-                case Snapshot(barrier):
-                    await self._take(barrier)
+                case Snapshot():
+                    await self._take(step)
                 case Decline(checkpoint, reason):
+                    self._patience.over(checkpoint)
                     self.snapshots.decline(checkpoint, reason)
 
-    async def _take(self, barrier: Barrier) -> None:
-        began = self._driver.clock.monotonic()
-        since = self._since.get(barrier.checkpoint, began)
-        self._since = {c: t for c, t in self._since.items() if c > barrier.checkpoint}
-        chain = self._driver.chain
-        await self._driver.carry_out(chain.on_barrier(barrier, forward=not self.ended))
-        self.snapshots.take(Taking(barrier, began, began - since, self.ended, self.sections()))
+    async def _take(self, step: Snapshot) -> None:
+        barrier, chain, driver = step.barrier, self._driver.chain, self._driver
+        checkpoint = barrier.checkpoint
+        began = driver.clock.monotonic()
+        since = self._since.get(checkpoint, began)
+        self._since = {c: t for c, t in self._since.items() if c > checkpoint}
+        self._patience.over(checkpoint)
+        driver.hurried = barrier.unaligned
+        await driver.carry_out(chain.on_barrier(barrier, forward=not self.ended))
+        driver.hurried = False
+        in_flight = self._in_flight(step) if self._patience.covers(barrier) else None
+        sections = self.sections()
+        self.snapshots.take(Taking(barrier, began, began - since, self.ended, sections, in_flight))
         if barrier.stop is Stop.SUSPEND and not self.ended:
-            self.suspended = barrier.checkpoint
+            self.suspended = checkpoint
             self.calls = True
+
+    # -- barriers that overtake data
+
+    def _lose_patience(self, barrier: Barrier) -> None:
+        """The task may be in the middle of a batch whose output nobody takes: it gets through that all the same."""
+        self._hurried = max(self._hurried, barrier.checkpoint)
+        self._driver.hurried = True
+        for output in self._outputs:
+            output.let_go()
+        self.put(Hurry(barrier))
+
+    def _in_flight(self, step: Snapshot) -> Callable[[], Awaitable[list[InFlight]]]:
+        overtaken = [found for output in self._outputs for found in output.take_overtaken()]
+        capture = self._capture = None
+        if self._gate is not None and step.capture:
+            capture = self._capture = self._gate.capture(step.barrier.checkpoint, step.capture)
+
+        async def gather() -> list[InFlight]:
+            waiting = [] if step.barrier.unaligned else await self._hasten(step.barrier)
+            if capture is None:
+                return [*overtaken, *waiting]
+            try:
+                return [*await capture.done, *overtaken, *waiting]
+            finally:
+                capture.give_up()
+
+        return gather
+
+    async def _hasten(self, barrier: Barrier) -> list[InFlight]:
+        """A barrier that was sent on in its place may wait there for credit: at most for so long as here."""
+        clock, timeout = self._driver.clock, self._patience.timeout or 0.0
+        give_up_at = clock.monotonic() + timeout
+        while any(output.holds(barrier.checkpoint) for output in self._outputs):
+            left = give_up_at - clock.monotonic()
+            if left <= 0:
+                hastened = replace(barrier, unaligned=True)
+                return [found for output in self._outputs for found in output.hasten(hastened)]
+            await clock.sleep(min(left, LOOK_AGAIN))
+        return []
+
+
+def _nobody() -> None:
+    """Before a task listens."""

@@ -12,6 +12,7 @@ from typing import Any
 from flowjob.core.commits import CommitPermit
 from flowjob.core.elements import Barrier, Stop
 from flowjob.core.job_events import Address, TaskId, TaskPlace
+from flowjob.runtime.checkpoint.in_flight import replay
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.checkpoint.manifest_io import read_manifest
 from flowjob.runtime.checkpoint.restoring import Place, SnapshotReader
@@ -118,7 +119,8 @@ class SlotTasks:
         for (key, place), state in zip(asked, states):
             by_task[key][place.uid] = state
         for key, restored in by_task.items():
-            self._tasks.restore(key, restored)
+            rows = await replay(reader, self._tasks.consumer(key))
+            self._tasks.restore(key, restored, rows)
 
     def obey(self, message: SnapshotOrder) -> None:
         """What the JobManager wants of snapshots."""

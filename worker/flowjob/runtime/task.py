@@ -39,6 +39,7 @@ class Task:
         self.gate = gate
         self.driver = driver
         self.participant = participant
+        self.in_flight: list[tuple[int, Batch]] = []
         without = set(timeless) if len(timeless) < channels else set()
         timed = [channel for channel in range(channels) if channel not in without]
         self._place = {channel: place for place, channel in enumerate(timed)}
@@ -53,11 +54,18 @@ class Task:
     async def _work(self) -> None:
         driver, participant = self.driver, self.participant
         driver.open()
+        await self._replay()
         if await self._loop():
             return
         await driver.end()
         if participant is not None:
             await participant.stay()
+
+    async def _replay(self) -> None:
+        in_flight, self.in_flight = self.in_flight, []
+        for port, batch in in_flight:
+            self.driver.metrics.rows_in += len(batch)
+            await self.driver.carry_out(self.driver.chain.head.process(batch, port))
 
     async def _loop(self) -> bool:
         """Until every input has ended; True: suspended and released before that, so nothing may be given any more."""

@@ -11,27 +11,30 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from flowjob.core.alignment import Aligned, AtLeastOnce
+from flowjob.core.alignment import Aligned, AtLeastOnce, BarrierHandler, Overtaking
 from flowjob.core.commits import CommitPermit
 from flowjob.core.elements import Barrier
 from flowjob.core.job_events import TaskId
 from flowjob.errors import JobFailed
-from flowjob.plan.job_graph import Edge, JobGraph, Vertex, consumers_of
+from flowjob.plan.job_graph import ChainNode, Edge, JobGraph, Vertex, consumers_of
 from flowjob.plan.specs import OperatorSpec, SourceSpec, UnionSpec
+from flowjob.runtime.batch import Batch
 from flowjob.runtime.blame import as_failure
 from flowjob.runtime.chain import Chain, Link
+from flowjob.runtime.checkpoint.in_flight import Consumer
 from flowjob.runtime.checkpoint.sections import RestoredState
 from flowjob.runtime.checkpoint.task_snapshot import Reports, SnapshotSettings, TaskSnapshots
 from flowjob.runtime.driver import Driver
 from flowjob.runtime.env import Clock, Env
 from flowjob.runtime.exchange import ChannelSpec, EdgeWriter, InputGate, SlotAddress, SlotExchange
+from flowjob.runtime.exchange.overtaking import overtaken_as
 from flowjob.runtime.job_description import CheckpointPlan
 from flowjob.runtime.messages import WireSplit
 from flowjob.runtime.operators.base import Operator, OperatorContext, OperatorMetrics
 from flowjob.runtime.operators.checked import Checked
 from flowjob.runtime.operators.registry import build
 from flowjob.runtime.operators.union import Union
-from flowjob.runtime.participant import Abort, Participant, Release, Trigger
+from flowjob.runtime.participant import Abort, Ends, Participant, Release, Trigger
 from flowjob.runtime.source_task import SourceTask
 from flowjob.runtime.split_reading import SplitInbox
 from flowjob.runtime.storage.object_store import ObjectStore
@@ -150,9 +153,25 @@ class TaskSet:
         links = self._running[task].task.driver.chain.links
         return [link.node.uid for link in links if link.node.uid is not None]
 
-    def restore(self, task: TaskKey, states: Mapping[str, RestoredState]) -> None:
-        """State of an earlier run, by uid: taken over when the task opens. Before `run`."""
-        self._running[task].task.driver.restored = states
+    def restore(
+        self,
+        task: TaskKey,
+        states: Mapping[str, RestoredState],
+        in_flight: Sequence[tuple[int, Batch]] = (),
+    ) -> None:
+        """Of an earlier run: state by uid, and rows, with their ports, that were on their way to the task: they come
+        before all others. Before `run`."""
+        running = self._running[task].task
+        running.driver.restored = states
+        if isinstance(running, Task):
+            running.in_flight = list(in_flight)
+
+    def consumer(self, task: TaskKey) -> Consumer:
+        """Who gets rows back that were on their way to the task."""
+        vertex = self._graph.vertex(task[0])
+        edges = self._graph.inputs_of(task[0])
+        most = self._graph.max_parallelism
+        return Consumer(vertex.nodes[0].uid or "", edges, task[1], vertex.parallelism, most)
 
     async def run(self) -> None:
         """Until all tasks have ended. Raises the first failure of a task or of the exchange."""
@@ -272,19 +291,23 @@ class TaskSet:
         task: Task | SourceTask
         if isinstance(head, SourceSpec):
             inbox = self._inboxes[key] = SplitInbox(partial(self._upstairs.request_splits, key))
-            participant = self._participant(key, driver, None)
+            participant = self._participant(key, driver, None, writers)
             rows = self._options.batch_rows
             task = SourceTask(head.source, driver, self._env, inbox, participant, batch_rows=rows)
         else:
             specs = self._channels(vertex, subtask)
             gate = self._exchange.add_gate(vertex.id, subtask, specs)
             timeless = [i for i, s in enumerate(specs) if not s.edge.timestamps]
-            participant = self._participant(key, driver, gate)
+            participant = self._participant(key, driver, gate, writers)
             task = Task(gate, driver, participant, channels=len(specs), timeless=timeless)
         self._running[key] = _Running(task, gate, writers)
 
     def _participant(
-        self, key: TaskKey, driver: Driver, gate: InputGate | None
+        self,
+        key: TaskKey,
+        driver: Driver,
+        gate: InputGate | None,
+        writers: Mapping[int, EdgeWriter],
     ) -> Participant | None:
         if self._snapshots is None:
             return None
@@ -297,10 +320,16 @@ class TaskSet:
             max_parallelism=self._graph.max_parallelism,
             reports=self._upstairs,
         )
-        channels = 0 if gate is None else len(gate.channels)
-        kind = Aligned if plan.exactly_once else AtLeastOnce
         snapshots = TaskSnapshots(settings, TaskId(*key), driver.chain)
-        return Participant(kind(channels), driver, snapshots, gate)
+        patience = plan.alignment_timeout if plan.exactly_once else None
+        ends = Ends(gate, list(writers.values()), patience)
+        head = driver.chain.head.node
+        if gate is not None:
+            gate.overtaken_as = head.uid or ""
+        for writer in writers.values():
+            target = self._graph.vertex(writer.edge.target).nodes[0]
+            writer.overtaken_as = overtaken_as(writer.edge, target)
+        return Participant(_handler(plan, gate, head), driver, snapshots, ends)
 
     def _consumers(self, edge: Edge, producer: int) -> Sequence[int]:
         producers = self._graph.vertex(edge.source).parallelism
@@ -340,6 +369,16 @@ class TaskSet:
         for link in links:
             link.connect(links, writers)
         return Chain(links)
+
+
+def _handler(plan: CheckpointPlan, gate: InputGate | None, head: ChainNode) -> BarrierHandler:
+    channels = () if gate is None else gate.channels
+    if not plan.exactly_once:
+        return AtLeastOnce(len(channels))
+    if plan.alignment_timeout is None:
+        return Aligned(len(channels))
+    in_place = {c.index for c in channels if overtaken_as(c.edge, head) is None}
+    return Overtaking(len(channels), frozenset(in_place))
 
 
 def _operator(spec: OperatorSpec) -> Operator:

@@ -22,6 +22,7 @@ from flowjob.job import Job
 from flowjob.plan import compile_job
 from flowjob.plan.job_graph import JobGraph
 from flowjob.plan.specs import SinkSpec, SourceSpec
+from flowjob.runtime.checkpoint.in_flight import replay
 from flowjob.runtime.checkpoint.manifest import Manifest, TaskSnapshot, VertexEntry
 from flowjob.runtime.checkpoint.manifest_io import read_manifest, write_manifest
 from flowjob.runtime.checkpoint.restoring import Place, SnapshotReader, operator_states
@@ -260,7 +261,8 @@ class _Attempt:
                     )
                     for uid in self._tasks.uids(key)
                 }
-                self._tasks.restore(key, states)
+                replayed = await replay(reader, self._tasks.consumer(key))
+                self._tasks.restore(key, states, replayed)
             for vertex in self._sources:
                 restored[vertex] = await self._splits_of(vertex, reader)
             self._hand_on_committables(manifest)

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from flowjob.errors import SnapshotError
 from flowjob.runtime.checkpoint.manifest import FORMAT, Manifest, OperatorState, PartEntry
 from flowjob.runtime.checkpoint.part_reading import Wanted
@@ -55,6 +57,7 @@ class SnapshotReader:
     def __init__(
         self, store: ObjectStore, directory: str, manifest: Manifest, *, requests: int = REQUESTS
     ) -> None:
+        self.manifest = manifest
         self._directory = directory
         self._manifest = manifest
         self._fetcher = Fetcher(store, asyncio.Semaphore(requests))
@@ -80,6 +83,12 @@ class SnapshotReader:
                 sections[share.section].append(Part(table, entry.meta, share.groups))
             restored.append(RestoredState(dict(sections)))
         return restored
+
+    async def whole(self, entries: Sequence[PartEntry]) -> list[pa.Table]:
+        """All rows of these parts of the snapshot. Raises DamagedSnapshot, as above."""
+        wanted = [Wanted(entry, self._name(entry), 0, entry.rows) for entry in entries]
+        data = await self._fetcher.fetch(r for part in wanted for r in part.ranges())
+        return [part.read(data, self._manifest.max_parallelism) for part in wanted]
 
     def _shares(self, place: Place) -> Iterator[_Share]:
         check_usable(self._manifest, place.max_parallelism)

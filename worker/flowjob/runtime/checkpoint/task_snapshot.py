@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,14 +27,21 @@ from flowjob.runtime.checkpoint.describing import (
     Written,
     unpack,
 )
-from flowjob.runtime.checkpoint.manifest import OperatorState, SnapshotFigures, TaskSnapshot
+from flowjob.runtime.checkpoint.in_flight import write_in_flight
+from flowjob.runtime.checkpoint.manifest import (
+    OperatorState,
+    PartEntry,
+    SnapshotFigures,
+    TaskSnapshot,
+)
 from flowjob.runtime.checkpoint.sections import Section
 from flowjob.runtime.checkpoint.state_files import inlined, placed
 from flowjob.runtime.env import Env
+from flowjob.runtime.exchange.overtaking import InFlight, SkippedBarrier
 from flowjob.runtime.failures import one_line
 from flowjob.runtime.job_description import CheckpointPlan
 from flowjob.runtime.storage.object_store import ObjectStore
-from flowjob.runtime.storage.paths import JobPaths, join, task_object
+from flowjob.runtime.storage.paths import JobPaths, in_flight_object, join, task_object
 
 FREEZE_FROM = 256 << 10
 """Bytes of state from which on a copy of the process is made: a fork costs a few milliseconds itself."""
@@ -71,6 +78,7 @@ class Taking:
     began      monotonic, when the task stopped for it
     alignment  before that, from its first barrier on
     sections   more state than the operators have themselves, by uid
+    in_flight  gives the data that the barrier has overtaken, once it is known
     """
 
     barrier: Barrier
@@ -78,6 +86,7 @@ class Taking:
     alignment: float = 0.0
     ended: bool = False
     sections: Mapping[str, Sequence[Section]] = field(default_factory=dict)
+    in_flight: Callable[[], Awaitable[list[InFlight]]] | None = None
 
 
 class TaskSnapshots:
@@ -163,6 +172,7 @@ class TaskSnapshots:
                 if isinstance(written, asyncio.Future):
                     written = unpack(await written, storing.path)
                 parts = await self._upload(taking.barrier, written)
+                in_flight = await self._store_in_flight(taking)
         except TimeoutError:
             self.decline(checkpoint, f"its state was not stored within {plan.expires:g} s")
         except Exception as error:  # noqa: BLE001 - the stream goes on without this snapshot
@@ -173,6 +183,7 @@ class TaskSnapshots:
                 sync_ms=storing.sync * 1e3,
                 async_ms=(clock.monotonic() - began) * 1e3,
                 bytes=written.size,
+                in_flight_bytes=sum(entry.length for entry in in_flight),
             )
             operators = [
                 OperatorState(
@@ -186,7 +197,11 @@ class TaskSnapshots:
                 if (uid := link.node.uid) is not None
             ]
             taken = TaskSnapshot(
-                task=self.task, operators=operators, ended=taking.ended, figures=figures
+                task=self.task,
+                operators=operators,
+                ended=taking.ended,
+                in_flight=in_flight,
+                figures=figures,
             )
             self.reports.snapshot_taken(checkpoint, taken)
 
@@ -209,6 +224,17 @@ class TaskSnapshots:
         name = task_object(self.task, self._settings.attempt)
         await store.put(join(directory, name), written.path / STATE if data is None else data)
         return {uid: placed(entries, name) for uid, entries in written.parts.items()}
+
+    async def _store_in_flight(self, taking: Taking) -> list[PartEntry]:
+        if taking.in_flight is None:
+            return []
+        entries, data = write_in_flight(await taking.in_flight())
+        if len(data) <= self._settings.plan.inline_bytes:
+            return inlined(entries, data)
+        directory = JobPaths(self._settings.plan.root).full(taking.barrier.directory)
+        name = in_flight_object(self.task, self._settings.attempt)
+        await self._settings.store.put(join(directory, name), data)
+        return placed(entries, name)
 
     # -- committing
 
@@ -266,7 +292,7 @@ class _Storing:
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, FlowjobError) else one_line(error)
+    return str(error) if isinstance(error, FlowjobError | SkippedBarrier) else one_line(error)
 
 
 def _described(link: Link, taking: Taking) -> Described:

@@ -28,6 +28,13 @@ class AsArrived(deque[Arrival]):
         super().__init__()
         self._held: dict[int, list[Arrival]] = {}
 
+    def waiting(self, channel: int) -> list[tuple[int, Any, int]]:
+        """(flags, body, bytes) of all that a channel has brought and not given yet."""
+        return [
+            *(a[1:] for a in self._held.get(channel, ())),
+            *(a[1:] for a in self if a[0] == channel),
+        ]
+
     def hold(self, arrival: Arrival) -> None:
         """An element of a blocked channel has come."""
         self._held[arrival[0]].append(arrival)
@@ -67,6 +74,10 @@ class BehindFirst:
         queue.append((self._arrived, arrival))
         if len(queue) == 1:
             heappush(self._ready, (self._times[channel], self._arrived, channel))
+
+    def waiting(self, channel: int) -> list[tuple[int, Any, int]]:
+        """(flags, body, bytes) of all that a channel has brought and not given yet."""
+        return [arrival[1:] for _, arrival in self._queues[channel]]
 
     def hold(self, arrival: Arrival) -> None:
         """An element of a blocked channel has come."""

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from flowjob.core.credit import SendCredit
-from flowjob.core.elements import Control, Watermark
+from flowjob.core.elements import Barrier, Control, Watermark
 from flowjob.runtime.batch import Batch, concat
+from flowjob.runtime.exchange.overtaking import Frame
 from flowjob.runtime.exchange.serialization import WireFormat
 from flowjob.runtime.exchange.settings import ExchangeSettings
 
@@ -165,6 +166,35 @@ class OutputChannel:
         else:
             queue.append(element)
         self._judge()
+
+    def overtake(self, barrier: Barrier) -> list[Frame]:
+        """The barrier goes out now, before everything that still waits here: that is returned, and follows."""
+        if self._parts:
+            self._encode()
+        overtaken = [e for e in self._queue if isinstance(e, tuple)]
+        if self.link is not None:
+            self.link.send_control(self.number, barrier)
+        else:
+            self._queue.appendleft(barrier)
+        return overtaken
+
+    def holds(self, checkpoint: int) -> bool:
+        """Whether its barrier is still waiting here."""
+        return any(isinstance(e, Barrier) and e.checkpoint == checkpoint for e in self._queue)
+
+    def hasten(self, barrier: Barrier) -> list[Frame]:
+        """The same for a barrier that waits here in its place: what is behind it is not overtaken."""
+        overtaken: list[Frame] = []
+        for element in self._queue:
+            if isinstance(element, tuple):
+                overtaken.append(element)
+            elif isinstance(element, Barrier) and element.checkpoint == barrier.checkpoint:
+                self._queue.remove(element)
+                if self.link is not None:
+                    self.link.send_control(self.number, barrier)
+                self._judge()
+                return overtaken
+        return []
 
     def ship(self) -> None:
         """The rows should leave now: they do, or stay where more can join them until they can."""

@@ -10,18 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from flowjob.core.credit import ReceiveCredit
-from flowjob.core.elements import Control, EndOfInput
+from flowjob.core.elements import Barrier, Control, EndOfInput
 from flowjob.errors import ProtocolError
 from flowjob.plan.job_graph import Edge
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.env import Clock
 from flowjob.runtime.exchange.arrivals import AsArrived, BehindFirst
+from flowjob.runtime.exchange.overtaking import CONTROL, LOCAL, Capture, InFlight
 from flowjob.runtime.exchange.serialization import WireFormat
-
-LOCAL = -1
-"""In place of a frame's flags: the body is a Batch of this process."""
-CONTROL = -2
-"""In place of a frame's flags: the body is a control element."""
 
 
 class CreditReturns(Protocol):
@@ -83,6 +79,8 @@ class InputChannel:
         if isinstance(element, EndOfInput):
             self.ended = True
         self.gate.put(self, CONTROL, element, 0)
+        if isinstance(element, Barrier):
+            self.gate.on_barrier(element)
 
     def connect(self, peer: str, give_back: Callable[[int, int], None]) -> None:
         """The producer is there: grant it its first credit."""
@@ -110,6 +108,8 @@ class InputGate:
     channels        `poll` names them by position
     rows, batches, bytes   consumed so far
     queued_bytes    received and not consumed
+    overtaken_as    uid of the operator that reads here
+    on_barrier      told of each barrier as soon as it has arrived, behind whatever it waits here
     """
 
     def __init__(
@@ -132,6 +132,9 @@ class InputGate:
         self._fail = fail
         self._queue: AsArrived | BehindFirst = AsArrived()
         self._blocked: set[int] = set()
+        self._captures: list[Capture] = []
+        self.overtaken_as = ""
+        self.on_barrier: Callable[[Barrier], None] = _ignore
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -185,6 +188,23 @@ class InputGate:
             self._blocked.remove(channel)
             self._queue.unblock(channel)
 
+    def capture(self, checkpoint: int, channels: Sequence[int]) -> Capture:
+        """Keeps what these have brought and not given, and bring before the barrier of `checkpoint`. They also give
+        it."""
+        found = {
+            i: InFlight(
+                self.overtaken_as, c.edge, c.producer, c.consumer, received=True, format=c.format
+            )
+            for i, c in enumerate(self._channels)
+            if i in channels
+        }
+        capture = Capture(checkpoint, found)
+        for channel in channels:
+            capture.add_all(channel, self._queue.waiting(channel))
+        if not capture.over:
+            self._captures.append(capture)
+        return capture
+
     def wake(self) -> None:
         """Ends a `wait` at once."""
         if self._waiter is not None:
@@ -214,6 +234,8 @@ class InputGate:
     def put(self, channel: InputChannel, flags: int, body: Any, size: int) -> None:
         """Called by channels only."""
         self.queued_bytes += size
+        if self._captures:
+            self._keep(channel.index, flags, body, size)
         if self._blocked and channel.index in self._blocked:
             self._queue.hold((channel.index, flags, body, size))
             return
@@ -221,6 +243,16 @@ class InputGate:
         waiter = self._waiter
         if waiter is not None:
             _wake(waiter)
+
+    def _keep(self, channel: int, flags: int, body: Any, size: int) -> None:
+        for capture in self._captures:
+            if capture.follows(channel):
+                capture.add(channel, flags, body, size)
+        self._captures = [c for c in self._captures if not c.over]
+
+
+def _ignore(barrier: Barrier) -> None:
+    """Before a task listens."""
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

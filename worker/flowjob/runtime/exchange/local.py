@@ -10,7 +10,8 @@ from typing import Any
 from flowjob.core.elements import Control
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.exchange.channels import OutputChannel
-from flowjob.runtime.exchange.gate import LOCAL, InputChannel
+from flowjob.runtime.exchange.gate import InputChannel
+from flowjob.runtime.exchange.overtaking import LOCAL
 from flowjob.runtime.exchange.serialization import cuts
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from flowjob.core.elements import Control
+from flowjob.core.elements import Barrier, Control
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.exchange.channels import OutputChannel
+from flowjob.runtime.exchange.overtaking import Frame, InFlight
 from flowjob.runtime.exchange.partitioners import Partitioner
 from flowjob.runtime.exchange.serialization import WireFormat
 from flowjob.runtime.exchange.staging import Stage
@@ -21,6 +22,7 @@ class EdgeWriter:
 
     blocked   some channel takes no more: write nothing until `writable()` returns
     rows      written so far (once, also where they go to several consumers)
+    overtaken_as   see overtaking.overtaken_as
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class EdgeWriter:
         self._partitioner = partitioner
         self._stage = stage
         self._stalled = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: list[asyncio.Future[bool]] = []
+        self.overtaken_as: str | None = None
+        self._kept: list[InFlight] = []
         for channel in channels:
             channel.on_stall = self._on_stall
 
@@ -85,8 +89,41 @@ class EdgeWriter:
         """`element` to every consumer, behind all rows written so far."""
         if self._stage is not None:
             self._stage.deal()
+        if isinstance(element, Barrier) and element.unaligned and self.overtaken_as:
+            for channel in self.channels:
+                self._kept += self._in_flight(channel, channel.overtake(element))
+            return
         for channel in self.channels:
             channel.control(element)
+
+    def holds(self, checkpoint: int) -> bool:
+        """Whether a barrier of `checkpoint` waits for credit that could overtake what is in front of it."""
+        return self.overtaken_as is not None and any(c.holds(checkpoint) for c in self.channels)
+
+    def hasten(self, barrier: Barrier) -> list[InFlight]:
+        """Barriers of this checkpoint that wait in their place go out now; what they overtake is returned."""
+        if self.overtaken_as is None:
+            return []
+        return [f for c in self.channels for f in self._in_flight(c, c.hasten(barrier))]
+
+    def take_overtaken(self) -> list[InFlight]:
+        """What unaligned barriers given to `control` have overtaken since the last call."""
+        taken, self._kept = self._kept, []
+        return taken
+
+    def _in_flight(self, channel: OutputChannel, frames: list[Frame]) -> list[InFlight]:
+        if not frames or self.overtaken_as is None:
+            return []
+        found = InFlight(
+            operator=self.overtaken_as,
+            edge=self.edge,
+            producer=self.producer,
+            consumer=channel.consumer,
+            received=False,
+            format=self._format,
+            frames=frames,
+        )
+        return [found]
 
     def flush(self) -> None:
         """Ship what is buffered without waiting for more."""
@@ -96,13 +133,18 @@ class EdgeWriter:
             if channel.rows:
                 channel.ship()
 
+    def let_go(self) -> None:
+        """Ends every `writable` at once, although it may still be blocked."""
+        self._wake(let_go=True)
+
     async def writable(self) -> None:
-        """Until no channel is stalled. Returns at once when none is."""
+        """Until no channel is stalled, or `let_go`. Returns at once when none is."""
         while self.blocked:
             waiter = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             try:
-                await waiter
+                if await waiter:
+                    return
             finally:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
@@ -111,7 +153,10 @@ class EdgeWriter:
         self._stalled += 1 if stalled else -1
         self.blocked = self._stalled > 0
         if not self.blocked and self._waiters:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._wake(let_go=False)
+
+    def _wake(self, *, let_go: bool) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(let_go)
