@@ -65,6 +65,7 @@ class WindowOperator(Operator):
         self.passed = MIN_TIME
         """Time up to and including which everything due has fired."""
         self._arrived = 0
+        self._flushed = self.passed + 1
         self._early_at: int | None = None
 
     # -- time -------------------------------------------------------------------------------------
@@ -94,6 +95,12 @@ class WindowOperator(Operator):
         # A bounded input must not lose the windows that the wall clock has not closed yet.
         if not self.event_time:
             yield from self.advance(MAX_FIRING)
+
+    def flush(self) -> Emitted:
+        # What a snapshot says of the clock: a frozen copy of the process would see a later time.
+        if not self.event_time:
+            self._flushed = self.context.env.clock.wall()
+        yield from ()
 
     def next_end(self) -> int | None:
         """When the next window ends that has not fired (asked of processing-time windows only)."""
@@ -173,8 +180,8 @@ class WindowOperator(Operator):
         if not self.event_time:
             # An idle subtask takes no notice of the clock: it has come as far as nothing is due.
             found["due"] = due = self.next_end()
-            now = self.context.env.clock.wall()
-            found["passed"] = max(self.passed, (now if due is None else min(now, due)) - 1)
+            now = self._flushed if due is None else min(self._flushed, due)
+            found["passed"] = max(self.passed, now - 1)
         return found
 
     def adopt_meta(self, meta: Mapping[str, Any]) -> None:

@@ -59,6 +59,9 @@ class Windows(Operator):
             return self._reunited(now - 1, self._now.on_time(now))
         return self._now.on_time(now)
 
+    def flush(self) -> Iterable[Output]:
+        return self._now.flush()
+
     def on_end(self) -> Iterable[Output]:
         return self._now.on_end()
 
@@ -154,6 +157,10 @@ class _Apart:
     def on_time(self, now: int) -> Emitted:
         for operator in self._operators:
             yield from operator.on_time(now)
+
+    def flush(self) -> Emitted:
+        for operator in self._operators:
+            yield from operator.flush()
 
     def on_end(self) -> Emitted:
         for operator in self._operators:
