@@ -264,3 +264,25 @@ def test_rows_on_their_way_are_dealt_anew_at_another_parallelism(name: str) -> N
         assert record.declined == []
         kept += sum(s.figures.in_flight_bytes for s in record.snapshots)
     assert kept > 0
+
+
+def test_what_waits_behind_barriers_on_disk_is_read_again_in_order() -> None:
+    plan = msgspec.structs.replace(PLAN, spill_bytes=1 << 20)
+    lives = [
+        Life(parallelism=3, snapshots=(10, 5), dies=15),
+        Life(parallelism=2, snapshots=(10, 5), dies=15),
+        Life(parallelism=1),
+    ]
+    for program in PROGRAMS.values():
+        found, record = disturbed(program, lives, plan=plan)
+        assert found == undisturbed(program)
+        assert record.declined == []
+
+
+def test_more_behind_barriers_than_may_be_on_disk_declines_the_snapshot_and_not_the_job() -> None:
+    plan = msgspec.structs.replace(PLAN, spill_bytes=1)
+    lives = [Life(parallelism=3, snapshots=(5, 5, 5, 5)), Life(parallelism=2)]
+    found, record = disturbed(two_inputs, lives, plan=plan)
+    assert found == undisturbed(two_inputs)
+    assert record.complete
+    assert "more than 1 bytes came behind barriers" in record.declined[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from flowjob.core.elements import END_OF_INPUT, Barrier, Watermark
 from flowjob.plan.job_graph import Exchange
 from flowjob.runtime.exchange import InputGate
 from flowjob.runtime.exchange.settings import KIB
+from flowjob.runtime.exchange.spill import Spill
 from tests.runtime.exchange import harness as h
 from tests.runtime.exchange.harness import Run
 
@@ -137,5 +140,73 @@ def test_blocking_twice_and_unblocking_what_is_not_blocked_change_nothing(run: R
             gate.unblock(0)
             gate.unblock(0)
             assert gate.poll() == (0, 0, Watermark(1))
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_a_blocked_producer_goes_on_while_there_is_room_on_disk(
+    run: Run, local: bool, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        full: list[str] = []
+        async with h.cluster([h.edge(Exchange.GLOBAL)], two_producers(local), SMALL) as c:
+            gate, blocked = c.gates[0], c.writers[0, 0]
+            gate.spill_to(Spill(tmp_path / "spill", 1 << 20, full.append))
+            gate.block(0)
+            for start in range(0, 100_000, 500):
+                await blocked.writable()
+                blocked.write(h.sequence(start, 500))
+            blocked.control(Watermark(1))
+            blocked.write(h.sequence(100_000, 500))
+            blocked.control(END_OF_INPUT)
+            await poll_all(gate)
+            assert gate.queued_bytes == 0
+            assert (tmp_path / "spill").stat().st_size >= 100_500 * 8
+            gate.unblock(0)
+            assert h.rows_of(await read_on(gate)) == list(range(100_500))
+            assert (tmp_path / "spill").stat().st_size == 0
+            assert full == []
+        assert os.listdir(tmp_path) == []
+
+    run(scenario())
+
+
+def test_a_full_disk_file_is_said_once_and_credit_is_withheld_again(
+    run: Run, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        full: list[str] = []
+        async with h.cluster([h.edge(Exchange.GLOBAL)], two_producers(False), SMALL) as c:
+            gate, blocked = c.gates[0], c.writers[0, 0]
+            gate.spill_to(Spill(tmp_path / "spill", 100_000, full.append))
+            gate.block(0)
+            written = 0
+            for _ in range(3000):
+                if not blocked.blocked:
+                    blocked.write(h.sequence(written, 100))
+                    written += 100
+                await asyncio.sleep(0)
+            assert gate.queued_bytes <= SMALL.exclusive_bytes
+            assert [text[:23] for text in full] == ["more than 100,000 bytes"]
+            gate.unblock(0)
+            blocked.control(END_OF_INPUT)
+            assert h.rows_of(await read_on(gate)) == list(range(written))
+
+    run(scenario())
+
+
+def test_a_file_that_cannot_be_written_is_full(run: Run, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        full: list[str] = []
+        async with h.cluster([h.edge(Exchange.GLOBAL)], two_producers(True)) as c:
+            gate, blocked = c.gates[0], c.writers[0, 0]
+            gate.spill_to(Spill(tmp_path / "missing" / "spill", 100_000, full.append))
+            gate.block(0)
+            blocked.write(h.numbers(1, 2))
+            blocked.control(END_OF_INPUT)
+            gate.unblock(0)
+            assert h.rows_of(await read_on(gate)) == [1, 2]
+            assert full[0].endswith("No such file or directory")
 
     run(scenario())

@@ -59,7 +59,8 @@ class CheckpointPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     location           the store; `root` below it is the job's own
     alignment_timeout  seconds after which an aligned barrier becomes an unaligned one; None: never
-    spill_bytes        on disk per task while it aligns, instead of withholding credit; 0: withhold
+    spill_bytes        on disk per task while it aligns, instead of withholding credit; 0: withhold. Not used with an
+                       alignment_timeout, which bounds the waiting itself
     exactly_once       False: barriers do not block, rows behind them may be in the snapshot too
     expires            seconds a snapshot may take
     inline_bytes       a task's state up to this size travels in its acknowledgement

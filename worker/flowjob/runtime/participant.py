@@ -57,7 +57,14 @@ class Hurry:
     barrier: Barrier
 
 
-Order = Trigger | Abort | Release | Hurry
+@dataclass(frozen=True, slots=True)
+class Overflow:
+    """There is no more room for what comes behind barriers. From the task itself."""
+
+    reason: str
+
+
+Order = Trigger | Abort | Release | Hurry | Overflow
 
 
 class Inputs(Protocol):
@@ -125,6 +132,7 @@ class Participant:
         self._outputs = ends.outputs
         self._patience = Patience(ends.patience, self._lose_patience)
         self._hurried = 0
+        self._aligning = 0
         self._capture: Capture | None = None
         if ends.gate is not None:
             self.wake = ends.gate.wake
@@ -176,12 +184,18 @@ class Participant:
                     self.suspended = None
                 self._since.pop(checkpoint, None)
                 await self._follow(self._handler.on_abort(checkpoint))
+            case Overflow(reason):
+                steps = self._handler.on_abort(self._aligning)
+                if steps:
+                    self.snapshots.decline(self._aligning, reason)
+                await self._follow(steps)
             case Release():
                 self._released = True
 
     async def on_barrier(self, channel: int, barrier: Barrier) -> None:
         """A barrier has come, in its place."""
         self._since.setdefault(barrier.checkpoint, self._driver.clock.monotonic())
+        self._aligning = max(self._aligning, barrier.checkpoint)
         await self._follow(self._handler.on_barrier(channel, barrier))
 
     async def on_end(self, channel: int) -> None:

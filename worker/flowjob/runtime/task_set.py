@@ -28,13 +28,14 @@ from flowjob.runtime.driver import Driver
 from flowjob.runtime.env import Clock, Env
 from flowjob.runtime.exchange import ChannelSpec, EdgeWriter, InputGate, SlotAddress, SlotExchange
 from flowjob.runtime.exchange.overtaking import overtaken_as
+from flowjob.runtime.exchange.spill import Spill
 from flowjob.runtime.job_description import CheckpointPlan
 from flowjob.runtime.messages import WireSplit
 from flowjob.runtime.operators.base import Operator, OperatorContext, OperatorMetrics
 from flowjob.runtime.operators.checked import Checked
 from flowjob.runtime.operators.registry import build
 from flowjob.runtime.operators.union import Union
-from flowjob.runtime.participant import Abort, Ends, Participant, Release, Trigger
+from flowjob.runtime.participant import Abort, Ends, Overflow, Participant, Release, Trigger
 from flowjob.runtime.source_task import SourceTask
 from flowjob.runtime.split_reading import SplitInbox
 from flowjob.runtime.storage.object_store import ObjectStore
@@ -329,7 +330,11 @@ class TaskSet:
         for writer in writers.values():
             target = self._graph.vertex(writer.edge.target).nodes[0]
             writer.overtaken_as = overtaken_as(writer.edge, target)
-        return Participant(_handler(plan, gate, head), driver, snapshots, ends)
+        participant = Participant(_handler(plan, gate, head), driver, snapshots, ends)
+        if gate is not None and plan.spill_bytes and plan.alignment_timeout is None:
+            path = self._env.directory / f"alignment-{key[0]}-{key[1]}"
+            gate.spill_to(Spill(path, plan.spill_bytes, lambda why: participant.put(Overflow(why))))
+        return participant
 
     def _consumers(self, edge: Edge, producer: int) -> Sequence[int]:
         producers = self._graph.vertex(edge.source).parallelism

@@ -151,6 +151,8 @@ class SlotExchange:
         self._closing = True
         self._flusher.close()
         self._returns.close()
+        for gate in self.gates.values():
+            gate.close()
         if self._incoming:
             self._all_gone = asyncio.get_running_loop().create_future()
         for incoming in self._incoming:

@@ -16,8 +16,9 @@ from flowjob.plan.job_graph import Edge
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.env import Clock
 from flowjob.runtime.exchange.arrivals import AsArrived, BehindFirst
-from flowjob.runtime.exchange.overtaking import CONTROL, LOCAL, Capture, InFlight
+from flowjob.runtime.exchange.overtaking import CONTROL, LOCAL, SPILLED, Capture, InFlight
 from flowjob.runtime.exchange.serialization import WireFormat
+from flowjob.runtime.exchange.spill import Spill
 
 
 class CreditReturns(Protocol):
@@ -133,6 +134,7 @@ class InputGate:
         self._queue: AsArrived | BehindFirst = AsArrived()
         self._blocked: set[int] = set()
         self._captures: list[Capture] = []
+        self._spill: Spill | None = None
         self.overtaken_as = ""
         self.on_barrier: Callable[[Barrier], None] = _ignore
         self._waiter: asyncio.Future[None] | None = None
@@ -160,11 +162,11 @@ class InputGate:
             if isinstance(body, EndOfInput):
                 channel.finish()
             return index, channel.port, body
-        self.queued_bytes -= size
-        channel.credit.consume(size)
-        if not channel.dirty:
-            channel.dirty = True
-            self._returns.schedule(channel)
+        if flags == SPILLED:
+            assert self._spill is not None
+            flags, body = body.flags, self._spill.take(body)
+        else:
+            self._consumed(channel, size)
         if flags != LOCAL:
             try:
                 body = channel.format.decode(flags, body, size)
@@ -187,6 +189,16 @@ class InputGate:
         if channel in self._blocked:
             self._blocked.remove(channel)
             self._queue.unblock(channel)
+            if not self._blocked and self._spill is not None:
+                self._spill.restart()
+
+    def spill_to(self, spill: Spill) -> None:
+        """From now on what blocked channels bring waits there, and their producers get its credit back."""
+        self._spill = spill
+
+    def close(self) -> None:
+        if self._spill is not None:
+            self._spill.close()
 
     def capture(self, checkpoint: int, channels: Sequence[int]) -> Capture:
         """Keeps what these have brought and not given, and bring before the barrier of `checkpoint`. They also give
@@ -237,12 +249,27 @@ class InputGate:
         if self._captures:
             self._keep(channel.index, flags, body, size)
         if self._blocked and channel.index in self._blocked:
-            self._queue.hold((channel.index, flags, body, size))
+            self._hold(channel, flags, body, size)
             return
         self._queue.append((channel.index, flags, body, size))
         waiter = self._waiter
         if waiter is not None:
             _wake(waiter)
+
+    def _hold(self, channel: InputChannel, flags: int, body: Any, size: int) -> None:
+        if self._spill is not None and flags != CONTROL:
+            spilled = self._spill.put(channel.format, flags, body, size)
+            if spilled is not None:
+                self._consumed(channel, size)
+                flags, body, size = SPILLED, spilled, spilled.length
+        self._queue.hold((channel.index, flags, body, size))
+
+    def _consumed(self, channel: InputChannel, size: int) -> None:
+        self.queued_bytes -= size
+        channel.credit.consume(size)
+        if not channel.dirty:
+            channel.dirty = True
+            self._returns.schedule(channel)
 
     def _keep(self, channel: int, flags: int, body: Any, size: int) -> None:
         for capture in self._captures:

@@ -21,6 +21,8 @@ LOCAL = -1
 """In place of a frame's flags: the body is a Batch of this process."""
 CONTROL = -2
 """In place of a frame's flags: the body is a control element."""
+SPILLED = -3
+"""In place of a frame's flags: the body says where on disk the frame is. Its credit has been returned."""
 
 
 def overtaken_as(edge: Edge, consumer: ChainNode) -> str | None:
