@@ -1,0 +1,117 @@
+"""Savepoints from the command line, of a job that runs: taken, looked at, stopped with, continued from, deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROWS = 20_000
+
+PROGRAM = """
+import os, time
+import flowjob as fj
+class Row(fj.Schema):
+    n: int
+    key: int
+def step(row: Row) -> Row:
+    if os.path.exists("slow") and row.n % 50 == 0: time.sleep(0.1)
+    return row
+job = fj.Job("numbers")
+rows = job.read(fj.files.jsonl("in/*.jsonl", Row)).map(step)
+counted = rows.key_by("key").agg(seen=fj.count())
+job.write(counted, fj.files.jsonl("out"))
+"""
+
+
+class Directory:
+    """Where a job is written, run and looked after."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        (path / "counting.py").write_text(PROGRAM)
+        (path / "in").mkdir()
+        lines = (json.dumps({"n": n, "key": n % 7}) for n in range(ROWS))
+        (path / "in" / "numbers.jsonl").write_text("\n".join(lines) + "\n")
+        (path / "slow").touch()
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flowjob", *arguments],
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        process = self.start(*arguments)
+        said, _ = process.communicate(timeout=60)
+        return process.returncode, said
+
+    def results(self) -> list[int]:
+        return sorted(
+            json.loads(line)["seen"]
+            for file in (self.path / "out").glob("*.jsonl")
+            for line in file.read_text().splitlines()
+        )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Directory:
+    return Directory(tmp_path)
+
+
+@pytest.fixture
+def running(directory: Directory) -> Iterator[subprocess.Popen[str]]:
+    """The job, once it has taken a checkpoint."""
+    options = ("--batch-rows", "100", "--checkpoint-interval", "100ms", "--no-progress")
+    job = directory.start("run", "counting.py", *options)
+    manifest = directory.path / ".flowjob" / "numbers" / "checkpoints" / "1" / "manifest.json"
+    while not manifest.exists():
+        assert job.poll() is None, job.communicate()[0]
+        os.sched_yield()
+    yield job
+    job.kill()
+    job.communicate()
+
+
+def test_a_job_is_stopped_with_a_savepoint_and_continued_from_it(
+    directory: Directory, running: subprocess.Popen[str]
+) -> None:
+    status, said = directory.run("run", "counting.py")
+    assert status == 2
+    assert "ALREADY_RUNNING" in said
+    first = str(directory.path / ".flowjob" / "numbers" / "savepoints" / "first")
+    assert directory.run("savepoint", "take", "numbers", "--name", "first") == (0, f"{first}\n")
+    assert directory.run("savepoint", "verify", first) == (0, "it is whole\n")
+    status, end = directory.run("stop", "numbers", "--savepoint", "--name", "end")
+    assert status == 0
+    assert running.communicate(timeout=30)[0] == ""
+    assert running.returncode == 0
+
+    (directory.path / "slow").unlink()
+    seen = directory.results()
+    status, said = directory.run("run", "counting.py", "--no-progress", "--from", end.strip())
+    assert status == 0, said
+    assert said.startswith("starts from savepoint ")
+    assert len(seen) < ROWS
+    assert directory.results() == sorted(n // 7 + 1 for n in range(ROWS))
+
+    assert "savepoint  end" in directory.run("savepoint", "list", "numbers")[1]
+    assert "aggregate" in directory.run("savepoint", "inspect", first)[1]
+    assert directory.run("savepoint", "delete", first)[0] == 0
+    assert directory.run("savepoint", "verify", first)[0] == 2
+
+
+def test_what_does_not_run_cannot_be_asked(directory: Directory) -> None:
+    status, said = directory.run("savepoint", "take", "numbers")
+    assert status == 2
+    assert "error[NOT_RUNNING]: no job `numbers` is running with its checkpoints in" in said
