@@ -55,7 +55,17 @@ class Job:
         self.out = directory / "out"
         self.mark = str(directory)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "flowjob", "run", "endless.py", "-p", "2", *arguments],
+            [
+                sys.executable,
+                "-m",
+                "flowjob",
+                "run",
+                "endless.py",
+                "-p",
+                "2",
+                "--no-checkpoints",
+                *arguments,
+            ],
             cwd=directory,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
