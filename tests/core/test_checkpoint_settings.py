@@ -40,9 +40,9 @@ def test_periodic_checkpoints_may_be_off() -> None:
 
 @pytest.mark.parametrize(
     ("unaligned", "told"),
-    [(Unaligned.NEVER, None), (Unaligned.AUTO, 0.5), (Unaligned.ALWAYS, None)],
+    [(Unaligned.NEVER, None), (Unaligned.AUTO, 0.5), (Unaligned.ALWAYS, 0.0)],
 )
-def test_tasks_switch_after_a_timeout_only_when_it_is_automatic(
+def test_tasks_let_barriers_overtake_after_a_timeout_at_once_or_never(
     unaligned: Unaligned, told: float | None
 ) -> None:
     settings = CheckpointSettings(unaligned=unaligned, alignment_timeout=0.5)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from flowjob.core.checkpoint_settings import CheckpointSettings
+from flowjob.core.checkpoint_settings import CheckpointSettings, Unaligned
 from flowjob.core.restart_strategy import FixedDelay
 from flowjob.testing.simulation.__main__ import main
 from flowjob.testing.simulation.jobs import KINDS, JobSpec
@@ -71,6 +71,24 @@ def test_restarts_give_every_row_exactly_once() -> None:
         assert (outcome.end, outcome.problems) == ("succeeded", []), f"seed {seed}"
         assert outcome.restarts > 0
         assert outcome.rows == 2 * 3 * 60
+
+
+@pytest.mark.parametrize("unaligned", [Unaligned.ALWAYS, Unaligned.AUTO])
+def test_rows_that_barriers_overtake_are_not_lost(unaligned: Unaligned) -> None:
+    job = JobSpec(kind="numbered", splits=3, rows=60, waits=0.03, slow_sink=0.05)
+    kills = tuple(Fault(FaultKind.KILL_SLOT, at, Phase.RUNNING) for at in (0.5, 1.5))
+    scenario = Scenario(
+        seed=1,
+        job=job,
+        run={"batch_rows": 1, "exchange": {"receive_budget": 1000, "exclusive_bytes": 200}},
+        faults=kills,
+        checkpoints=CheckpointSettings(interval=0.1, unaligned=unaligned, alignment_timeout=0.01),
+        restarts=FixedDelay(attempts=30, delay=0.1),
+    )
+    for seed in range(4):
+        outcome = simulate(replace(scenario, seed=seed))
+        assert (outcome.end, outcome.problems) == ("succeeded", []), f"seed {seed}"
+        assert outcome.restarts > 0
 
 
 def test_a_seed_is_the_same_in_every_process() -> None:

@@ -77,8 +77,12 @@ class CheckpointSettings:
 
     @property
     def task_alignment_timeout(self) -> float | None:
-        """What tasks are told: seconds after which an aligned barrier overtakes, or None."""
-        return self.alignment_timeout if self.unaligned is Unaligned.AUTO else None
+        """What tasks are told: seconds of waiting after which a barrier overtakes data; None: it never does."""
+        return {
+            Unaligned.NEVER: None,
+            Unaligned.AUTO: self.alignment_timeout,
+            Unaligned.ALWAYS: 0.0,
+        }[self.unaligned]
 
 
 _LEAST = {

@@ -23,7 +23,8 @@ class Patience:
 
     def covers(self, barrier: Barrier) -> bool:
         """Whether barriers of this checkpoint may overtake data."""
-        return self.timeout is not None and not barrier.savepoint and barrier.stop is Stop.NO
+        may = barrier.unaligned or self.timeout is not None
+        return may and not barrier.savepoint and barrier.stop is Stop.NO
 
     def heard(self, barrier: Barrier) -> None:
         """A barrier has arrived, in whatever place; or the order that makes one."""
