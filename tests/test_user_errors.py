@@ -199,7 +199,7 @@ def built(directory: Path, text: str) -> Any:
 
 
 def test_an_error_without_a_line_gets_the_one_of_the_script(tmp_path: Path) -> None:
-    text = 'import flowjob as fj\nname = "a/b"\nfj.files.csv("s3://bucket/x")\n'
+    text = 'import flowjob as fj\nname = "a/b"\nfj.files.csv("gs://bucket/x")\n'
     with pytest.raises(fj.PlanError, match=r"jobs_of_a_newcomer\.py:3$"):
         built(tmp_path, text)
 
