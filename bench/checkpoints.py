@@ -125,7 +125,7 @@ def stall(rows: int | None, parallelism: int) -> dict[str, Any]:
             checkpoints=settings,
             on_report=lambda _, message: beats.append(BEAT.unpack(message)),
         )
-        figures = [f for m in directory.glob("*/checkpoints/*/manifest.json") for f in _figures(m)]
+        figures = [f for m in directory.glob("*/checkpoints/**/manifest.json") for f in _figures(m)]
     # The last third: all keys are there, and the checkpoints are of full size.
     settled = beats[-1][1] - int((result.seconds - result.phases["running"]) * 1e6 / 3)
     gaps = [gap for _, at, gap in beats if at >= settled]

@@ -98,9 +98,7 @@ class FakeRunner:
             raise OSError("no port left")
         return Address(self.context.host, 1000 + self.context.slot)
 
-    async def prepare(
-        self, tasks: list[TaskId], places: list[Any], restore: Any = None
-    ) -> None:
+    async def prepare(self, tasks: list[TaskId], places: list[Any], restore: Any = None) -> None:
         self.tasks = tasks
         self.places = places
 

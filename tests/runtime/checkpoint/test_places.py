@@ -14,6 +14,7 @@ READING = {
     "/data/job/savepoints/a/": ("/data/job", "savepoints/a"),
     "/data/job/savepoints/a/manifest.json": ("/data/job", "savepoints/a"),
     "/data/job/checkpoints/7/manifest.json": ("/data/job", "checkpoints/7"),
+    "/data/job/checkpoints/7/g2/manifest.json": ("/data/job", "checkpoints/7/g2"),
     "/a": ("/", "a"),
     "/a/b": ("/", "a/b"),
     "/data/.flowjob/7": ("/data/.flowjob", "7"),

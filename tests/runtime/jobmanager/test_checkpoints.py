@@ -118,11 +118,11 @@ def test_checkpoints_are_committed_kept_and_retired() -> None:
         await bench.lead()
         await asyncio.sleep(4.5)
         assert bench.committed() == [3, 4]
-        assert bench.names("manifest") == [f"j/checkpoints/{n}/manifest.json" for n in (3, 4)]
+        assert bench.names("manifest") == [f"j/checkpoints/{n}/g1/manifest.json" for n in (3, 4)]
         assert bench.events == [SnapshotSaved()] * 4
         newest = bench.service.newest
         assert newest is not None
-        assert newest.name == "j/checkpoints/4/manifest.json"
+        assert newest.name == "j/checkpoints/4/g1/manifest.json"
         assert {v.name for v in newest.manifest.vertices} == {v.name for v in bench.graph.vertices}
         await bench.service.close("the test is over")
 

@@ -120,8 +120,8 @@ def test_a_start_finds_what_can_never_be_committed_and_what_nobody_needs() -> No
         shared = [PATHS.shared_file(g, t) for g, t in ((1, "needed"), (2, "orphan"), (3, "own"))]
         await filled(
             old,
-            *(f"{PATHS.checkpoint(id)}/state" for id in (3, 5, 6, 7, 8)),
-            f"{PATHS.checkpoint(6, 2)}/state",
+            *(f"{PATHS.checkpoint(id)}/state" for id in (3, 5, 6)),
+            *(f"{PATHS.checkpoint(*of)}/state" for of in ((6, 2), (7, 1), (7, 2), (8, 2), (8, 3))),
             *shared,
             PATHS.probe("old"),
             PATHS.log_entry(1),
@@ -130,12 +130,19 @@ def test_a_start_finds_what_can_never_be_committed_and_what_nobody_needs() -> No
         )
         await filled(new, PATHS.probe("new"))
         state = LogState(
-            generation=3, highest=7, committed=(Commit(1, 5, "m", 0), Commit(2, 7, "m", 0))
+            generation=3,
+            highest=7,
+            committed=(
+                Commit(1, 5, "checkpoints/5/manifest.json", 0),
+                Commit(2, 7, "checkpoints/7/g2/manifest.json", 0),
+            ),
         )
         orphans = Orphans(new, PATHS, state, {shared[0]})
         assert await orphans.find(3 * day) == [
             PATHS.checkpoint(3),
             PATHS.checkpoint(6),
+            PATHS.checkpoint(7, 1),
+            PATHS.checkpoint(8, 2),
             shared[1],
             PATHS.probe("old"),
         ]
@@ -214,3 +221,17 @@ def test_no_shared_file_goes_early_and_none_stays(
         needed = set().union(*live.values())
         assert deleted.isdisjoint(needed)
         assert deleted == ever - needed
+
+
+def test_the_end_finds_what_tasks_wrote_for_snapshots_that_had_come_to_nothing() -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        tries = ((4, 2), (5, 2), (5, 3), (6, 2), (8, 2))
+        await filled(store, *(f"{PATHS.checkpoint(*of)}/state" for of in tries))
+        committed = (Commit(2, 6, "checkpoints/6/g2/manifest.json", 0),)
+        state = LogState(generation=3, highest=6, committed=committed)
+        orphans = Orphans(store, PATHS, state, frozenset())
+        # Not what another generation has, and not what may yet be found to be committed: the outcome is not known.
+        assert await orphans.of_generation(2) == [PATHS.checkpoint(4, 2), PATHS.checkpoint(5, 2)]
+
+    run_virtually(scenario())

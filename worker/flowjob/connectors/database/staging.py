@@ -95,7 +95,8 @@ class Staging:
             )
 
     def sweep(self, run: str, attempt: int, keep: frozenset[tuple[str, int]]) -> None:
-        """Deletes what earlier attempts of `run` (`<operator>/<run>`) staged, except what `keep` names: writer, epoch."""
+        """Deletes what earlier attempts of `run` (`<operator>/<run>`) staged, except what `keep` names by writer and
+        epoch."""
         with self._transaction() as (cursor, dialect):
             cursor.execute(dialect.staged_tokens())
             for writer, epoch in cursor.fetchall():

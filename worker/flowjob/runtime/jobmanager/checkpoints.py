@@ -74,6 +74,7 @@ class CheckpointService:
         self._shell = shell
         self._coordinator: Coordinator[TaskSnapshot] = Coordinator(settings, 0)
         self._newest: RestorePoint | None = None
+        self._generation: int | None = None
         self._events: list[ev.Event[TaskSnapshot]] = []
         self._handling = False
         self._alarm: asyncio.Task[None] | None = None
@@ -90,6 +91,8 @@ class CheckpointService:
     def open(self, initial: RestorePoint | None) -> None:
         """Begins to lead: the store's log has been claimed, and says that a run begins from `initial`."""
         state = self._snapshots.state
+        # Also after the log was claimed again to settle something: directories must not change under a snapshot.
+        self._generation = state.generation
         self._newest = initial
         self._coordinator = Coordinator(
             self._settings,
@@ -99,6 +102,7 @@ class CheckpointService:
             highest=max(state.highest, initial.manifest.id if initial is not None else 0),
         )
         self._cleaner = asyncio.ensure_future(self._clean())
+        self._cleaning.put_nowait(self._snapshots.sweep(state, initial))
 
     async def close(self, reason: str) -> None:
         """The job is over. Old snapshots that are being deleted get a moment for it."""
@@ -113,7 +117,7 @@ class CheckpointService:
             await cancel_all([self._cleaner])
         while not self._cleaning.empty():
             self._cleaning.get_nowait().close()
-        await self._snapshots.close()
+        await self._snapshots.close(self._generation)
 
     # -- what people ask
 
@@ -205,7 +209,7 @@ class CheckpointService:
     def _apply(self, instruction: ev.Instruction[TaskSnapshot]) -> None:
         match instruction:
             case ev.Trigger(barrier, tasks, savepoint):
-                self._trigger(barrier, tasks, directory_of(barrier.checkpoint, savepoint))
+                self._trigger(barrier, tasks, self._directory(barrier.checkpoint, savepoint))
             case ev.Abort(checkpoint, reason):
                 self._abort(checkpoint, reason)
             case ev.Store():
@@ -224,9 +228,8 @@ class CheckpointService:
             case ev.Retire(checkpoint):
                 self._cleaning.put_nowait(self._snapshots.retire(checkpoint))
             case ev.Discard(checkpoint, savepoint):
-                self._cleaning.put_nowait(
-                    self._snapshots.discard(directory_of(checkpoint, savepoint))
-                )
+                directory = self._directory(checkpoint, savepoint)
+                self._cleaning.put_nowait(self._snapshots.discard(directory))
             case ev.Answer(request):
                 answer = self._answers.pop(request, None)
                 if answer is not None and not answer.done():
@@ -265,7 +268,7 @@ class CheckpointService:
     async def _store(self, store: ev.Store[TaskSnapshot]) -> None:
         tasks = committables.with_carried(store.snapshots, store.carried)
         manifest = manifest_of(self._job, store, tasks, self._env.clock.wall())
-        directory = directory_of(store.checkpoint, store.savepoint)
+        directory = self._directory(store.checkpoint, store.savepoint)
         try:
             await self._snapshots.write(manifest, directory)
             counts = not store.kind.is_restore_point
@@ -283,6 +286,12 @@ class CheckpointService:
             stored = ev.Stored(store.checkpoint)
             self.handle(stored if counts else ev.StoreFailed(store.checkpoint, lost))
 
+    def _directory(self, checkpoint: int, savepoint: str | None) -> str:
+        """Of a snapshot, below the job's root."""
+        if savepoint is not None:
+            return _BELOW.savepoint(savepoint)
+        return _BELOW.checkpoint(checkpoint, self._generation)
+
     # -- time
 
     def _set_alarm(self, at: float | None) -> None:
@@ -299,7 +308,7 @@ class CheckpointService:
         self.handle(ev.Tick())
 
     async def _clean(self) -> None:
-        """Deletes one thing after the other: a store has better things to do."""
+        """Retires one thing after the other: records of the log have an order."""
         while True:
             work = await self._cleaning.get()
             try:
@@ -316,8 +325,3 @@ async def _nothing() -> None:
 
 def all_tasks(graph: JobGraph) -> frozenset[TaskId]:
     return frozenset(TaskId(v.id, i) for v in graph.vertices for i in range(v.parallelism))
-
-
-def directory_of(checkpoint: int, savepoint: str | None) -> str:
-    """Of a snapshot, below the job's root."""
-    return _BELOW.checkpoint(checkpoint) if savepoint is None else _BELOW.savepoint(savepoint)

@@ -6,6 +6,7 @@ not know tasks or messages."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import zlib
 from dataclasses import dataclass
@@ -15,16 +16,20 @@ from flowjob.errors import DamagedSnapshot, FlowjobError, LostLeadership, Storag
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
     decode_manifest,
-    delete_snapshot,
     encode_manifest,
     write_manifest,
 )
 from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.outbox import cancel_all
+from flowjob.runtime.storage.garbage import Garbage, Orphans
 from flowjob.runtime.storage.job_log import JobLog, LogUncertain
 from flowjob.runtime.storage.object_store import ObjectStore
-from flowjob.runtime.storage.paths import MANIFEST, JobPaths
+from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join
 
 _log = logging.getLogger("flowjob.jobmanager")
+
+LAST_DELETIONS = 1.0
+"""Seconds for what is still to be deleted when the job ends; the next start finds the rest."""
 
 SETTLE_EVERY = 2.0
 """Seconds between attempts to find out what became of a commit."""
@@ -56,6 +61,7 @@ class SnapshotStore:
         self._log = JobLog(self.store, self.paths, env.clock, env.random)
         self._generation = 0
         self._appending = asyncio.Lock()
+        self._garbage = Garbage(self.store, env.clock)
 
     @property
     def state(self) -> LogState:
@@ -97,7 +103,7 @@ class SnapshotStore:
         record = Retire(self._generation, checkpoint)
         if refusal(self._log.state, record) is None:
             await self._append(record)
-            await delete_snapshot(self.store, self.paths.checkpoint(checkpoint))
+            self._garbage.delete(self.paths.checkpoint(checkpoint))
             await self._log.trim()
 
     async def discard(self, directory: str) -> None:
@@ -106,7 +112,16 @@ class SnapshotStore:
         whole = self.paths.full(directory)
         is_checkpoint = self.paths.checkpoint_of(f"{whole}/") is not None
         if is_checkpoint or await self.store.head(f"{whole}/{MANIFEST}") is None:
-            await delete_snapshot(self.store, whole)
+            self._garbage.delete(whole)
+
+    async def sweep(self, state: LogState, initial: RestorePoint | None) -> None:
+        """Has deleted what crashes of earlier lives have left, but not what this one begins from. `state`: the log as
+        it was when this one began, so that nothing of its own is taken for an earlier one's."""
+        needed = {initial.directory} if initial is not None else set()
+        for commit in state.committed:
+            needed |= objects_of(await self.read(commit))
+        orphans = Orphans(self.store, self.paths, state, needed)
+        await orphans.sweep(self._garbage, self._env.clock.wall())
 
     async def read(self, commit: Commit) -> RestorePoint:
         """A committed snapshot. Raises SnapshotError when its manifest is not the one that was committed."""
@@ -119,8 +134,22 @@ class SnapshotStore:
         manifest = decode_manifest(data, f"{name} in {self.store.url}")
         return RestorePoint(self.location, name.removesuffix(f"/{MANIFEST}"), manifest)
 
-    async def close(self) -> None:
+    async def close(self, generation: int | None = None) -> None:
+        """All tasks are gone. What they have stored for snapshots of `generation` after those had come to nothing is
+        found now; an old leader's directories are its own, so this is safe for one that leads no more."""
+        last = asyncio.ensure_future(self._delete_last(generation))
+        await asyncio.wait([last], timeout=LAST_DELETIONS)
+        await cancel_all([last])
+        await self._garbage.close()
         await self.store.close()
+
+    async def _delete_last(self, generation: int | None) -> None:
+        if generation is not None:
+            orphans = Orphans(self.store, self.paths, self.state, frozenset())
+            with contextlib.suppress(StorageError):
+                for directory in await orphans.of_generation(generation):
+                    self._garbage.delete(directory)
+        await self._garbage.finished()
 
     async def _append(self, record: Record) -> None:
         """Returns when the outcome is certain; the log's state then tells it."""
@@ -147,6 +176,14 @@ class SnapshotStore:
                     f"another JobManager has taken over the job in {self.store.url}; this one has to end"
                 )
             return
+
+
+def objects_of(point: RestorePoint) -> set[str]:
+    """Names in the store of all objects that a snapshot needs, its manifest aside."""
+    tasks = point.manifest.tasks
+    parts = [part for task in tasks for state in task.operators for part in state.parts]
+    parts += [part for task in tasks for part in task.in_flight]
+    return {join(point.directory, part.object) for part in parts if part.object}
 
 
 def why(error: BaseException) -> str:

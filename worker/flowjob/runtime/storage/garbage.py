@@ -99,9 +99,9 @@ async def delete_all(store: ObjectStore, name: str) -> None:
 class Orphans:
     """Finds what nobody will ever need or delete: what crashes have left of former lives.
 
-    state   the log, read by the leader that asks: checkpoints up to its highest id that are not committed in it can
-            never be, by whomever, because ids in the log ascend
-    needed  names of shared files in the manifests of all committed snapshots
+    state   the log, read by the leader that asks. Checkpoints up to its highest id that are not committed in it can
+            never be, by whomever, because ids in the log ascend; those of earlier generations neither, whatever id
+    needed  names of the objects of all committed snapshots, and of directories that are needed as a whole
     """
 
     store: ObjectStore
@@ -117,6 +117,11 @@ class Orphans:
                 found.append(probe.name)
         return found
 
+    async def of_generation(self, generation: int) -> list[str]:
+        """Directories of one generation's checkpoints that have come to nothing, though tasks still wrote there."""
+        tries = await self._tries()
+        return [d for d, (id, g) in tries.items() if g == generation and id <= self.state.highest]
+
     async def sweep(self, garbage: Garbage, now: int) -> None:
         """Has all of it deleted, and the rests of writes that never ended. A store that fails is left for next time."""
         with contextlib.suppress(StorageError):
@@ -125,13 +130,31 @@ class Orphans:
             await self.store.sweep(prefix_of(self.paths.root), now - UNFINISHED_MICROS)
 
     async def _checkpoints(self) -> list[str]:
-        committed = {commit.snapshot for commit in self.state.committed}
-        found: dict[int, None] = {}
+        found: dict[str, None] = {}
+        for directory, (id, generation) in (await self._tries()).items():
+            if id <= self.state.highest and not self._is_kept(self.paths.checkpoint(id)):
+                found[self.paths.checkpoint(id)] = None
+            elif generation < self.state.generation:
+                found[directory] = None
+        return list(found)
+
+    async def _tries(self) -> dict[str, tuple[int, int]]:
+        """Directories that hold nothing that is kept, each with its checkpoint and generation (0: in none)."""
+        found: dict[str, tuple[int, int]] = {}
         async for item in self.store.scan(prefix_of(self.paths.checkpoints)):
-            id = self.paths.checkpoint_of(item.name)
-            if id is not None and id <= self.state.highest and id not in committed:
-                found[id] = None
-        return [self.paths.checkpoint(id) for id in found]
+            id, generation = (
+                self.paths.checkpoint_of(item.name),
+                self.paths.generation_of(item.name),
+            )
+            if id is not None:
+                found[self.paths.checkpoint(id, generation)] = id, generation or 0
+        return {name: of for name, of in found.items() if not self._is_kept(name)}
+
+    def _is_kept(self, directory: str) -> bool:
+        """Whether it is a committed checkpoint's or one that is needed, or has such a one in it."""
+        kept = {self.paths.full(c.manifest).rpartition("/")[0] for c in self.state.committed}
+        inside = prefix_of(directory)
+        return any(f"{name}/".startswith(inside) for name in kept | self.needed)
 
     async def _shared(self) -> list[str]:
         """Files of earlier generations only: this one's may be on their way into its first manifest."""

@@ -164,7 +164,8 @@ class LocalStore:
     def _delete(self, names: list[str]) -> None:
         for name in names:
             path = self._path(name)
-            absent = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+            # A directory is no object, so there is none of that name.
+            absent = contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError)
             with self._told("delete", path), absent:
                 os.unlink(path)
             self._remove_empty(os.path.dirname(path))

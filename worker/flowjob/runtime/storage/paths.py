@@ -147,6 +147,13 @@ class JobPaths:
         id, slash, _ = name[len(prefix) :].partition("/")
         return int(id) if slash and _is_number(id) else None
 
+    def generation_of(self, name: str) -> int | None:
+        """Whose try at a checkpoint an object is; None for what lies elsewhere."""
+        if self.checkpoint_of(name) is None:
+            return None
+        try_, slash, _ = name[len(prefix_of(self.checkpoints)) :].partition("/")[2].partition("/")
+        return int(try_[1:]) if slash and try_[:1] == "g" and _is_number(try_[1:]) else None
+
     @property
     def shared(self) -> str:
         return self._below(_SHARED)
