@@ -11,6 +11,7 @@ import pytest
 
 from flowjob.core.checkpoint_settings import CheckpointSettings, Unaligned
 from flowjob.core.restart_strategy import FixedDelay
+from flowjob.runtime.exchange.gate import InputGate
 from flowjob.testing.simulation.__main__ import main
 from flowjob.testing.simulation.jobs import KINDS, JobSpec
 from flowjob.testing.simulation.ledger import Ledger, Row
@@ -132,6 +133,24 @@ def test_rows_that_are_lost_doubled_or_swapped_are_noticed(
     for harm in (lost, doubled, swapped):
         monkeypatch.setattr(Ledger, "stage", lambda s, n, rows, h=harm: stage(s, n, h(rows)))
         assert simulate(scenario).problems, harm.__name__
+
+
+def test_files_are_closed_by_who_opened_them_or_by_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spilling = CheckpointSettings(interval=0.05, min_pause=0.0, spill_bytes=100_000)
+    job = JobSpec(kind="union", splits=3, rows=60, waits=0.03, slow_sink=0.02, edge="rebalance")
+    scenario = Scenario(
+        seed=1,
+        job=job,
+        run={"batch_rows": 5},
+        checkpoints=spilling,
+        restarts=FixedDelay(attempts=30),
+    )
+    kill = Fault(FaultKind.KILL_SLOT, 0.5, Phase.RUNNING, steps=500)
+    assert simulate(replace(scenario, faults=(kill,))).problems == []
+    monkeypatch.setattr(InputGate, "close", lambda self: None)
+    assert "returned and left this to the kernel" in str(simulate(scenario).problems)
 
 
 def test_bytes_lost_on_the_way_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,7 @@ def make_env(
     open_store: Callable[[StoreLocation], ObjectStore] | None,
 ) -> Env:
     """The world as `process` may reach it."""
+    process.directory = directory
     return Env(
         clock=SimClock(world, process),
         network=SimNetwork(world, process),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flowjob.testing.simulation.loop import Lane
@@ -42,6 +43,8 @@ class SimProcess(Lane):
     wall_offset  µs that its wall clock is off
     handles      open connections and listeners
     left         names of tasks that still ran when its main returned
+    returned     its main did, so it has tidied up
+    directory    its scratch space
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class SimProcess(Lane):
         self.handles: dict[Handle, None] = {}
         self.children: list[SimProcess] = []
         self.left: list[str] = []
+        self.returned = False
+        self.directory = Path("/nowhere")
         self.on_stop = self.kill
         self._watchers: list[tuple[SimProcess, Callable[[int], object]]] = []
         if parent is not None:
@@ -101,6 +106,7 @@ class SimProcess(Lane):
         for task in others:  # as asyncio.run does
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        self.returned = True
         self._end(status)
 
     def _end(self, status: int) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flowjob.core.checkpoint_settings import Mode
 from flowjob.core.job_machine import JobState
@@ -79,30 +80,55 @@ def simulate(scenario: Scenario, *, tracing: bool = False) -> Outcome:
         world = World(scenario.seed, Path(directory), scenario.physics, tracing)
         world.ledger = Ledger()
         outcome = Outcome(scenario)
-        with _garbage_kept(), _logging(world):
+        with _garbage_kept() as left_open, _logging(world):
             try:
                 world.inside(_run, world, scenario, outcome)
                 outcome.notes = list(world.notes)
             finally:
                 world.end()
+    outcome.problems += _left_open(world, left_open)
     return outcome
 
 
 @contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Finalizers run when all is over: not at odd moments, and without a word about coroutines of killed processes."""
+def _garbage_kept() -> Iterator[list[str]]:
+    """Finalizers run when all is over: not at odd moments, and without a word about coroutines of killed processes.
+
+    Gives, afterwards, what was found about files and the like that nobody has closed."""
     collecting = gc.isenabled()
+    left_open: list[str] = []
     gc.disable()
     gc.freeze()
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "coroutine .* was never awaited")
-            yield
+            warnings.simplefilter("always", ResourceWarning)
+            show = warnings.showwarning
+
+            def note(message: Warning | str, category: type[Warning], *more: Any) -> None:
+                if issubclass(category, ResourceWarning):
+                    left_open.append(str(message))
+                else:
+                    show(message, category, *more)
+
+            warnings.showwarning = note
+            yield left_open
             gc.collect()
     finally:
         gc.unfreeze()
         if collecting:
             gc.enable()
+
+
+def _left_open(world: World, found: list[str]) -> list[str]:
+    """What the kernel closes for a process that is killed is no fault; who returns closes its files itself."""
+    problems = []
+    for text in found:
+        owners = [p for p in world.processes if f"{p.directory}/" in text]
+        owner = max(owners, key=lambda p: len(p.directory.parts), default=None)
+        if owner is not None and owner.returned:
+            problems.append(f"{owner.name} returned and left this to the kernel: {text}")
+    return problems
 
 
 def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
