@@ -111,7 +111,7 @@ def _garbage_kept() -> Iterator[list[str]]:
                 else:
                     show(message, category, *more)
 
-            warnings.showwarning = note
+            warnings.showwarning = note  # type: ignore[assignment]
             yield left_open
             gc.collect()
     finally:
