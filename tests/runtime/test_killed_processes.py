@@ -19,7 +19,8 @@ from tests.runtime import fake_program
 from flowjob.runtime.minicluster import run_local
 does = {0: sys.argv[2], 1: "write_scratch"}
 run_local(fake_program.FakeJob(does=does), parallelism=2, planner="tests.runtime.fake_program", stop_grace=0.5,
-          runner="tests.runtime.fake_program:FakeRunner", on_report=lambda *_: print("running", flush=True))
+          runner="tests.runtime.fake_program:FakeRunner",
+          on_state=lambda state: print(state.value, flush=True))
 """
 
 
@@ -35,7 +36,8 @@ class Run:
             text=True,
         )
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "running\n"
+        while (said := self.process.stdout.readline()) != "running\n":
+            assert said, "it ended before it ran"
         client = psutil.Process(self.process.pid)
         self.all = [client, *client.children(recursive=True)]
         (self.taskmanager,) = client.children()
