@@ -103,6 +103,15 @@ def frequent(directory: Path) -> Checkpoints:
     )
 
 
+def leave_unfinished(directory: Path) -> Path:
+    """A file of the run, as a slot leaves it that is killed."""
+    entry = directory / "checkpoints" / "counted" / "log" / "000000000002.json"
+    run = json.loads(entry.read_text())["record"]["run"]
+    path = directory / "out" / f".part-{run}-1-0007-00000.jsonl.inprogress"
+    path.touch()
+    return path
+
+
 def run(
     directory: Path,
     act: Callable[[], object] = lambda: None,
@@ -182,8 +191,10 @@ def test_a_run_that_was_broken_off_goes_on_at_another_parallelism(tmp_path: Path
 
     with pytest.raises(RuntimeError, match="switched off"):
         run(tmp_path, stop)
+    unfinished = leave_unfinished(tmp_path)
     events = run(tmp_path, parallelism=3, start="latest", job=counted(tmp_path, slow=False))
     assert results(tmp_path) == expected()
+    assert not unfinished.exists()
     assert isinstance(events[0], RestorePlanned)
     assert events[0].text.startswith("starts from checkpoint ")
 
