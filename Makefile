@@ -51,7 +51,7 @@ s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go b
 	$(BIN)/python -m pytest -m s3
 
 $(BIN)/versitygw: | $(INSTALLED)
-	@command -v go >/dev/null || { echo "make s3 needs Go (go.dev), to build versitygw"; exit 1; }
+	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build the S3 server versitygw"; exit 1; }
 	GOBIN=$(abspath $(BIN)) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
 
 soak: setup ## Run the tests that take minutes: memory over long runs
@@ -73,7 +73,7 @@ format: setup ## Rewrite the code in the project's style
 corpus: setup ## Keep a snapshot of each program in tests/corpus for VERSION=x.y: later ones must restore it
 	PYTHONPATH=. $(BIN)/python -m tests.corpus.add $(VERSION)
 
-bench: setup ## Run all benchmarks, one JSON line each; ROWS=n makes them smaller
+bench: setup $(BIN)/versitygw ## Run all benchmarks, one JSON line each; ROWS=n makes them smaller
 	$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) --parallelism $(PARALLELISM)
 
 clean: ## Remove everything that was made here, data and environment too

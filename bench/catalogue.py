@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench import checkpoints, columns, exchanges, latency, nexmark, row_functions
+from bench import checkpoints, columns, exchanges, latency, nexmark, row_functions, savepoints
 from bench.runner import measure
 from bench.startup import startup
 
@@ -23,4 +23,5 @@ def all_benchmarks() -> dict[str, Run]:
         b.name: lambda rows, parallelism, b=b: measure(b, rows=rows, parallelism=parallelism)
         for b in jobs
     }
-    return runs | checkpoints.BENCHMARKS | {"startup": lambda _, parallelism: startup(parallelism)}
+    runs |= checkpoints.BENCHMARKS | savepoints.BENCHMARKS
+    return runs | {"startup": lambda _, parallelism: startup(parallelism)}
