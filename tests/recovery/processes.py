@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+COMMAND = Path(__file__).with_name("quick_heartbeats.py")
 MARK = "FLOWJOB_TEST_OF_RECOVERY"
 ENDS_WITHIN = 150.0
 """Seconds, on a busy machine; what takes longer hangs."""
@@ -34,7 +35,7 @@ class Run:
         scratch.mkdir(exist_ok=True)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.recovery.quick_heartbeats", "run", *arguments],
+                [sys.executable, "-P", str(COMMAND), "run", *arguments],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from flowjob import files
 from flowjob.connectors.base import SinkContext, SinkWriter
+from flowjob.connectors.files.staged import Staged
 from flowjob.core.commits import CommitPermit
 from flowjob.errors import LostData
 from flowjob.plan.types import StreamType
@@ -77,6 +80,36 @@ async def test_files_in_a_bucket_are_exactly_once(tmp_path: Path, env: Env, buck
     await check_exactly_once_sink(lambda: sink, BATCHES, env, read_back)
     uploads = bucket.list_multipart_uploads(Bucket="results").get("Uploads", [])
     assert uploads == [], "nothing unfinished is left"
+
+
+async def test_the_first_of_the_thousands_of_attempts_of_a_run_leaves_nothing_to_the_last(
+    tmp_path: Path, env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unwanted = [".part-r-1-0000-00000.csv.inprogress", ".part-r-40000-0007-00012.csv.inprogress"]
+    wanted = [
+        ".part-r-2-0000-00003.csv.inprogress",  # pending
+        ".part-r-40001-0001-00000.csv.inprogress",
+        ".part-r2-1-0000-00000.csv.inprogress",
+        "part-r-1-0000-00001.csv",
+    ]
+    for name in (*unwanted, *wanted):
+        (tmp_path / name).touch()
+    looked = listings(monkeypatch)
+    writer = files.csv(tmp_path).writer(replace(context(env), attempt=40_001))
+    staged = Staged(place=str(tmp_path), name="part-r-2-0000-00003.csv", size=0)
+    writer.restore([staged.encode()])
+    await writer.open()
+    await writer.close()
+    assert len(looked) < 5
+    assert set(os.listdir(tmp_path)) == set(wanted)
+
+
+def listings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Directories that were listed, from now on."""
+    found: list[str] = []
+    really = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: found.append(path) or really(path))
+    return found
 
 
 async def test_a_pending_file_that_is_gone_is_lost_data_and_says_which(

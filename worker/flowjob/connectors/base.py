@@ -184,7 +184,8 @@ class Source(ABC, Generic[T_co]):
 @dataclass(frozen=True, slots=True)
 class SinkContext:
     """Where a writer runs. `report` sends bytes to whoever watches the job (the CLI, a preview); `run_id` is new for
-    each run, so that names of files made from it never meet those of an earlier one."""
+    each run, so that names of files made from it never meet those of an earlier one; a run that is continued from its
+    latest checkpoint, by whatever process, keeps it."""
 
     env: Env
     type: StreamType

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from flowjob.connectors.files.listing import IN_PROGRESS
-from flowjob.connectors.files.staged import Staged, lost
+from flowjob.connectors.files.staged import Staged, is_before, lost
 
 
 def hidden_name(name: str) -> str:
@@ -25,7 +26,7 @@ class LocalPlace:
 
     def prepare(self, prefix: str) -> int:
         Path(self._directory).mkdir(parents=True, exist_ok=True)
-        self.sweep(prefix, frozenset())
+        self._remove(lambda name: name.startswith(prefix))
         used = -1
         for name in os.listdir(self._directory):
             if name.startswith(prefix):
@@ -33,12 +34,8 @@ class LocalPlace:
                 used = max(used, int(digits)) if digits.isdigit() else used
         return used + 1
 
-    def sweep(self, prefix: str, keep: frozenset[str]) -> None:
-        kept = {hidden_name(name) for name in keep}
-        for name in os.listdir(self._directory):
-            if name.startswith(f".{prefix}") and name.endswith(IN_PROGRESS) and name not in kept:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self._directory, name))
+    def sweep(self, run: str, attempt: int, keep: frozenset[str]) -> None:
+        self._remove(lambda name: is_before(name, run, attempt) and name not in keep)
 
     def path(self, name: str) -> str:
         return os.path.join(self._directory, hidden_name(name))
@@ -69,6 +66,14 @@ class LocalPlace:
     def discard(self, name: str, staged: Staged | None) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(name))
+
+    def _remove(self, unwanted: Callable[[str], bool]) -> None:
+        """Hidden files, by the names that they would have been published by."""
+        for hidden in os.listdir(self._directory):
+            name = hidden.removeprefix(".").removesuffix(IN_PROGRESS)
+            if hidden == hidden_name(name) and unwanted(name):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self._directory, hidden))
 
 
 def _sync(path: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flowjob.connectors.files.staged import Staged, lost
+from flowjob.connectors.files.staged import Staged, is_before, lost
 from flowjob.errors import PlanError
 
 PART_BYTES = 16 << 20
@@ -47,13 +47,13 @@ class S3Place:
                 used = max(used, int(digits)) if digits.isdigit() else used
         return used + 1
 
-    def sweep(self, prefix: str, keep: frozenset[str]) -> None:
+    def sweep(self, run: str, attempt: int, keep: frozenset[str]) -> None:
         bucket, at = split_url(self._url)
-        kept = {_key(at, name) for name in keep}
         pages = self._s3().get_paginator("list_multipart_uploads")
-        for page in pages.paginate(Bucket=bucket, Prefix=_key(at, prefix)):
+        for page in pages.paginate(Bucket=bucket, Prefix=_key(at, run)):
             for found in page.get("Uploads", ()):
-                if found["Key"] not in kept:
+                name = found["Key"].removeprefix(_key(at, ""))
+                if is_before(name, run, attempt) and name not in keep:
                     self._abort(bucket, found["Key"], found["UploadId"])
 
     def path(self, name: str) -> str:

@@ -198,9 +198,8 @@ class FileWriter(SinkWriter):
     def _prepare_place(self) -> int:
         number = self._place.prepare(self._prefix)
         if self._cleans:
-            # Of earlier attempts, which have ended: what they had complete and no snapshot knows of.
-            for attempt in range(1, self._attempt):
-                self._place.sweep(f"{self._run}{attempt}-", self._pending)
+            # They have ended; what they had complete and no snapshot knows of is nobody's.
+            self._place.sweep(self._run, self._attempt, self._pending)
         return number
 
     def _open_part(self, now: int) -> PartFile:

@@ -53,8 +53,9 @@ class Place(Protocol):
         that was never used: a published file is never written over."""
         ...
 
-    def sweep(self, prefix: str, keep: frozenset[str]) -> None:
-        """Removes unfinished and staged files that begin with `prefix`, except those named in `keep`."""
+    def sweep(self, run: str, attempt: int, keep: frozenset[str]) -> None:
+        """Removes unfinished and staged files of attempts before `attempt` (`is_before`), except those named in
+        `keep`. Their number must not matter: attempts of one run are counted in thousands."""
         ...
 
     def path(self, name: str) -> str:
@@ -72,6 +73,12 @@ class Place(Protocol):
     def discard(self, name: str, staged: Staged | None) -> None:
         """Removes what `path` or `stage` left of it; no error when there is nothing."""
         ...
+
+
+def is_before(name: str, run: str, attempt: int) -> bool:
+    """Whether a file is of an earlier attempt: it is called `<run><attempt>-…` (`run` ends with a dash)."""
+    digits = name.removeprefix(run).partition("-")[0] if name.startswith(run) else ""
+    return digits.isdigit() and int(digits) < attempt
 
 
 def lost(staged: Staged, found: str) -> FlowjobError:

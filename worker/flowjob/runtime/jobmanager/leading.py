@@ -32,9 +32,14 @@ ATTEMPTS_PER_GENERATION = 1000
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """Leadership of a job. `initial`: what its run begins from."""
+    """Leadership of a job.
+
+    run      the id of what runs: of an earlier life, where this one continues it
+    initial  what it begins from
+    """
 
     generation: int
+    run: str
     checkpoints: CheckpointService
     initial: RestorePoint | None
 
@@ -57,30 +62,32 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell) -> Lead | None:
     except BaseException:
         await store.close()
         raise
-    at_hand = JobAtHand(request.graph, request.job.run_id, request.job.explain)
+    run = store.state.run
+    at_hand = JobAtHand(request.graph, run, request.job.explain)
     service = CheckpointService(env, settings, store, at_hand, shell)
     service.open(initial)
-    return Lead(store.state.generation, service, initial)
+    return Lead(store.state.generation, run, service, initial)
 
 
 async def _begin(
     env: Env, store: SnapshotStore, request: JobRequest, tell: Callable[[JobEvent], None]
 ) -> RestorePoint | None:
     """Leadership comes first: what is newest must not change any more while we look at it."""
-    start = request.start
+    start, run = request.start, request.job.run_id
     state = await store.claim(request.job.digest)
     if start.snapshot is None:
         await _say_what_is_left(store, state, tell)
-        await store.begin(request.job.run_id, "")
+        await store.begin(run, "")
         return None
     if start.snapshot == LATEST:
         point = await _latest(env, store, state, start)
+        run = state.run  # sinks then find what its earlier lives have left, and remove it
     else:
         point = await _elsewhere(env, store.location, start)
     allow = start.allow_non_restored
     plan = plan_restore(request.graph, point.manifest, allow_non_restored=allow)
     tell(RestorePlanned("\n".join(plan.lines)))
-    await store.begin(request.job.run_id, _source(point))
+    await store.begin(run, _source(point))
     return point
 
 

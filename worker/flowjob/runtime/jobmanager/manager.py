@@ -6,6 +6,7 @@ interleave. It reaches TaskManagers through Sessions, and the processes themselv
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -186,6 +187,8 @@ class JobManager:
         )
         lead = self._lead = await take_lead(self._env, self._request, shell)
         if lead is not None:
+            job = msgspec.structs.replace(self._request.job, run_id=lead.run)
+            self._request = dataclasses.replace(self._request, job=job)
             self._answering.checkpoints = lead.checkpoints
             self._sessions.generation = lead.generation
             self._telling.attempts_before = lead.attempts_before
