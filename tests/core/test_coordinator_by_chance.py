@@ -77,6 +77,7 @@ class World(RuleBasedStateMachine):
         self.committed: list[int] = []
         self.retired: set[int] = set()
         self.asked: dict[str, int] = {}
+        self.acknowledged: dict[int, set[TaskId]] = {}
         self.requests = 0
         self.restore_from: int | None = None
         self.lineage: dict[bytes, int] = {}
@@ -282,6 +283,8 @@ class World(RuleBasedStateMachine):
     # What is said
 
     def tell(self, event: ev.Event[str]) -> None:
+        if isinstance(event, ev.Acknowledged):
+            self.acknowledged.setdefault(event.checkpoint, set()).add(event.task)
         for said in self.coordinator.handle(event, self.now):
             self._hear(said)
 
@@ -297,6 +300,10 @@ class World(RuleBasedStateMachine):
                 assert set(said.snapshots) == TASKS, "stored without all tasks"
                 self.open.pop(said.checkpoint)
                 self.storing = said
+                if said.kind is Kind.SAVEPOINT:
+                    assert said.carried == ()
+                    ours = self.lineage_up_to(said.checkpoint)
+                    assert ours <= self.published, "a savepoint with unpublished results"
             case ev.NotifyCommitted(permit, told, former):
                 assert self.running
                 assert permit.checkpoint in (*self.committed, 0)
@@ -337,7 +344,7 @@ class World(RuleBasedStateMachine):
             assert set(said.tasks) <= self.finished
             return
         assert number > max(self.ids, default=0), "ids do not ascend"
-        others = len(self.open) + (self.storing is not None)
+        others = sum(map(self._takes_room, self.open)) + (self.storing is not None)
         assert others < self.settings.max_concurrent
         if self.settings.unaligned is not Unaligned.NEVER:
             alone = said.savepoint is None and not self.finished >= TASKS
@@ -347,6 +354,11 @@ class World(RuleBasedStateMachine):
             self.triggered_last.add(number)
         self.ids.append(number)
         self.open[number] = said
+
+    def _takes_room(self, number: int) -> bool:
+        """Savepoints that all have acknowledged only wait for a checkpoint."""
+        savepoint = self.open[number].savepoint and self.open[number].barrier.stop is Stop.NO
+        return not savepoint or self.acknowledged.get(number, set()) < TASKS
 
     def _retired(self, number: int) -> None:
         assert number in self.committed

@@ -171,36 +171,3 @@ def test_a_job_that_ends_before_all_is_committed_leaves_the_savepoint() -> None:
     answer = one(ev.Answer, job.tell(ev.Closed("it failed")))
     assert (answer.checkpoint, answer.savepoint) == (2, "to/r")
     assert answer.failure == "the savepoint is complete, but the job did not stop well: it failed"
-
-
-def test_a_savepoint_is_stored_only_when_earlier_results_are_published() -> None:
-    job = Job(interval=None)
-    job.tell(ev.CheckpointRequested("c"))
-    job.complete(1, items=b"a")
-    job.savepoint()
-    assert job.ack(2) == []
-    assert job.committed(1, K0) == []
-    said = job.committed(1, K1)
-    assert one(ev.Store, said).carried == ()
-
-
-def test_a_savepoint_does_not_wait_for_what_only_the_next_checkpoint_will_commit() -> None:
-    job = Job(interval=None)
-    job.tell(ev.CheckpointRequested("c"))
-    job.ack(1, K0, items=b"a")
-    job.tell(ev.Declined(1, S0, "no"))
-    job.savepoint()
-    assert one(ev.Store, job.ack(2)).carried == ()
-
-
-def test_a_savepoint_that_waits_too_long_for_commits_fails() -> None:
-    job = Job(interval=None, timeout=20)
-    job.tell(ev.CheckpointRequested("c"))
-    job.complete(1, items=b"a")
-    job.at(5)
-    job.savepoint()
-    job.ack(2)
-    job.committed(1, K0)
-    said = job.at(20)  # the commit itself is overdue first
-    assert one(ev.FailJob, said)
-    assert one(ev.Answer, said).failure is not None

@@ -16,6 +16,7 @@ from flowjob.errors import LostLeadership, StorageError
 from flowjob.plan import compile_job
 from flowjob.runtime import messages as m
 from flowjob.runtime.checkpoint.manifest import OperatorState, TaskSnapshot
+from flowjob.runtime.checkpoint.manifest_io import read_manifest
 from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService, Shell, all_tasks
 from flowjob.runtime.jobmanager.manifests import JobAtHand
@@ -228,6 +229,10 @@ def test_a_savepoint_is_answered_and_stays_when_checkpoints_are_retired() -> Non
         assert (answer.failure, answer.savepoint) == (None, "before the change")
         await asyncio.sleep(5.0)
         place = "j/savepoints/before%20the%20change"
+        manifest = await read_manifest(bench.store.store, place)
+        states = [state for task in manifest.tasks for state in task.operators]
+        pending = [state.committables for state in states]
+        assert pending == [[], [], []], "who begins there has nothing to publish"
         assert bench.names("savepoints/") == [f"{place}/manifest.json"]
         assert bench.service.savepoint_place("before the change").endswith(place)
         again = await bench.service.request(SavepointRequested("r2", "before the change"))

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from flowjob.core.elements import MAX_TIME, Watermark
+from flowjob.core.elements import MAX_TIME, Barrier, Watermark
 from flowjob.runtime.batch import Batch, Data, Kind, Rows
 from flowjob.runtime.env import Env
 from flowjob.runtime.operators.base import Operator, OperatorContext, OperatorMetrics, Output, Side
@@ -150,6 +150,11 @@ class OperatorHarness:
         self._collect(self.operator.flush())
         self._collect(self.operator.on_end())
         return self.outputs[start:]
+
+    def prepare(self, barrier: Barrier) -> None:
+        """A barrier reaches the operator, as the task does it: flush, prepare."""
+        self._collect(self.operator.flush())
+        self._collect(self.operator.prepare(barrier))
 
     def close(self) -> None:
         asyncio.run(cast(Any, self.operator.close()))

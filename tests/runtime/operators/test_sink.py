@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
+from flowjob.core.elements import Barrier, Stop
 from flowjob.plan.specs import SinkSpec
 from flowjob.plan.types import StreamType
 from flowjob.runtime.batch import Batch
@@ -21,8 +23,9 @@ TYPE = StreamType(pa.schema([("n", pa.int64())]))
 class Recorder(SinkWriter):
     """Writes down what is asked of it."""
 
-    def __init__(self, log: list[Any]) -> None:
+    def __init__(self, log: list[Any], prepares: bool) -> None:
         self._log = log
+        self._prepares = prepares
         self._due: int | None = None
 
     async def open(self) -> None:
@@ -43,6 +46,9 @@ class Recorder(SinkWriter):
         self._due = None
         self._log.append(("time", now - START))
 
+    async def prepare(self, checkpoint: int) -> list[bytes]:
+        return [b"%d" % checkpoint] if self._prepares else []
+
     async def finish(self) -> None:
         self._log.append("finish")
 
@@ -53,6 +59,7 @@ class Recorder(SinkWriter):
 @dataclass(frozen=True, kw_only=True)
 class RecordingSink(Sink):
     log: list[Any] = field(default_factory=list)
+    prepares: bool = False
 
     @property
     def name(self) -> str:
@@ -60,7 +67,7 @@ class RecordingSink(Sink):
 
     def writer(self, context: SinkContext) -> SinkWriter:
         assert (context.subtask, context.parallelism, context.type) == (1, 2, TYPE)
-        return Recorder(self.log)
+        return Recorder(self.log, self.prepares)
 
 
 def harness(sink: Sink) -> OperatorHarness:
@@ -106,4 +113,23 @@ def test_hidden_columns_do_not_reach_the_writer():
     columns = pa.RecordBatch.from_pydict({"n": [1], "__key0": [2]})
     run.feed(Batch(columns, np.array([5])))
     assert sink.log[1] == {"n": [1]}
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("barrier", "told"),
+    [
+        (Barrier(2), [b"1", b"2"]),
+        (Barrier(2, savepoint=True), []),  # counts only when all is published
+        (Barrier(2, savepoint=True, stop=Stop.SUSPEND), [b"1", b"2"]),
+    ],
+)
+def test_snapshots_say_what_is_pending_unless_they_leave_nothing_to_publish(
+    barrier: Barrier, told: list[bytes]
+) -> None:
+    run = harness(RecordingSink(prepares=True))
+    for given in (Barrier(1, savepoint=True), barrier):
+        run.prepare(given)
+    sections = list(run.operator.snapshot())
+    assert [c for s in sections for c in s.table.column(0).to_pylist()] == told
     run.close()

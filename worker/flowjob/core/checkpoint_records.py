@@ -85,7 +85,7 @@ class PendingSnapshot(Generic[P]):
     def why_incomplete(self, most: int = 5) -> str:
         """Who holds it up, for a message: `not acknowledged by 0/1, 2/0 (vertex/subtask)`."""
         if self.phase is Phase.COMPLETE:
-            return "results of earlier checkpoints were not committed"
+            return "results of what came before it were not published"
         late = sorted(self.tasks - self.snapshots.keys())
         names = ", ".join(f"{t.vertex}/{t.subtask}" for t in late[:most])
         more = "" if len(late) <= most else f" and {len(late) - most} more"

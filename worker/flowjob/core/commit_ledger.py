@@ -76,6 +76,15 @@ class CommitLedger:
         """Tasks that have something to commit now."""
         return tuple(sorted(t for t, e in self._entries.items() if any(n <= self.upto for n in e)))
 
+    def holds(self, checkpoint: int) -> bool:
+        """Whether something that was prepared for `checkpoint` or before is not known to be committed."""
+        return any(n <= checkpoint for entries in self._entries.values() for n in entries)
+
+    def needs_checkpoint(self, checkpoint: int) -> bool:
+        """Whether something was that no snapshot which is committed has brought with it."""
+        numbers = [n for entries in self._entries.values() for n in entries]
+        return any(self.upto < n <= checkpoint for n in numbers)
+
     def notify(self, tasks: Iterable[TaskId], now: float) -> NotifyCommitted:
         """Tells `tasks` to commit. What was dealt goes along every time until it is answered, because a task's answer
         to a later snapshot says that this is done, too."""

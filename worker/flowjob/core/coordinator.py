@@ -91,7 +91,7 @@ class Coordinator(Generic[P]):
         if not self._running:
             return None
         times = [self._ledger.wake_at, *(p.expires for p in self._pending.retractable())]
-        times += [self._schedule.due(k) for k in (Kind.FINAL, Kind.CHECKPOINT) if self._wants(k)]
+        times += [self._due(k) for k in (Kind.FINAL, Kind.CHECKPOINT) if self._wants(k)]
         return min((t for t in times if t is not None), default=None)
 
     # Events
@@ -334,22 +334,14 @@ class Coordinator(Generic[P]):
                 return  # the others were given up with it
 
     def _store_next(self) -> None:
-        settled = not self._ledger.waiting()
-        snapshot = self._pending.next_to_store(commits_settled=settled)
+        snapshot = self._pending.next_to_store(self._ledger.holds)
         if snapshot is None:
             return
         snapshot.phase = Phase.STORING
-        restore_point = snapshot.kind.is_restore_point
-        self._out.append(
-            ev.Store(
-                snapshot.checkpoint,
-                snapshot.kind,
-                dict(snapshot.snapshots),
-                self._ledger.carried(snapshot.checkpoint) if restore_point else (),
-                snapshot.savepoint,
-                snapshot.barrier.stop,
-            )
-        )
+        checkpoint, kind, name = snapshot.checkpoint, snapshot.kind, snapshot.savepoint
+        carried = self._ledger.carried(checkpoint)
+        stop, snapshots = snapshot.barrier.stop, dict(snapshot.snapshots)
+        self._out.append(ev.Store(checkpoint, kind, snapshots, carried, name, stop))
 
     def _trigger_requested(self) -> None:
         while self._requests and self._requests.stop is None:
@@ -368,9 +360,17 @@ class Coordinator(Generic[P]):
 
     def _trigger_unasked(self) -> None:
         for kind in (Kind.FINAL, Kind.CHECKPOINT):
-            at = self._schedule.due(kind)
+            at = self._due(kind)
             if at is not None and self._now >= at and self._wants(kind):
                 self._trigger(kind)
+
+    def _due(self, kind: Kind) -> float | None:
+        """A savepoint's results are published by a checkpoint right behind it."""
+        due = self._schedule.due(kind)
+        if not self._pending.lacks_checkpoint(self._ledger.needs_checkpoint):
+            return due
+        soon = self._schedule.soon
+        return soon if due is None else min(due, soon)
 
     def _trigger(self, request: Request | Kind) -> None:
         self.last_id += 1

@@ -207,7 +207,8 @@ class Store(Generic[P]):
     """Write the manifest; for a restore point then append its Commit to the log. Answer Stored or StoreFailed, once,
     when the outcome is certain. There is never a second Store before that.
 
-    carried  prepared before this snapshot and not known to be committed: goes into the manifest too
+    carried  prepared before this snapshot and not known to be committed: goes into the manifest too. For a savepoint of
+             a job that goes on there is none, and what its tasks have prepared for it is published
     """
 
     checkpoint: int

@@ -4,6 +4,7 @@ Asked by the coordinator, which decides what follows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic
 
 from flowjob.core.checkpoint_records import CheckpointRecord, PendingSnapshot, Phase, Status
@@ -71,31 +72,45 @@ class SnapshotsUnderWay(Generic[P]):
         """Those the task has not acknowledged."""
         return [p for p in self._found.values() if task in p.tasks and task not in p.snapshots]
 
-    def next_to_store(self, *, commits_settled: bool) -> PendingSnapshot[P] | None:
+    def next_to_store(self, unpublished: Callable[[int], bool]) -> PendingSnapshot[P] | None:
         """One at a time, the newest restore point first: it makes older ones needless. A savepoint that others may
-        start from must leave nothing to be committed: it waits until all that is committed is published."""
+        start from while the job goes on must leave them nothing to commit: it waits while something that was prepared
+        for it or before is `unpublished`."""
         if len(self.retractable()) < len(self._found):
             return None
         complete = [p for p in self._found.values() if p.phase is Phase.COMPLETE]
         ready = [p for p in complete if p.kind.is_restore_point]
-        if not ready and commits_settled:
-            ready = complete
+        if not ready:
+            ready = [p for p in complete if not unpublished(p.checkpoint)]
         return ready[-1] if ready else None
+
+    def lacks_checkpoint(self, needs: Callable[[int], bool]) -> bool:
+        """Whether a savepoint waits that `needs` a checkpoint behind it to publish its results, and none is under
+        way."""
+        found = self._found.values()
+        newest = max((p.checkpoint for p in found if p.kind.is_restore_point), default=0)
+        return any(needs(p.checkpoint) for p in found if _is_through(p) and p.checkpoint > newest)
 
     def may_overtake(self, kind: Kind) -> bool:
         """Whether barriers of this kind may overtake data."""
         return kind is Kind.CHECKPOINT and self._settings.unaligned is not Unaligned.NEVER
 
     def has_room(self, kind: Kind) -> bool:
-        """A barrier that may overtake data would overtake other barriers, too: it has the job to itself."""
-        kinds = [p.kind for p in self._found.values()]
+        """A barrier that may overtake data would overtake other barriers, too: it has the job to itself. Savepoints
+        that wait to be published take no room: what publishes them needs it."""
+        kinds = [p.kind for p in self._found.values() if not _is_through(p)]
         if any(map(self.may_overtake, kinds)) or (kind is Kind.FINAL and kind in kinds):
             return False
         limit = 1 if self.may_overtake(kind) else self._settings.max_concurrent
-        return len(self._found) < limit
+        return len(kinds) < limit
 
     def records(self, now: float) -> tuple[CheckpointRecord, ...]:
         return tuple(
             p.record(now, Status.STORING if p.phase is Phase.STORING else Status.RUNNING)
             for p in self._found.values()
         )
+
+
+def _is_through(snapshot: PendingSnapshot[P]) -> bool:
+    """A savepoint whose barriers have come everywhere: only publishing keeps it."""
+    return snapshot.kind is Kind.SAVEPOINT and snapshot.phase is Phase.COMPLETE

@@ -266,7 +266,10 @@ class CheckpointService:
             self._shell.tell(SnapshotFailed(f"{last[0].kind.value} {checkpoint} failed: {reason}"))
 
     async def _store(self, store: ev.Store[TaskSnapshot]) -> None:
-        tasks = committables.with_carried(store.snapshots, store.carried)
+        if store.kind.is_restore_point:
+            tasks = committables.with_carried(store.snapshots, store.carried)
+        else:
+            tasks = committables.published(store.snapshots)
         manifest = manifest_of(self._job, store, tasks, self._env.clock.wall())
         directory = self._directory(store.checkpoint, store.savepoint)
         try:

@@ -34,6 +34,15 @@ def with_carried(
     return [found[task] for task in sorted(found)]
 
 
+def published(snapshots: Mapping[TaskId, TaskSnapshot]) -> list[TaskSnapshot]:
+    """The snapshots of all tasks, in order, when all that sinks prepared is visible: nothing is left to commit."""
+    found: list[TaskSnapshot] = []
+    for _, snapshot in sorted(snapshots.items()):
+        done = [msgspec.structs.replace(s, committables=[]) for s in snapshot.operators]
+        found.append(msgspec.structs.replace(snapshot, operators=done))
+    return found
+
+
 def _with_items(snapshot: TaskSnapshot, sink: str, items: Iterable[bytes]) -> TaskSnapshot:
     operators = list(snapshot.operators)
     for i, state in enumerate(operators):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from flowjob.connectors.base import SinkContext, SinkWriter
 from flowjob.core.commits import CommitPermit
-from flowjob.core.elements import Barrier
+from flowjob.core.elements import Barrier, Stop
 from flowjob.plan.specs import SinkSpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECT_COLUMN
 from flowjob.runtime.batch import Batch, Data
@@ -20,7 +20,7 @@ from flowjob.runtime.operators.base import Operator, OperatorContext, Output
 
 PENDING = "pending"
 """The section of what was prepared and not known to be committed. Every writer gets to know all of it; who commits it
-is the coordinator's business."""
+is the coordinator's business. A savepoint of a job that goes on has none: it counts only when all that is published."""
 
 
 class SinkOperator(Operator):
@@ -34,6 +34,7 @@ class SinkOperator(Operator):
         self._timed = False
         self._fresh: list[bytes] = []
         self._pending: list[bytes] = []
+        self._leaves_nothing = False
 
     def open(self, context: OperatorContext) -> None:
         self._writer = self._spec.sink.writer(
@@ -74,6 +75,7 @@ class SinkOperator(Operator):
 
     def prepare(self, barrier: Barrier) -> Iterator[Output]:
         yield from self._open_writer()
+        self._leaves_nothing = barrier.savepoint and barrier.stop is Stop.NO
         yield self._prepare(barrier.checkpoint)
 
     async def _prepare(self, checkpoint: int) -> None:
@@ -91,7 +93,7 @@ class SinkOperator(Operator):
         self._pending = [p for p in self._pending if p not in done]
 
     def snapshot(self) -> Iterator[Section]:
-        if self._pending:
+        if self._pending and not self._leaves_nothing:
             table = pa.table({"committable": pa.array(self._pending, pa.binary())})
             yield Section(PENDING, Distribution.UNION, table)
 
