@@ -63,6 +63,7 @@ class Bench:
             return MemoryStore(objects, now=clock.wall, faults=faults)
 
         env = Env(clock, missing, missing, missing, chance, Path("/"), run_inline, None, open_store)
+        self.env = env
         self.graph = graph()
         self.sent: list[tuple[int, m.ToSlotBody]] = []
         self.events: list[Event] = []

@@ -14,7 +14,7 @@ import msgspec
 
 from flowjob.core.coordinator_events import SavepointRequested
 from flowjob.core.elements import Stop
-from flowjob.errors import AlreadyRunning
+from flowjob.errors import AlreadyRunning, StorageError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlPlane, Env
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService
@@ -117,6 +117,7 @@ class Answering:
         self._state = state
         self._cancel = cancel
         self.checkpoints: CheckpointService | None = None
+        self._names: set[str] = set()
 
     async def answer(self, wish: Ask) -> Answered:
         match wish.what:
@@ -134,9 +135,25 @@ class Answering:
             return Answered(state=self._state(), failure="the job runs without checkpoints")
         token = self._env.random.token()
         name = wish.savepoint or f"{self._env.clock.wall() // 1_000_000}-{token[:4]}"
+        if name in self._names:
+            failure = f"a savepoint called `{name}` is being taken already"
+            return Answered(state=self._state(), failure=failure)
+        self._names.add(name)
+        try:
+            return await self._take(self.checkpoints, wish, token, name)
+        finally:
+            self._names.remove(name)
+
+    async def _take(
+        self, checkpoints: CheckpointService, wish: Ask, token: str, name: str
+    ) -> Answered:
+        try:
+            in_the_way = await checkpoints.savepoint_in_the_way(name)
+        except StorageError as error:
+            in_the_way = str(error)
+        if in_the_way is not None:
+            return Answered(state=self._state(), failure=in_the_way)
         stop = Stop.NO if wish.what == "savepoint" else Stop.DRAIN if wish.drain else Stop.SUSPEND
-        answer = await self.checkpoints.request(SavepointRequested(token, name, stop))
-        place = None
-        if answer.failure is None:
-            place = self.checkpoints.savepoint_place(name)
+        answer = await checkpoints.request(SavepointRequested(token, name, stop))
+        place = None if answer.failure is not None else checkpoints.savepoint_place(name)
         return Answered(state=self._state(), failure=answer.failure, place=place)

@@ -135,6 +135,10 @@ class CheckpointService:
         """Where a savepoint is, for people and `--from`."""
         return f"{self._snapshots.store.url.rstrip('/')}/{self._snapshots.paths.savepoint(name)}"
 
+    async def savepoint_in_the_way(self, name: str) -> str | None:
+        """Why a savepoint cannot get this name, for people. Raises StorageError."""
+        return await self._snapshots.in_the_way(_BELOW.savepoint(name))
+
     def history(self) -> tuple[CheckpointRecord, ...]:
         """Snapshots that are over and those under way."""
         now = self._env.clock.monotonic()

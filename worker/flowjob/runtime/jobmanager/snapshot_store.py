@@ -24,7 +24,7 @@ from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.garbage import Garbage, Orphans
 from flowjob.runtime.storage.job_log import JobLog, LogUncertain
 from flowjob.runtime.storage.object_store import ObjectStore
-from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join
+from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join, prefix_of
 
 _log = logging.getLogger("flowjob.jobmanager")
 
@@ -113,6 +113,21 @@ class SnapshotStore:
         is_checkpoint = self.paths.checkpoint_of(f"{whole}/") is not None
         if is_checkpoint or await self.store.head(f"{whole}/{MANIFEST}") is None:
             self._garbage.delete(whole)
+
+    async def in_the_way(self, directory: str) -> str | None:
+        """What keeps a new savepoint from `directory`, for people: its tasks would overwrite what is there, and what is
+        still being deleted would go on to be."""
+        whole = self.paths.full(directory)
+        place = f"{self.store.url.rstrip('/')}/{whole}"
+        if await self.store.head(f"{whole}/{MANIFEST}") is not None:
+            return f"there is a savepoint in {place} already. Choose another name, or delete it"
+        if self._garbage.is_deleting(whole):
+            return (
+                f"what a failed savepoint has left in {place} is being deleted. Choose another name"
+            )
+        async for found in self.store.scan(prefix_of(whole)):
+            return f"an unfinished savepoint has left {found.name} in {place}. Choose another name, or delete it"
+        return None
 
     async def sweep(self, state: LogState, initial: RestorePoint | None) -> None:
         """Has deleted what crashes of earlier lives have left, but not what this one begins from. `state`: the log as

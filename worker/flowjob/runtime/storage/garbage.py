@@ -58,6 +58,10 @@ class Garbage:
         self._tasks[name] = task
         task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
+    def is_deleting(self, name: str) -> bool:
+        """Whether that object or directory waits to be gone."""
+        return name in self._tasks
+
     async def finished(self) -> None:
         """Waits until nothing is to be deleted any more: for as long as the store refuses to."""
         while self._tasks:
