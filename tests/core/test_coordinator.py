@@ -597,7 +597,7 @@ def test_when_the_job_is_over_everybody_is_answered_and_nothing_comes_after() ->
         ev.Answer("a", 1, failure="cancelled"),
         ev.Answer("b", failure="cancelled"),
     ]
-    assert job.savepoint("c") == []
+    assert job.savepoint("c") == [ev.Answer("c", failure="the job is over")]
     assert job.ack(1) == []
     assert job.coordinator.wake_at is None
 

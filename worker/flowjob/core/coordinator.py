@@ -16,7 +16,7 @@ from flowjob.core.commit_ledger import CommitLedger
 from flowjob.core.coordinator_events import Kind, P
 from flowjob.core.job_events import TaskId
 from flowjob.core.retention import Retention
-from flowjob.core.snapshot_requests import Request, SnapshotRequests, kind_of
+from flowjob.core.snapshot_requests import Request, SnapshotRequests, kind_of, too_late
 from flowjob.core.snapshots_under_way import SnapshotsUnderWay
 from flowjob.core.trigger_schedule import TriggerSchedule
 
@@ -99,7 +99,7 @@ class Coordinator(Generic[P]):
     def handle(self, event: ev.Event[P], now: float) -> list[ev.Instruction[P]]:
         """What to do about `event`, in order. Late, repeated and unknown ones do nothing."""
         if self._closed:
-            return []
+            return [*too_late(event)]
         self._now = max(now, self._now)
         self._take(event)
         self._advance()

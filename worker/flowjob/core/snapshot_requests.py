@@ -17,6 +17,13 @@ def kind_of(request: Request) -> Kind:
     return Kind.SAVEPOINT if request.stop is Stop.NO else Kind.STOP
 
 
+def too_late(event: object) -> list[Answer]:
+    """What came after the end: nobody may wait for an answer for ever."""
+    if isinstance(event, CheckpointRequested | SavepointRequested):
+        return [Answer(event.request, failure="the job is over")]
+    return []
+
+
 class SnapshotRequests:
     """stop         triggered and not answered: after it nothing else is taken
     stop_stored  its snapshot; the job ends with that, whatever happens
