@@ -20,6 +20,7 @@ from flowjob.plan.types import StreamType
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.env import Env
 from flowjob.testing.sink_conformance import check_exactly_once_sink
+from tests.buckets import bucket_named
 from tests.connectors.reading import read_rows
 
 SCHEMA = pa.schema([("n", pa.int64()), ("s", pa.string())])
@@ -48,22 +49,8 @@ async def test_files_in_a_directory_are_exactly_once(tmp_path: Path, env: Env, n
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An S3 server of this process with one bucket, as boto3 client."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="results")
-    yield client
-    client.close()
-    server.stop()
+    with bucket_named("results", monkeypatch) as client:
+        yield client
 
 
 async def test_files_in_a_bucket_are_exactly_once(tmp_path: Path, env: Env, bucket: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 
 from flowjob import files
 from flowjob.connectors.base import SinkContext, SinkWriter
+from flowjob.connectors.files.encoders import ParquetEncoding
 from flowjob.connectors.files.sink import FileSink
 from flowjob.errors import PlanError
 from flowjob.plan.types import OBJECTS, StreamType
@@ -154,3 +158,30 @@ async def test_a_full_disk_is_an_error_of_the_next_write_and_of_finish(
 def test_objects_cannot_be_written_to_files():
     with pytest.raises(PlanError, match="arbitrary objects"):
         files.jsonl("out").check(OBJECTS)
+
+
+def test_the_size_of_a_parquet_file_costs_the_same_however_many_small_batches_wait(
+    tmp_path: Path,
+) -> None:
+    batch = pa.RecordBatch.from_pydict({"n": [1, 2]})
+    file = ParquetEncoding().open(str(tmp_path / "file"), batch.schema)
+    sizes, steps = [], []
+    for _ in range(100):
+        file.write(batch)
+        size, count = counted_steps(file.size)
+        sizes.append(size)
+        steps.append(count)
+    file.close()
+    assert len({after - before for before, after in pairwise(sizes)} | {batch.nbytes}) == 1
+    assert steps[-1] == steps[0]
+
+
+def counted_steps(function: Callable[[], int]) -> tuple[int, int]:
+    """Its result, and how many functions it entered and left."""
+    events: list[str] = []
+    sys.setprofile(lambda frame, event, argument: events.append(event))
+    try:
+        result = function()
+    finally:
+        sys.setprofile(None)
+    return result, len(events)

@@ -69,19 +69,20 @@ class _ParquetFile:
         self._writer = pq.ParquetWriter(self._file, schema, compression=options.compression)
         self._held: list[pa.RecordBatch] = []
         self._held_rows = 0
+        self._held_bytes = 0  # counted along: after each of many small batches somebody asks
 
     def write(self, batch: pa.RecordBatch) -> None:
         while batch.num_rows:
             part = batch.slice(0, self._rows - self._held_rows)
             self._held.append(part)
             self._held_rows += part.num_rows
+            self._held_bytes += part.nbytes
             batch = batch.slice(part.num_rows)
             if self._held_rows >= self._rows:
                 self._write_group()
 
     def size(self) -> int:
-        held: int = sum(b.nbytes for b in self._held)
-        return int(self._file.tell()) + held
+        return int(self._file.tell()) + self._held_bytes
 
     def close(self) -> None:
         try:
@@ -94,7 +95,7 @@ class _ParquetFile:
     def _write_group(self) -> None:
         table = pa.Table.from_batches(self._held)
         self._writer.write_table(table, row_group_size=self._held_rows)
-        self._held, self._held_rows = [], 0
+        self._held, self._held_rows, self._held_bytes = [], 0, 0
 
 
 @dataclass(frozen=True, slots=True)
