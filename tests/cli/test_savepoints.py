@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from flowjob.cli.main import main
 
 pytestmark = pytest.mark.slow
 
@@ -56,6 +61,19 @@ class Directory:
         said, _ = process.communicate(timeout=60)
         return process.returncode, said
 
+    def ask(self, *arguments: str) -> tuple[int, str]:
+        """A command that ends at once, within this process: it need not start Python and import everything again."""
+        said = io.StringIO()
+        with (
+            contextlib.chdir(self.path),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            mock.patch.object(sys, "argv", ["flowjob", *arguments]),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+        return int(ended.value.code or 0), said.getvalue()
+
     def results(self) -> list[int]:
         return sorted(
             json.loads(line)["seen"]
@@ -90,9 +108,12 @@ def test_a_job_is_stopped_with_a_savepoint_and_continued_from_it(
     assert status == 2
     assert "ALREADY_RUNNING" in said
     first = str(directory.path / ".flowjob" / "numbers" / "savepoints" / "first")
-    assert directory.run("savepoint", "take", "numbers", "--name", "first") == (0, f"{first}\n")
-    assert directory.run("savepoint", "verify", first) == (0, "it is whole\n")
-    status, end = directory.run("stop", "numbers", "--savepoint", "--name", "end")
+    assert directory.ask("savepoint", "take", "numbers", "--name", "first") == (0, f"{first}\n")
+    assert directory.ask("savepoint", "verify", first) == (0, "it is whole\n")
+    status, said = directory.ask("savepoint", "take", "numbers", "--name", "first")
+    assert status == 1
+    assert said.startswith(f"error[NOT_DONE]: there is a savepoint in {first} already.")
+    status, end = directory.ask("stop", "numbers", "--savepoint", "--name", "end")
     assert status == 0
     assert running.communicate(timeout=30)[0] == ""
     assert running.returncode == 0
@@ -105,13 +126,18 @@ def test_a_job_is_stopped_with_a_savepoint_and_continued_from_it(
     assert len(seen) < ROWS
     assert directory.results() == sorted(n // 7 + 1 for n in range(ROWS))
 
-    assert "savepoint  end" in directory.run("savepoint", "list", "numbers")[1]
-    assert "aggregate" in directory.run("savepoint", "inspect", first)[1]
-    assert directory.run("savepoint", "delete", first)[0] == 0
-    assert directory.run("savepoint", "verify", first)[0] == 2
+    listed = directory.ask("savepoint", "list", "numbers")[1]
+    assert "savepoint  end" in listed
+    assert "not complete" not in listed
+    checkpoint = listed.splitlines()[0].split()[-1]
+    assert directory.ask("savepoint", "verify", checkpoint) == (0, "it is whole\n")
+    assert "belongs to its job" in directory.ask("savepoint", "delete", checkpoint)[1]
+    assert "aggregate" in directory.ask("savepoint", "inspect", first)[1]
+    assert directory.ask("savepoint", "delete", first)[0] == 0
+    assert directory.ask("savepoint", "verify", first)[0] == 2
 
 
 def test_what_does_not_run_cannot_be_asked(directory: Directory) -> None:
-    status, said = directory.run("savepoint", "take", "numbers")
+    status, said = directory.ask("savepoint", "take", "numbers")
     assert status == 2
     assert "error[NOT_RUNNING]: no job `numbers` is running with its checkpoints in" in said

@@ -19,6 +19,7 @@ to the JobManager without pickling it. This module must not import anything of o
     │   └── StateMismatch         the job cannot take over what the snapshot holds
     ├── AlreadyRunning            the same job runs here, with the same place for its checkpoints
     ├── NotRunning                something was asked of a job that does not run
+    ├── NotDone                   a running job did not do what it was asked, and goes on
     ├── StorageError              a store that cannot be reached, refuses, or lost something
     │   ├── ObjectMissing         an object that is not there
     │   └── LostLeadership        another JobManager leads the job now
@@ -156,6 +157,12 @@ class NotRunning(FlowjobError):
     """Something was asked of a job that does not run, or does not answer."""
 
     code = "NOT_RUNNING"
+
+
+class NotDone(FlowjobError):
+    """A running job did not do what it was asked, for the reason it gives; it goes on as if nothing had been said."""
+
+    code = "NOT_DONE"
 
 
 class StorageError(FlowjobError):

@@ -17,6 +17,7 @@ from flowjob.runtime.checkpoint.manifest_io import (
     delete_snapshot,
     digest,
     encode_manifest,
+    is_unfinished_savepoint,
     list_snapshots,
     read_manifest,
     write_manifest,
@@ -228,6 +229,43 @@ def test_a_listing_tells_complete_savepoints_from_others() -> None:
         ("job/savepoints/b", False, 1),
         ("job/savepoints/c", True, 2),
     ]
+
+
+def test_a_listing_tells_the_tries_at_a_checkpoint_apart() -> None:
+    store = MemoryStore()
+    overwrite(store, "job/checkpoints/3/g1/task-0-0-1.state", b"rows")
+    overwrite(store, "job/checkpoints/3/g2/manifest.json", b"{}")
+    found = run(list_snapshots(store, "job/checkpoints"))
+    assert [(s.directory, s.complete) for s in found] == [
+        ("job/checkpoints/3/g1", False),
+        ("job/checkpoints/3/g2", True),
+    ]
+
+
+def test_a_place_above_snapshots_is_answered_with_where_they_are() -> None:
+    store = MemoryStore()
+    savepoint(store, "a")
+    with pytest.raises(SnapshotError, match="Name one of them: memory:/job/savepoints/a"):
+        run(read_manifest(store, "job"))
+
+
+@pytest.mark.parametrize(
+    ("names", "unfinished"),
+    [
+        (["op/rows/0.arrow", "op/state.n/1.arrow"], True),
+        (["op/rows/0.arrow", "manifest.json"], False),
+        (["op/rows/0.arrow", "letters/2024/mine.txt"], False),
+        ([], False),
+    ],
+)
+def test_only_what_savepoints_leave_is_taken_for_an_unfinished_one(
+    names: list[str], unfinished: bool
+) -> None:
+    store = MemoryStore()
+    for name in names:
+        overwrite(store, f"s/{name}", b"rows")
+    assert run(is_unfinished_savepoint(store, "s")) is unfinished
+    assert not run(is_unfinished_savepoint(store, ""))
 
 
 def test_deleting_a_savepoint_leaves_its_neighbours() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from flowjob.errors import FlowjobError, JobCancelled, JobFailed, UserCodeFailed
+from flowjob.errors import FlowjobError, JobCancelled, JobFailed, NotDone, UserCodeFailed
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -15,11 +15,11 @@ EXIT_CANCELLED = 130  # as a shell says of a program that Ctrl-C ended
 
 
 def exit_status(error: FlowjobError) -> int:
-    """The status for an error: the job ran and failed, was cancelled, or was never started."""
+    """The status for an error: the job ran and failed or did not do as asked, was cancelled, or nothing was started."""
     match error:
         case JobCancelled():
             return EXIT_CANCELLED
-        case JobFailed():
+        case JobFailed() | NotDone():
             return EXIT_FAILED
         case _:
             return EXIT_USAGE

@@ -12,10 +12,11 @@ from typing import TypeVar
 import typer
 
 from flowjob.checkpointing import Checkpoints
-from flowjob.errors import HandshakeRefused, JobFailed, NotRunning, SnapshotError
+from flowjob.errors import DamagedSnapshot, HandshakeRefused, NotDone, NotRunning, SnapshotError
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
     delete_snapshot,
+    is_unfinished_savepoint,
     list_snapshots,
     read_manifest,
 )
@@ -26,9 +27,11 @@ from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.jobmanager.asking import ask, read_whereabouts
 from flowjob.runtime.messages import Answered, Ask
 from flowjob.runtime.minicluster import control_file, location_of
+from flowjob.runtime.real.clock import RealClock, RealRandom
 from flowjob.runtime.real.control import WebSocketControl
 from flowjob.runtime.real.stores import OpenStore, with_stores
-from flowjob.runtime.storage.paths import JobPaths, word
+from flowjob.runtime.storage.job_log import JobLog
+from flowjob.runtime.storage.paths import JobPaths, prefix_of, word
 
 T = TypeVar("T")
 
@@ -40,7 +43,7 @@ CONNECT_WITHIN = 5.0
 
 
 def ask_job(job: str, place: str | None, wish: Ask) -> Answered:
-    """What the running job answers. Raises NotRunning, and JobFailed when it says that it did not do it."""
+    """What the running job answers. Raises NotRunning, and NotDone with its reason."""
     path = control_file(job, Checkpoints(location=place))
     where = read_whereabouts(path)
     if where is None:
@@ -53,7 +56,7 @@ def ask_job(job: str, place: str | None, wish: Ask) -> Answered:
     except (OSError, TimeoutError, HandshakeRefused) as error:
         raise NotRunning(f"job `{job}` (pid {where.pid}) does not answer: {error}") from None
     if answer.failure is not None:
-        raise JobFailed(f"it was not done: {answer.failure}")
+        raise NotDone(answer.failure)
     return answer
 
 
@@ -76,14 +79,17 @@ def list_all(job: str, place: str | None, endpoint: str | None) -> None:
 
     async def work(open_store: OpenStore) -> list[str]:
         store = open_store(location)
+        log = await JobLog(store, paths, RealClock(), RealRandom()).read()
+        counting = {paths.full(commit.manifest).rpartition("/")[0] for commit in log.committed}
         lines = []
         for kind, parent in (("checkpoint", paths.checkpoints), ("savepoint", paths.savepoints)):
             for found in sorted(await list_snapshots(store, parent), key=lambda s: s.modified):
-                name = word(found.directory.rpartition("/")[2])
-                when = _time(found.modified) if found.complete else "not complete"
+                name = word(found.directory[len(prefix_of(parent)) :].partition("/")[0])
+                counts = kind == "savepoint" or found.directory in counting
+                state = _time(found.modified) if counts else "never committed"
                 lines.append(
-                    f"{kind:<10} {name:<20} {when:<20} {found.bytes:>12,} bytes  "
-                    f"{store.url.rstrip('/')}/{found.directory}"
+                    f"{kind:<10} {name:<20} {state if found.complete else 'not complete':<20} "
+                    f"{found.bytes:>12,} bytes  {store.url.rstrip('/')}/{found.directory}"
                 )
         return lines
 
@@ -111,7 +117,7 @@ def inspect(path: str, endpoint: str | None) -> None:
 
 
 def verify(path: str, endpoint: str | None) -> None:
-    """Reads every byte of a snapshot. Raises SnapshotError with all that is wrong."""
+    """Reads every byte of a snapshot. Raises DamagedSnapshot with all that is wrong."""
 
     async def work(open_store: OpenStore, location: StoreLocation, directory: str) -> list[str]:
         store = open_store(location)
@@ -120,24 +126,27 @@ def verify(path: str, endpoint: str | None) -> None:
 
     problems = _with_snapshot(path, endpoint, work)
     if problems:
-        raise SnapshotError("\n".join(problems))
+        raise DamagedSnapshot("\n".join(problems))
     typer.echo("it is whole")
 
 
 def delete(path: str, endpoint: str | None) -> None:
-    """Deletes a savepoint. Raises SnapshotError for a checkpoint: those belong to their job."""
+    """Deletes a savepoint, also one that was never finished. Raises SnapshotError for a checkpoint: those belong to
+    their job."""
 
     async def work(open_store: OpenStore, location: StoreLocation, directory: str) -> int:
         store = open_store(location)
-        manifest = await read_manifest(store, directory)
-        if manifest.kind != "savepoint" or not directory:
-            raise SnapshotError(
-                f"{path} is a {manifest.kind} and belongs to its job, which deletes it by itself; only savepoints are "
-                "deleted here"
-            )
+        if not await is_unfinished_savepoint(store, directory):
+            manifest = await read_manifest(store, directory)
+            if manifest.kind != "savepoint" or not directory:
+                raise SnapshotError(
+                    f"{path} is a {manifest.kind} and belongs to its job, which deletes it by itself; only savepoints "
+                    "are deleted here"
+                )
         return await delete_snapshot(store, directory)
 
-    typer.echo(f"{_with_snapshot(path, endpoint, work)} objects deleted")
+    deleted = _with_snapshot(path, endpoint, work)
+    typer.echo("1 object deleted" if deleted == 1 else f"{deleted} objects deleted")
 
 
 async def _manifest(open_store: OpenStore, location: StoreLocation, directory: str) -> Manifest:

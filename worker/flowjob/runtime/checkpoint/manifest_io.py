@@ -13,11 +13,14 @@ import msgspec
 from flowjob.errors import DamagedSnapshot, SnapshotError
 from flowjob.runtime.checkpoint.manifest import FORMAT, Manifest
 from flowjob.runtime.storage.object_store import ObjectMissing, ObjectStore
-from flowjob.runtime.storage.paths import MANIFEST, join, prefix_of
+from flowjob.runtime.storage.paths import MANIFEST, is_section_object, is_try, join, prefix_of
 
 _HEAD = b'{"sha256":"'
 _BLANK = b"0" * 64
 _DELETED_AT_ONCE = 1000
+
+_SHOWN, _LOOKED_AT = 3, 1000
+"""Snapshots that are named where none was found, and objects that are looked at for it."""
 
 
 class _Versioned(msgspec.Struct):
@@ -86,12 +89,28 @@ async def read_manifest(
 
 async def _nothing_there(store: ObjectStore, directory: str) -> SnapshotError:
     where = _place(store, directory)
+    below: list[str] = []
+    first, looked_at = None, 0
     async for info in store.scan(prefix_of(directory)):
+        first = first or info.name
+        looked_at += 1
+        if info.name.endswith(f"/{MANIFEST}"):
+            below.append(_place(store, info.name.removesuffix(f"/{MANIFEST}")))
+        if len(below) == _SHOWN or looked_at == _LOOKED_AT:  # it may be anything, and large
+            break
+    if below:
         return SnapshotError(
-            f"the snapshot in {where} is not complete: there is {info.name}, but no {MANIFEST}. It was not "
+            f"there is no {MANIFEST} in {where}, but there are snapshots below it. Name one of them: "
+            f"{', '.join(below)}"
+        )
+    if first is not None:
+        return SnapshotError(
+            f"the snapshot in {where} is not complete: there is {first}, but no {MANIFEST}. It was not "
             "finished, or is being deleted"
         )
-    return SnapshotError(f"there is no snapshot in {where}: nothing at all is there")
+    return SnapshotError(
+        f"there is no snapshot in {where}: nothing at all is there. `flowjob savepoint list JOB` says where a job's are"
+    )
 
 
 def _place(store: ObjectStore, directory: str) -> str:
@@ -125,7 +144,8 @@ class StoredSnapshot:
 
 
 async def list_snapshots(store: ObjectStore, parent: str) -> list[StoredSnapshot]:
-    """The snapshots in the directories right below `parent`, by name: JobPaths.savepoints, for example."""
+    """The snapshots in the directories right below `parent`, by name: JobPaths.savepoints, for example. Of a
+    checkpoint, each generation's try is one."""
     prefix = prefix_of(parent)
     found: dict[str, StoredSnapshot] = {}
     async for info in store.scan(prefix):
@@ -133,6 +153,9 @@ async def list_snapshots(store: ObjectStore, parent: str) -> list[StoredSnapshot
         if not slash:
             continue
         directory = prefix + child
+        try_, _, below = rest.partition("/")
+        if below and is_try(try_):
+            directory, rest = f"{directory}/{try_}", below
         before = found.get(directory) or StoredSnapshot(directory, False, 0, 0, 0)
         complete = rest == MANIFEST
         found[directory] = StoredSnapshot(
@@ -145,17 +168,24 @@ async def list_snapshots(store: ObjectStore, parent: str) -> list[StoredSnapshot
     return list(found.values())
 
 
+async def is_unfinished_savepoint(store: ObjectStore, directory: str) -> bool:
+    """Whether there is what a savepoint leaves that was not finished: its objects, no manifest, and nothing else."""
+    found = False
+    async for info in store.scan(prefix_of(directory)):
+        if not directory or not is_section_object(info.name[len(directory) + 1 :]):
+            return False
+        found = True
+    return found
+
+
 async def delete_snapshot(store: ObjectStore, directory: str) -> int:
     """Removes all objects in the snapshot's directory, the manifest first; how many. Shared files stay.
 
     ValueError for an empty `directory`: that would be the whole store."""
     if not directory:
         raise ValueError("a snapshot to be deleted needs a directory of its own")
+    names = [info.name async for info in store.scan(prefix_of(directory))]
     await store.delete([join(directory, MANIFEST)])
-    names: list[str] = []
-    deleted = 1
-    async for info in store.scan(prefix_of(directory)):
-        names.append(info.name)
     for start in range(0, len(names), _DELETED_AT_ONCE):
         await store.delete(names[start : start + _DELETED_AT_ONCE])
-    return deleted + len(set(names) - {join(directory, MANIFEST)})
+    return len(names)

@@ -5,16 +5,13 @@ Pure. Opening the store is storage/opening.py."""
 from __future__ import annotations
 
 import os.path
-import re
 
 from flowjob.errors import SnapshotError
-from flowjob.runtime.storage.paths import MANIFEST
+from flowjob.runtime.storage.paths import MANIFEST, is_try
 
 _LEVELS, _LEVELS_OF_TRY = 2, 3
 """A checkpoint's manifest may name objects of the job's, outside of its directory, so the store begins above that; and
 higher above one that lies in the directory of a generation's try."""
-
-_TRY = re.compile(r"g\d+")
 
 
 def snapshot_place(path: str) -> tuple[str, str]:
@@ -23,7 +20,7 @@ def snapshot_place(path: str) -> tuple[str, str]:
     scheme, mark, rest = whole.rpartition("://")
     parts = rest.split("/")
     count = 0
-    levels = _LEVELS_OF_TRY if _TRY.fullmatch(parts[-1]) else _LEVELS
+    levels = _LEVELS_OF_TRY if is_try(parts[-1]) else _LEVELS
     while count < min(levels, len(parts) - 1) and _is_name(parts[-count - 1]):
         count += 1
     if count == 0:

@@ -92,6 +92,13 @@ def section_object(uid: str, section: str, subtask: int) -> str:
     return f"{segment(uid)}/{segment(section)}/{subtask}.arrow"
 
 
+def is_section_object(relative: str) -> bool:
+    """Whether `section_object` makes such names."""
+    parts = relative.split("/")
+    number, _, kind = parts[-1].partition(".")
+    return len(parts) == 3 and _is_number(number) and kind == "arrow"
+
+
 @dataclass(frozen=True, slots=True)
 class JobPaths:
     """Names of one job's objects, below `root` (empty: the store is the job's own).
@@ -152,7 +159,7 @@ class JobPaths:
         if self.checkpoint_of(name) is None:
             return None
         try_, slash, _ = name[len(prefix_of(self.checkpoints)) :].partition("/")[2].partition("/")
-        return int(try_[1:]) if slash and try_[:1] == "g" and _is_number(try_[1:]) else None
+        return int(try_[1:]) if slash and is_try(try_) else None
 
     @property
     def shared(self) -> str:
@@ -198,6 +205,11 @@ class JobPaths:
 def prefix_of(directory: str) -> str:
     """What the names of all objects in a directory begin with."""
     return f"{directory}/" if directory else ""
+
+
+def is_try(segment: str) -> bool:
+    """Whether a directory within a checkpoint's is a generation's try at it."""
+    return segment[:1] == "g" and _is_number(segment[1:])
 
 
 def _is_number(text: str, digits: int = 0) -> bool:
