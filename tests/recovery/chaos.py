@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,13 +21,14 @@ from tests.recovery import verifier
 from tests.recovery.places import Place, opened
 from tests.recovery.processes import Run, strike
 from tests.recovery.scenario import ENDING, Fault, Kind, Scenario
-from tests.recovery.store import leaks
+from tests.recovery.store import last_run, leaks
 
 JOB = Path(__file__).with_name("verified_job.py")
 TICK = 0.02
 MOST_WAIT = 5.0
 """Seconds until a fault strikes anyhow, when the log does not grow: faults may meet a job that stands."""
 
+MOST_START = 60.0
 MOST_LIVES = 12
 
 
@@ -40,6 +42,10 @@ class Play:
         self.chance = random.Random(scenario.seed)
         self.runs: list[Run] = []
         self.ended: list[Run] = []
+        self.killed: list[Run] = []
+        self.zombies: list[Run] = []
+        self.continued: set[int] = set()
+        self.before: list[int] = []
         self.ports: set[int] = set()
         self.found: list[str] = []
         self.struck: list[str] = []
@@ -76,13 +82,26 @@ class Play:
         self.ended.append(run)
         self.found += [f"outlives its command: {p}" for p in run.left()]
         self.struck.append(f"run {run.number} ended with {status}: {run.last_words}")
-        if status not in (0, 1, -signal.SIGKILL) and not self._nothing_to_continue(run):
-            self.found.append(f"run {run.number} ended with status {status}")
+        if not self._may_end(run, status):
+            self.found.append(f"run {run.number} ended with status {status}: {run.last_words}")
         return status
+
+    def _may_end(self, run: Run, status: int) -> bool:
+        """Whether a run is allowed to come to such an end."""
+        if status == 0 or self._nothing_to_continue(run):
+            return True
+        if run in self.killed:
+            return status == -signal.SIGKILL
+        if run in self.zombies and status == 1:
+            return True  # another one leads
+        if "before it had registered" in run.last_words:
+            return status == 1
+        first_words = run.number not in self.continued and "Induced" in run.said
+        return first_words and status == 1  # a function that fails before anything is saved
 
     def _nothing_to_continue(self, run: Run) -> bool:
         """`--from latest` is refused when the first life did not come to a checkpoint."""
-        return "start without --from" in run.said
+        return "start without --from" in run.last_words
 
     def _start(self) -> Run:
         scenario, life = self.scenario, len(self.runs)
@@ -95,6 +114,8 @@ class Play:
             arguments += ["--arg", f"{name}={value}"]
         if self.runs and not self._nothing_to_continue(self.runs[-1]):
             arguments += ["--from", "latest"]
+            self.continued.add(life)
+        self.before.append(self._entries())
         self.runs.append(Run(self.directory, arguments, life))
         return self.runs[-1]
 
@@ -113,17 +134,31 @@ class Play:
                 return
 
     def _wait_for(self, run: Run, fault: Fault) -> bool:
-        began, since = time.monotonic(), self._entries()
-        while self._entries() - since < fault.after or not run.slots():
-            if run.ended:
-                return False
-            if time.monotonic() - began > MOST_WAIT:
-                break
-            time.sleep(TICK)
+        """False: the run has ended, or its claim is nowhere to be seen."""
+        if not self._until(lambda: bool(run.slots()) and self._leads(run), run, MOST_START):
+            return False
+        since = self._entries()
+        self._until(lambda: self._entries() - since >= fault.after, run, MOST_WAIT)
         time.sleep(fault.pause)
         return not run.ended
 
+    def _until(self, happened: Callable[[], bool], run: Run, most: float) -> bool:
+        until = time.monotonic() + most
+        while time.monotonic() < until and not run.ended:
+            if happened():
+                return True
+            time.sleep(TICK)
+        return False
+
+    def _leads(self, run: Run) -> bool:
+        """Whether it has claimed the log, and said what it begins from: it is no zombie before."""
+        if self._entries() >= self.before[run.number] + 2:
+            self.before[run.number] = -2  # for good, also when the store is away
+        return self.before[run.number] == -2
+
     def _apply(self, run: Run, fault: Fault) -> None:
+        if fault.kind in ENDING:
+            self.killed.append(run)
         match fault.kind:
             case Kind.SLOT | Kind.ZYGOTE | Kind.TASKMANAGER | Kind.CLIENT:
                 victim = run.any_of(fault.kind.name.lower(), self.chance)
@@ -151,6 +186,7 @@ class Play:
 
     def _zombie(self, run: Run) -> None:
         """Another run finishes the job while this one is stopped, which then wakes up and must do no harm."""
+        self.zombies.append(run)
         with _stopped(run.client):
             if self._end(self._start()) != 0:
                 self._end(self._start())
@@ -159,10 +195,12 @@ class Play:
     # -- judgement
 
     def _judge(self) -> Iterator[str]:
-        yield from verifier.problems(self.directory / "out", self.scenario.rows)
+        objects = self.place.objects()
+        run = last_run(objects, "verified")
+        yield from verifier.problems(self.directory / "out", self.scenario.rows, run)
         retained = self.scenario.job.get("retained", 2)
         assert isinstance(retained, int)
-        yield from leaks(self.place.objects(), "verified", retained)
+        yield from leaks(objects, "verified", retained)
         for port in self.ports:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -204,7 +242,6 @@ def _stopped(process: psutil.Process | None) -> Iterator[None]:
 def play(scenario: Scenario, *, keep: bool = False) -> tuple[list[str], str]:
     """Problems, and the story. `keep`: the directory stays for whoever wants to look into it."""
     directory = Path(tempfile.mkdtemp(prefix="flowjob-chaos-"))
-    kept = keep
     try:
         with opened(scenario.store, directory) as place:
             playing = Play(scenario, directory, place)
@@ -216,7 +253,5 @@ def play(scenario: Scenario, *, keep: bool = False) -> tuple[list[str], str]:
             story.append(f"in {directory}")
         return found, "\n".join(story)
     finally:
-        if not kept:
-            import shutil
-
+        if not keep:
             shutil.rmtree(directory, ignore_errors=True)

@@ -83,7 +83,7 @@ def scenario_of(seed: int, *, stores: tuple[str, ...] = ("directory", "small dis
         "retained": chance.choice([1, 2, 3]),
         "max_concurrent": chance.choice([1, 1, 2]),
         "min_pause_ms": chance.choice([1, 10, 50]),
-        "timeout_ms": chance.choice([500, 10_000]),
+        "timeout_ms": chance.choice([1_000, 10_000]),
         "spill_bytes": chance.choice([0, 1 << 20]),
         "pad": chance.choice([0, 0, 5_000, 100_000]),
     }

@@ -43,6 +43,17 @@ def leaks(objects: Mapping[str, bytes], job: str, retained: int) -> Iterator[str
             yield f"leaked object: {name}"
 
 
+def last_run(objects: Mapping[str, bytes], job: str) -> str:
+    """The id of the run that is the last one to have begun."""
+    run = ""
+    for name in sorted(n for n in objects if n.startswith(f"{job}/log/")):
+        entry = json.loads(objects[name])
+        run = (entry["summary"] or {}).get("run", run)
+        if entry["record"]["record"] == "begin":
+            run = entry["record"]["run"]
+    return run
+
+
 def _committed(objects: Mapping[str, bytes], log: str) -> list[str]:
     """Names of manifests, relative to the job."""
     found: dict[int, str] = {}

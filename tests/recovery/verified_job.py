@@ -64,8 +64,8 @@ class Seen(fj.Schema):
     total: int
 
 
-class Induced(Exception):
-    """Stands for a defect that shows itself once."""
+class Induced(OSError):
+    """Stands for something outside that fails once, wherever it is met."""
 
 
 def fails_once(faults: str, point: str) -> None:

@@ -4,6 +4,7 @@ Reads published files only, as any reader of the directory would; it must not kn
 
 from __future__ import annotations
 
+import glob
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -24,14 +25,15 @@ Window = tuple[int, datetime, int, int]
 """Key, end, rows, sum of n."""
 
 
-def problems(out: Path, rows: int) -> list[str]:
-    """What is wrong with the results of `rows` rows in `out`; empty: each is exactly once there, in order."""
+def problems(out: Path, rows: int, run: str) -> list[str]:
+    """What is wrong with the results of `rows` rows in `out`; empty: each is exactly once there, in order, and `run`
+    has left nothing else. What is hidden of other runs is theirs: somebody may go on with them."""
     return [
         *_rows(out / "rows", rows),
         *_ordinals(out / "seen", rows),
         *_windows("timers", Counter(_timer_windows(out / "seen")), rows),
         *_windows("windows", Counter(_window_windows(out / "windows")), rows),
-        *_left(out),
+        *_left(out, run),
     ]
 
 
@@ -83,8 +85,8 @@ def _window_windows(directory: Path) -> Iterator[Window]:
             yield r["key"], _time(r["window_end"]), r["rows"], r["total"]
 
 
-def _left(out: Path) -> Iterator[str]:
-    for path in sorted(out.glob("*/.*")):
+def _left(out: Path, run: str) -> Iterator[str]:
+    for path in sorted(out.glob(f"*/.part-{glob.escape(run)}-*")):
         yield f"left behind: {path.parent.name}/{path.name}"
 
 

@@ -121,6 +121,23 @@ def test_columns_become_objects_and_objects_columns() -> None:
     assert read_values(stored_type(int), pickled, StoredType(None).field("value")) == [5, None]
 
 
+class ReadsOutside:
+    """Is restored with the help of something that is not there at the moment."""
+
+    def __setstate__(self, state: object) -> None:
+        raise TimeoutError("the model server is away")
+
+    def __getstate__(self) -> object:
+        return 1
+
+
+def test_a_value_that_cannot_be_read_now_is_not_taken_for_one_that_never_can() -> None:
+    objects = StoredType(None)
+    column = write_values(objects, [ReadsOutside()])
+    with pytest.raises(TimeoutError, match="the model server is away"):
+        read_values(objects, column, objects.field("value"))
+
+
 def test_rows_that_are_too_much_for_one_array_are_halved_until_they_fit() -> None:
     made: list[tuple[int, int]] = []
 

@@ -145,6 +145,8 @@ def _unpickled(column: pa.Array) -> list[Any]:
     try:
         # As trusted as the program itself: who can write snapshots of a job decides what it computes.
         return [None if d is None else pickle.loads(d) for d in column.to_pylist()]  # noqa: S301
+    except (OSError, MemoryError):
+        raise  # of the machine or the world outside: that may be another time, or on another one
     except Exception as error:
         raise StateMismatch(
             f"a pickled value cannot be read: {type(error).__name__}: {error}. Keep its class importable under the "
