@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from flowjob import triggers
 from flowjob.windows import (
     GLOBAL_SPAN,
     Window,
+    WindowAssigner,
     count_window,
     global_window,
     pane_size,
@@ -83,6 +85,29 @@ def test_declarations_read_as_they_were_written() -> None:
         "purging(count(5))",
         "early(every=0:00:01)",
     ]
+
+
+def test_declarations_of_ones_own_read_the_same_in_every_process() -> None:
+    """Plans are compared as text, between the processes of a job and with those of snapshots."""
+
+    class Custom(triggers.Trigger):
+        def on_row(self, row: Any, at: int, ctx: Any) -> triggers.TriggerResult:
+            return triggers.FIRE
+
+    @dataclass(frozen=True)
+    class Every(Custom):
+        n: int
+
+    class Mine(WindowAssigner):
+        def assign(self, time: int) -> list[Any]:
+            return [GLOBAL_SPAN]
+
+    assert [str(Custom()), str(triggers.purging(Custom())), str(Mine())] == [
+        "Custom",
+        "purging(Custom)",
+        "Mine",
+    ]
+    assert str(Every(3)).endswith("Every(n=3)")
 
 
 def test_only_custom_triggers_say_that_they_run_row_by_row() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from flowjob.core.elements import MAX_TIME
 from flowjob.watermarks import micros
-from flowjob.windows import Domain, TimeDomain, Window, WindowAssigner, positive_int
+from flowjob.windows import Domain, TimeDomain, Window, WindowAssigner, positive_int, told
 
 
 class TriggerResult(Flag):
@@ -91,6 +91,9 @@ class Trigger(ABC):
     def row_wise(self) -> bool:
         """True when windows with this trigger are computed row by row (explain says so)."""
         return True
+
+    def __str__(self) -> str:
+        return told(self)
 
     @abstractmethod
     def on_row(self, row: Any, at: int, ctx: TriggerContext) -> TriggerResult:

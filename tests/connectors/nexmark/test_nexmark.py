@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import flowjob as fj
 from flowjob import nexmark
 from flowjob.connectors.base import Assignment, Source
+from flowjob.connectors.collect import collect, decode_report
 from flowjob.connectors.nexmark.config import row_range
 from flowjob.connectors.nexmark.pools import pools, reversed_bits
 from flowjob.connectors.nexmark.schemas import EVENT_TYPE, TYPES
 from flowjob.nexmark import Kind, NexmarkConfig, generate, generate_events
 from flowjob.runtime.env import Env
 from flowjob.testing.conformance import check_source
+from flowjob.testing.run import run_job
 from tests.runtime.operators.harness import MockClock
 
 CONFIG = NexmarkConfig(events=200_000, tps=10_000, generators=4, seed=7)
@@ -242,3 +245,20 @@ async def test_in_real_time_rows_come_when_they_are_due(env: Env, clock: MockClo
         assert read is not None
         rows += read.columns.num_rows
     assert clock.monotonic() - start == pytest.approx(1000 / 920, rel=0.02)
+
+
+def test_generators_are_read_side_by_side_so_that_no_row_of_one_is_late_after_another() -> None:
+    """Also in tests, where no JobManager deals the splits."""
+
+    def per_minute(job: fj.Job, collected: list[int], *, late: bool) -> None:
+        bids = job.read(nexmark.bids(events=2000, tps=10))
+        windows = bids.key_by("bidder").window(fj.tumbling(timedelta(minutes=1))).agg(n=fj.count())
+        job.write(windows.late if late else windows, collect())
+        run_job(job, lambda _, data: collected.append(len(decode_report(data))))
+
+    windows: list[int] = []
+    per_minute(fj.Job("windows"), windows, late=False)
+    late: list[int] = []
+    per_minute(fj.Job("late"), late, late=True)
+    assert sum(windows) > 0
+    assert sum(late) == 0

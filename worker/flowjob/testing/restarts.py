@@ -14,10 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from flowjob.connectors.base import Split
+from flowjob.connectors.base import Assignment
 from flowjob.core.commits import CommitPermit
 from flowjob.core.elements import Barrier, Stop
 from flowjob.core.job_events import TaskId
+from flowjob.core.split_assignment import Remembered, SplitAssigner
 from flowjob.job import Job
 from flowjob.plan import compile_job
 from flowjob.plan.job_graph import JobGraph
@@ -187,7 +188,7 @@ class _Attempt:
             for s in range(v.parallelism)
             if any(isinstance(n.spec, SinkSpec) and n.uid for n in v.nodes)
         }
-        self._splits: dict[int, list[Split]] = {}
+        self._splits: dict[int, SplitAssigner[WireSplit]] = {}
         self._pending: dict[int, tuple[Barrier, dict[TaskId, TaskSnapshot]]] = {}
         self._committing: dict[int, set[TaskId]] = {}
         self._ended: set[TaskId] = set()
@@ -278,13 +279,16 @@ class _Attempt:
         node = self._graph.vertex(vertex)
         spec = node.nodes[0].spec
         assert isinstance(spec, SourceSpec)
+        deal = spec.source.assignment is Assignment.DEAL
+        assigner = self._splits[vertex] = SplitAssigner(node.parallelism, deal=deal)
+        remembered = Remembered(tuple(restored.unfinished), frozenset(restored.finished))
+        assigner.reset(range(node.parallelism), remembered)
         found = await spec.source.enumerator(self._world.env).discover()
-        known = {*restored.finished, *(s.id for s in restored.unfinished)}
-        self._splits[vertex] = [s for s in found.splits if s.id not in known]
-        for subtask in range(node.parallelism):
-            share = restored.unfinished[subtask :: node.parallelism]
-            if share:
-                self._tasks.deliver_splits((vertex, subtask), share, complete=False)
+        assigner.found((WireSplit(s.id, s.data) for s in found.splits), complete=True)
+        for subtask in range(
+            node.parallelism
+        ):  # before any snapshot: it must know of all that was begun
+            self.request_splits((vertex, subtask))
 
     def _hand_on_committables(self, manifest: Manifest) -> None:
         """To the first subtask of each sink: any of them can commit them."""
@@ -350,9 +354,9 @@ class _Attempt:
     # -- task_set.Upstairs
 
     def request_splits(self, task: TaskKey) -> None:
-        waiting = self._splits[task[0]]
-        given = [WireSplit(s.id, s.data) for s in (waiting.pop(0) for _ in waiting[:1])]
-        self._tasks.deliver_splits(task, given, complete=not given)
+        vertex, subtask = task
+        for given in self._splits[vertex].asked(subtask):
+            self._tasks.deliver_splits(task, list(given.splits), complete=given.complete)
 
     def task_finished(self, task: TaskKey) -> None: ...
 

@@ -12,14 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from flowjob.connectors.base import Split
+from flowjob.connectors.base import Assignment
 from flowjob.connectors.collect import collect
 from flowjob.connectors.collection import CollectionSource, collection
 from flowjob.core.job_events import TaskId
+from flowjob.core.split_assignment import SplitAssigner
 from flowjob.errors import PlanError
 from flowjob.job import Job
 from flowjob.plan import compile_job
 from flowjob.plan.job_graph import JobGraph
+from flowjob.plan.specs import SourceSpec
 from flowjob.plan.types import StreamType
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.env import Env
@@ -139,21 +141,23 @@ class _Here(_NoSnapshots):
         self._graph = graph
         self._env = env
         self._on_report = on_report
-        self.splits: dict[int, list[Split]] = {}
+        self._splits: dict[int, SplitAssigner[WireSplit]] = {}
         self.tasks: TaskSet | None = None
 
     async def discover(self) -> None:
         for vertex in self._graph.vertices:
-            source = getattr(vertex.nodes[0].spec, "source", None)
-            if source is not None:
-                found = await source.enumerator(self._env).discover()
-                self.splits[vertex.id] = list(found.splits)
+            spec = vertex.nodes[0].spec
+            if isinstance(spec, SourceSpec):
+                deal = spec.source.assignment is Assignment.DEAL
+                assigner = self._splits[vertex.id] = SplitAssigner(vertex.parallelism, deal=deal)
+                found = await spec.source.enumerator(self._env).discover()
+                assigner.found((WireSplit(s.id, s.data) for s in found.splits), complete=True)
 
     def request_splits(self, task: TaskKey) -> None:
         assert self.tasks is not None
-        waiting = self.splits[task[0]]
-        given = [WireSplit(s.id, s.data) for s in (waiting.pop(0) for _ in waiting[:1])]
-        self.tasks.deliver_splits(task, given, complete=not given)
+        vertex, subtask = task
+        for given in self._splits[vertex].asked(subtask):
+            self.tasks.deliver_splits(task, list(given.splits), complete=given.complete)
 
     def task_finished(self, task: TaskKey) -> None:
         pass
