@@ -131,7 +131,9 @@ def test_rows_that_are_lost_doubled_or_swapped_are_noticed(
     assert simulate(scenario).problems == []
     stage = Ledger.stage
     for harm in (lost, doubled, swapped):
-        monkeypatch.setattr(Ledger, "stage", lambda s, n, rows, h=harm: stage(s, n, h(rows)))
+        monkeypatch.setattr(
+            Ledger, "stage", lambda s, n, rows, c=0, h=harm: stage(s, n, h(rows), c)
+        )
         assert simulate(scenario).problems, harm.__name__
 
 
@@ -178,7 +180,7 @@ def test_every_kind_of_fault_strikes_and_jobs_end_in_every_way() -> None:
 def test_the_command_says_how_to_repeat_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Ledger, "stage", lambda self, name, rows: None)
+    monkeypatch.setattr(Ledger, "stage", lambda self, name, rows, checkpoint: None)
     assert main(["--seeds", "1", "--first", "3", "--faults", "no", "--kind", "union"]) == 1
     said = capsys.readouterr().out
     again = "python -m flowjob.testing.simulation --seed 3 --kind union --faults no --trace"

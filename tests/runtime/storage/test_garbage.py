@@ -125,10 +125,12 @@ def test_a_start_finds_what_can_never_be_committed_and_what_nobody_needs() -> No
             *shared,
             PATHS.probe("old"),
             PATHS.log_entry(1),
+            *(f"{PATHS.savepoint(s)}/1/splits/0.arrow" for s in ("s", "nested", "unfinished")),
             f"{PATHS.savepoint('s')}/manifest.json",
+            f"{PATHS.savepoint('nested')}/2024/manifest.json",
             "other/checkpoints/3/state",
         )
-        await filled(new, PATHS.probe("new"))
+        await filled(new, PATHS.probe("new"), f"{PATHS.savepoint('begun')}/1/splits/0.arrow")
         state = LogState(
             generation=3,
             highest=7,
@@ -145,12 +147,13 @@ def test_a_start_finds_what_can_never_be_committed_and_what_nobody_needs() -> No
             PATHS.checkpoint(8, 2),
             shared[1],
             PATHS.probe("old"),
+            PATHS.savepoint("unfinished"),
         ]
         garbage = Garbage(new, MockClock())
         await orphans.sweep(garbage, 3 * day)
         await garbage.finished()
         assert await orphans.find(3 * day) == []
-        assert len(objects.found) == 9
+        assert len(objects.found) == 13
 
     run_virtually(scenario())
 

@@ -76,6 +76,26 @@ def test_who_lost_to_another_claim_can_append_no_more() -> None:
     run_virtually(scenario())
 
 
+def test_a_read_that_fails_leaves_nothing_running() -> None:
+    class OneRefused(NoFaults):
+        async def before(self, operation: str, name: str) -> None:
+            if name == PATHS.log_entry(3):
+                raise StorageError("connection lost")
+            await asyncio.sleep(1)
+
+    async def scenario() -> None:
+        objects = MemoryObjects()
+        writer = log_of(MemoryStore(objects), 1)
+        await writer.claim("r1")
+        for word in "abcdef":
+            await writer.append(said(writer, word))
+        with pytest.raises(StorageError, match="connection lost"):
+            await log_of(MemoryStore(objects, faults=OneRefused()), 2).read()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_virtually(scenario())
+
+
 @pytest.mark.parametrize("happened", [False, True])
 def test_an_append_whose_answer_was_lost_is_in_the_log_once(happened: bool) -> None:
     async def scenario() -> None:

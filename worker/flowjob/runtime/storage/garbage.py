@@ -15,7 +15,7 @@ from flowjob.core.snapshot_log import LogState
 from flowjob.errors import StorageError
 from flowjob.runtime.env import Clock
 from flowjob.runtime.storage.object_store import ObjectStore
-from flowjob.runtime.storage.paths import JobPaths, prefix_of
+from flowjob.runtime.storage.paths import MANIFEST, JobPaths, prefix_of
 
 AT_ONCE = 2
 """Directories that are deleted side by side: a store has better things to do."""
@@ -119,7 +119,7 @@ class Orphans:
         async for probe in self.store.scan(prefix_of(self.paths.probes)):
             if probe.modified < now - UNFINISHED_MICROS:
                 found.append(probe.name)
-        return found
+        return [*found, *await self._unfinished_savepoints(now - UNFINISHED_MICROS)]
 
     async def of_generation(self, generation: int) -> list[str]:
         """Directories of one generation's checkpoints that have come to nothing, though tasks still wrote there."""
@@ -153,6 +153,17 @@ class Orphans:
             if id is not None:
                 found[self.paths.checkpoint(id, generation)] = id, generation or 0
         return {name: of for name, of in found.items() if not self._is_kept(name)}
+
+    async def _unfinished_savepoints(self, before: int) -> list[str]:
+        """Directories of savepoints that nobody has written on since, and that have no manifest to restore them by."""
+        youngest: dict[str, int] = {}
+        inside = prefix_of(self.paths.savepoints)
+        async for item in self.store.scan(inside):
+            directory, slash, _ = item.name[len(inside) :].partition("/")
+            if slash:  # a manifest anywhere below: somebody keeps savepoints in order of his own
+                modified = before if item.name.endswith(f"/{MANIFEST}") else item.modified
+                youngest[inside + directory] = max(youngest.get(inside + directory, 0), modified)
+        return [directory for directory, modified in youngest.items() if modified < before]
 
     def _is_kept(self, directory: str) -> bool:
         """Whether it is a committed checkpoint's or one that is needed, or has such a one in it."""

@@ -139,7 +139,10 @@ class JobLog:
     async def _read_window(self, width: int) -> bool:
         """Takes up to `width` further entries; whether all of them were there."""
         numbers = range(self._last + 1, self._last + 1 + width)
-        for entry in await asyncio.gather(*(self._entry(n) for n in numbers)):
+        reading = (self._entry(n) for n in numbers)
+        for entry in await asyncio.gather(*reading, return_exceptions=True):  # all have ended
+            if isinstance(entry, BaseException):
+                raise entry
             if entry is None:
                 return False
             self._take(entry)

@@ -80,15 +80,14 @@ class SimLauncher:
         self._world = world
         self._process = process
         self._open_store = open_store
-        self._count = 0
 
     async def launch(
         self, arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
     ) -> _TaskManagerChild:
         assert list(arguments) == ["flowjob.runtime.taskmanager", "--owned"]
-        self._count += 1
         world = self._world
-        child = SimTaskManager(world, self._process, self._count, self._open_store)
+        number = world.count("taskmanagers")
+        child = SimTaskManager(world, self._process, number, self._open_store)
         world.admit(child)
         takes = 2 * _START_UP * world.chance("start-up").random()
         world.loop.post_at(world.loop.time() + takes, child, child.begin)

@@ -17,10 +17,10 @@ from flowjob.testing.simulation.world import World
 T = TypeVar("T")
 
 
-def arm(world: World, faults: Sequence[Fault], phase: Phase) -> None:
-    """This phase has begun: makes its faults happen in time."""
+def arm(world: World, faults: Sequence[Fault], phase: Phase, life: int) -> None:
+    """This phase of that life has begun: makes its faults happen in time."""
     for fault in faults:
-        if fault.phase is phase:
+        if fault.phase is phase and fault.life == life:
             at = world.loop.time() + fault.at
             world.loop.post_at(at, world.loop.world, _strike, world, fault)
 
@@ -47,7 +47,7 @@ def _may_be(kind: FaultKind, process: SimProcess) -> bool:
         case FaultKind.KILL_TASKMANAGER:
             return isinstance(process, SimTaskManager)
         case FaultKind.KILL_JOBMANAGER:
-            return process.parent is None
+            return process.name.startswith("jm")
         case _:
             return True
 

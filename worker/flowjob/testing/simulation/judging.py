@@ -5,11 +5,15 @@ holds. It must not know how things came about."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from flowjob.core.checkpoint_settings import Mode, Unaligned
 from flowjob.errors import FlowjobError
-from flowjob.runtime.jobmanager.request import JobResult
 from flowjob.testing.simulation import reference
-from flowjob.testing.simulation.process import KILLED, SimProcess
+from flowjob.testing.simulation.audit import Audit
+from flowjob.testing.simulation.client import Life
+from flowjob.testing.simulation.playing import Play
+from flowjob.testing.simulation.process import KILLED
 from flowjob.testing.simulation.scenario import Scenario
 from flowjob.testing.simulation.world import World
 
@@ -17,52 +21,55 @@ _SETTLED = 2.0
 """Seconds after which the JobManager surely knows what became of an append to its log."""
 
 
-def judge(
-    world: World,
-    client: SimProcess,
-    scenario: Scenario,
-    end: tuple[JobResult | None, FlowjobError | None],
-) -> list[str]:
+def judge(world: World, scenario: Scenario, play: Play, audit: Audit | None) -> list[str]:
     """Every property that does not hold."""
-    result, error = end
     found = [f"nobody handled this: {text}" for text in world.complaints]
-    found += world.ledger.faults
-    if result is not None:
-        found += _wrong_output(world, scenario)
-    elif error is not None:
-        found += _wrong_end(world, scenario, error)
-    elif client.status is not None and client.status != KILLED:
-        found.append("the client ended without result or error")
+    found += world.ledger.faults + world.storage.watch.faults + play.problems
+    found += [] if audit is None else audit.problems
+    for life in play.lives:
+        if life.error is not None:
+            found += _wrong_end(world, scenario, life, life.error)
+        elif life.result is None and life.process.status not in (None, KILLED):
+            found.append("the client ended without result or error")
+    read = None if audit is None else audit.read
+    if play.drained is not None and read is None:
+        found.append("what was drained cannot be told from its savepoint")
+    elif play.lives[-1].result is not None:
+        found += _wrong_output(world, scenario, read)
     for process in world.processes:
         if process.left and process.status != KILLED:
             found.append(f"{process.name} returned while these still ran: {process.left}")
     return found
 
 
-def _wrong_output(world: World, scenario: Scenario) -> list[str]:
+def _wrong_output(
+    world: World, scenario: Scenario, read: Mapping[tuple[int, int], int] | None
+) -> list[str]:
+    """`read`: rows of each split; None: all."""
     settings, rows = scenario.checkpoints, world.ledger.rows
+    given = reference.given_to(scenario.job, read)
     again = world.happened.get("running", 0) > 1
-    if not again:
-        return reference.problems_of(scenario.job, rows)
-    if settings is None or settings.mode is Mode.AT_LEAST_ONCE:
+    if again and (settings is None or settings.mode is Mode.AT_LEAST_ONCE):
         # Where nothing is kept, what starts again begins anew: nothing is lost, much is doubled.
-        return reference.missing_from(scenario.job, rows)
+        return reference.missing_from(scenario.job, given, rows)
     # Rows in flight stay in their channel, but their split may be read on by somebody else.
-    in_order = settings.unaligned is Unaligned.NEVER
-    return reference.problems_of(scenario.job, rows, in_order=in_order)
+    in_order = not again or settings is None or settings.unaligned is Unaligned.NEVER
+    return reference.problems_of(scenario.job, given, rows, in_order=in_order)
 
 
-def _wrong_end(world: World, scenario: Scenario, error: FlowjobError) -> list[str]:
+def _wrong_end(world: World, scenario: Scenario, life: Life, error: FlowjobError) -> list[str]:
     """A job may only fail for a reason, and must say which."""
     text, kind = str(error), type(error).__name__
     if not text.strip():
         return [f"{kind} says nothing"]
+    if life.overtaken:
+        return []
     if not scenario.faults and not scenario.job.fail_at and not _bad_store(scenario):
         return [f"it failed although nothing was wrong: {kind}: {text}"]
-    known = world.storage.had_committed(world.stopped_at - _SETTLED)
+    known = world.storage.had_committed(life.stopped_at - _SETTLED)
     if "InjectedFailure" in text and not known:
         return []  # a function that fails before anything is saved is not tried again
-    has_run = world.happened.get("running", 0) > 0  # what fails before that is not started again
+    has_run = life.runs > 0  # what fails before that is not started again
     if has_run and scenario.restarts is not None and not _bad_store(scenario):
         return [f"it was not started again until it succeeded: {kind}: {text}"]
     alone = not scenario.faults and scenario.restarts is None

@@ -5,7 +5,7 @@ would complain about. It belongs to the world and outlives every process in it."
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,36 +19,44 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
+def _always(_: int) -> bool:
+    return True
+
+
 @dataclass
 class Ledger:
-    """`rows` are visible, in the order in which they became so. `faults` are broken promises of the engine."""
+    """rows          are visible, in the order in which they became so
+    faults        broken promises of the engine
+    is_published  whether results of that checkpoint may be made visible
+    """
 
-    staged: dict[str, list[Row]] = field(default_factory=dict)
+    staged: dict[str, tuple[int, list[Row]]] = field(default_factory=dict)
     committed: dict[str, int] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    generation: int = 0
+    is_published: Callable[[int], bool] = _always
 
-    def stage(self, name: str, rows: list[Row]) -> None:
+    def stage(self, name: str, rows: list[Row], checkpoint: int = 0) -> None:
+        """`rows` were written before that checkpoint, and after all earlier ones."""
         if name in self.staged:
             self.faults.append(f"transaction {name} was staged twice")
-        self.staged[name] = rows
+        self.staged[name] = checkpoint, rows
 
     def commit(self, name: str, permit: CommitPermit | None) -> None:
         """Again is no error. Raises RuntimeError when it is not known."""
         if name not in self.staged:
             self.faults.append(f"commit of {name}, which was never staged")
             raise RuntimeError(f"transaction {name} is lost")
-        if permit is not None:
-            if permit.generation < self.generation:
-                self.faults.append(
-                    f"{name} committed under generation {permit.generation} after one of "
-                    f"generation {self.generation}"
-                )
-            self.generation = max(self.generation, permit.generation)
+        if permit is not None and not self.is_published(permit.checkpoint):
+            self.faults.append(f"{name} committed for {permit}, of which the log knows nothing")
         if name not in self.committed:
-            self.committed[name] = 0 if permit is None else permit.checkpoint
-            self.rows += self.staged[name]
+            self.committed[name], rows = self.staged[name]
+            self.rows += rows
+
+    def rewind(self, checkpoint: int) -> None:
+        """People set the outside system back to where a snapshot is: what was written after it is undone."""
+        self.committed = {name: c for name, c in self.committed.items() if c <= checkpoint}
+        self.rows = [row for name in self.committed for row in self.staged[name][1]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +88,7 @@ class _Writer(SinkWriter):
         return self._pause() if slow and self._context.env.random.random() < 0.5 else None
 
     async def prepare(self, checkpoint: int) -> list[bytes]:
-        name = await self._stage()
+        name = await self._stage(checkpoint)
         return [] if name is None else [name.encode()]
 
     async def commit(self, committables: list[bytes], permit: CommitPermit) -> None:
@@ -90,12 +98,12 @@ class _Writer(SinkWriter):
 
     async def finish(self) -> None:
         if not self._context.commits:
-            name = await self._stage()
+            name = await self._stage(0)
             if name is not None:
                 await self._pause()
                 self._world.ledger.commit(name, None)
 
-    async def _stage(self) -> str | None:
+    async def _stage(self, checkpoint: int) -> str | None:
         if not self._rows:
             return None
         context = self._context
@@ -105,7 +113,7 @@ class _Writer(SinkWriter):
         )
         rows, self._rows = self._rows, []
         await self._pause()
-        self._world.ledger.stage(name, rows)
+        self._world.ledger.stage(name, rows, checkpoint)
         await self._pause()
         return name
 

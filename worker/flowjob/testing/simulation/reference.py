@@ -5,7 +5,7 @@ Compares as multisets what comes in no fixed order, and in order what does. It m
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,10 +16,19 @@ Row = dict[str, Any]
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def problems_of(spec: JobSpec, written: list[Row], *, in_order: bool = True) -> list[str]:
-    """What is wrong with what was written; nothing, if it is right. `in_order`: rows of a split and key may not
-    overtake each other on their way either."""
-    given = [row for number in range(spec.inputs) for row in spec.content(number).all_rows()]
+def given_to(spec: JobSpec, read: Mapping[tuple[int, int], int] | None = None) -> list[Row]:
+    """All rows that the job's sources have, or the first ones of each (source, split)."""
+    rows = [row for number in range(spec.inputs) for row in spec.content(number).all_rows()]
+    if read is None:
+        return rows
+    return [row for row in rows if row["seq"] < read.get((row["source"], row["split"]), 0)]
+
+
+def problems_of(
+    spec: JobSpec, given: list[Row], written: list[Row], *, in_order: bool = True
+) -> list[str]:
+    """What is wrong with what was written of `given`; nothing, if it is right. `in_order`: rows of a split and key may
+    not overtake each other on their way either."""
     # A sink of its own width gets the rows of a key from several subtasks.
     ordered = spec.sink_width == 0
     match spec.kind:
@@ -44,16 +53,15 @@ def problems_of(spec: JobSpec, written: list[Row], *, in_order: bool = True) -> 
     return found
 
 
-def missing_from(spec: JobSpec, written: list[Row]) -> list[str]:
+def missing_from(spec: JobSpec, given: list[Row], written: list[Row]) -> list[str]:
     """What a job that may count and write things twice has not written once."""
     if spec.kind in ("windows", "timers", "sessions"):
-        return _uncounted(spec, written)
-    return [p for p in problems_of(spec, written, in_order=False) if " missing: " in p]
+        return _uncounted(spec, given, written)
+    return [p for p in problems_of(spec, given, written, in_order=False) if " missing: " in p]
 
 
-def _uncounted(spec: JobSpec, written: list[Row]) -> list[str]:
+def _uncounted(spec: JobSpec, given: list[Row], written: list[Row]) -> list[str]:
     """Windows that nobody has seen with all their rows."""
-    given = [row for number in range(spec.inputs) for row in spec.content(number).all_rows()]
     expected = _sessions(given) if spec.kind == "sessions" else _tumbling(given)
     most: dict[tuple[int, int], int] = defaultdict(int)
     for key, begin, rows, _ in map(_bucket, written):

@@ -1,10 +1,10 @@
 """Runs one scenario and judges it: did the job end, was its end true, did everything else end with it?
 
-The JobManager's process is started here; all others are started by it. It must not know how faults are chosen."""
+Makes the world, and says what was left of it. It must not know how lives follow each other, nor how faults are
+chosen."""
 
 from __future__ import annotations
 
-import copy
 import gc
 import logging
 import os
@@ -12,34 +12,21 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flowjob.core.checkpoint_settings import Mode
-from flowjob.core.job_machine import JobState
 from flowjob.errors import FlowjobError
-from flowjob.plan import compile_job, digest, job_graph_text
-from flowjob.runtime.job_description import CheckpointPlan, EntrypointSource, JobDescription
-from flowjob.runtime.jobmanager.manager import JobManager
-from flowjob.runtime.jobmanager.request import JobRequest, JobResult, Listeners
-from flowjob.runtime.minicluster import MiniCluster
-from flowjob.testing.simulation import faults
-from flowjob.testing.simulation.cluster import SimLauncher
-from flowjob.testing.simulation.env import make_env
-from flowjob.testing.simulation.jobs import build
+from flowjob.runtime.jobmanager.request import JobResult
+from flowjob.testing.simulation.audit import Audit
 from flowjob.testing.simulation.judging import judge
 from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.loop import Stuck
+from flowjob.testing.simulation.playing import Play
 from flowjob.testing.simulation.process import SimProcess
-from flowjob.testing.simulation.scenario import Phase, Scenario
-from flowjob.testing.simulation.storage import LOCATION, ROOT, SimStorage
+from flowjob.testing.simulation.scenario import Scenario
+from flowjob.testing.simulation.storage import SimStorage
 from flowjob.testing.simulation.world import World
-
-PATIENCE = 400.0
-"""Virtual seconds from the last fault's end within which everything must be over."""
-
-MAX_STEPS = 3_000_000
 
 _MEMORY = "/dev/shm"
 
@@ -62,6 +49,7 @@ class Outcome:
     rows: int = 0
     struck: int = 0
     restarts: int = 0
+    lives: int = 1
 
     @property
     def end(self) -> str:
@@ -132,93 +120,25 @@ def _left_open(world: World, found: list[str]) -> list[str]:
 
 
 def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
-    client = world.add_process("jm", "host-0")
-    client.start(lambda: _client(world, client, scenario, outcome))
-    faults.arm(world, scenario.faults, Phase.START)
-    last = max((f.at + f.lasts for f in scenario.faults), default=0.0)
+    world.storage = SimStorage(world, scenario.store)
+    world.ledger.is_published = world.storage.watch.is_published
+    play = Play(world, scenario)
+    audit: Audit | None = None
     try:
-        world.run(world.is_over, until=last + PATIENCE, max_steps=MAX_STEPS)
+        play.run()
+        if scenario.checkpoints is not None:
+            audit = Audit(world, scenario, play.drained)
+            audit.run()
     except Stuck as stuck:
-        outcome.problems.append(_stuck(world, client, stuck))
+        outcome.problems.append(_stuck(world, play.lives[-1].process, stuck))
+    last = play.lives[-1]
+    outcome.result, outcome.error, outcome.lives = last.result, last.error, len(play.lives)
     outcome.seconds, outcome.steps = world.loop.now, world.loop.steps
     outcome.fingerprint = world.loop.fingerprint
-    outcome.restarts = max(0, world.happened.get("running", 1) - 1)
+    outcome.restarts = sum(max(0, life.runs - 1) for life in play.lives)
     outcome.rows = len(world.ledger.rows)
     outcome.struck = world.happened.get("struck", 0)
-    outcome.problems += judge(world, client, scenario, (outcome.result, outcome.error))
-
-
-async def _client(world: World, process: SimProcess, scenario: Scenario, outcome: Outcome) -> int:
-    """What `flowjob run` does."""
-    directory = world.directory / "jm"
-    directory.mkdir()
-    world.storage = SimStorage(world, scenario.store)
-    open_store = world.storage.open
-    launcher = SimLauncher(world, process, open_store)
-    env = make_env(world, process, directory, launcher, open_store)
-    request = _request(scenario, process.host, env.random.token()[:8], env.random.token())
-    slots = max((v.parallelism for v in request.graph.vertices), default=1)
-    cluster = MiniCluster(
-        env, taskmanagers=scenario.taskmanagers, slots=-(-slots // scenario.taskmanagers)
-    )
-    try:
-        listeners = Listeners(on_state=lambda state: _on_state(world, scenario, state))
-        outcome.result = await JobManager(env, request, listeners).run(cluster)
-    except FlowjobError as error:
-        outcome.error = error
-        world.note(process.name, f"{type(error).__name__}: {error}")
-    return 0
-
-
-def _on_state(world: World, scenario: Scenario, state: JobState) -> None:
-    world.note("jm", f"the job is {state.value}")
-    if state is JobState.STOPPING:
-        world.stopped_at = world.loop.time()
-    if state is JobState.RUNNING and world.count("running") == 1:
-        faults.arm(world, scenario.faults, Phase.RUNNING)
-
-
-def _request(scenario: Scenario, host: str, run_id: str, token: str) -> JobRequest:
-    graph = compile_job(build(scenario.job), parallelism=scenario.parallelism)
-    job = JobDescription(
-        name=graph.name,
-        run_id=run_id,
-        source=EntrypointSource(
-            target="flowjob.testing.simulation.jobs:build", args=asdict(scenario.job)
-        ),
-        parallelism=scenario.parallelism,
-        digest=digest(graph),
-        explain=job_graph_text(graph),
-        token=token,
-        run=scenario.run,
-        checkpoints=_plan(scenario),
-    )
-    return JobRequest(
-        graph=graph,
-        job=job,
-        timeouts=scenario.timeouts,
-        heartbeat_interval=scenario.heartbeat_interval,
-        heartbeat_timeout=scenario.heartbeat_timeout,
-        stop_grace=scenario.stop_grace,
-        host=host,
-        restarts=copy.deepcopy(scenario.restarts),  # it counts
-        checkpoints=scenario.checkpoints,
-    )
-
-
-def _plan(scenario: Scenario) -> CheckpointPlan | None:
-    settings = scenario.checkpoints
-    if settings is None:
-        return None
-    return CheckpointPlan(
-        location=LOCATION,
-        root=ROOT,
-        exactly_once=settings.mode is Mode.EXACTLY_ONCE,
-        alignment_timeout=settings.task_alignment_timeout,
-        spill_bytes=settings.spill_bytes,
-        expires=settings.timeout,
-        inline_bytes=scenario.inline_bytes,
-    )
+    outcome.problems += judge(world, scenario, play, audit)
 
 
 def _stuck(world: World, client: SimProcess, stuck: Stuck) -> str:

@@ -14,6 +14,7 @@ from flowjob.core.job_events import Timeouts
 from flowjob.core.restart_strategy import ExponentialDelay, FixedDelay
 from flowjob.core.restartable import RestartStrategy
 from flowjob.testing.simulation.jobs import KINDS, JobSpec
+from flowjob.testing.simulation.lives import Departure, departures_of
 from flowjob.testing.simulation.world import Physics, StoreHabits
 
 
@@ -39,7 +40,8 @@ class Phase(Enum):
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`at` virtual seconds after the phase's beginning. `pick` (0 … 1) chooses among those it may strike then, `steps`
-    how many callbacks the victim of a kill runs before it dies, `lasts` seconds how long it is so."""
+    how many callbacks the victim of a kill runs before it dies, `lasts` seconds how long it is so, `life` in which of
+    the job's lives it happens."""
 
     kind: FaultKind
     at: float
@@ -47,10 +49,12 @@ class Fault:
     pick: float = 0.0
     steps: int = 0
     lasts: float = 0.0
+    life: int = 0
 
     def __str__(self) -> str:
         lasts = f" for {self.lasts:.3f} s" if self.lasts else ""
-        return f"{self.phase.value} + {self.at:.4f} s: {self.kind.value}{lasts}"
+        life = f"life {self.life}, " if self.life else ""
+        return f"{life}{self.phase.value} + {self.at:.4f} s: {self.kind.value}{lasts}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,7 @@ class Scenario:
     checkpoints: CheckpointSettings | None = None
     inline_bytes: int = 16_384
     faults: tuple[Fault, ...] = ()
+    departures: tuple[Departure, ...] = ()
 
     def __str__(self) -> str:
         lines = [
@@ -81,6 +86,7 @@ class Scenario:
             f"  {self.checkpoints}, {self.inline_bytes} bytes inline, {self.restarts}",
             f"  {self.store}",
         ]
+        lines += [f"  life {n}: {departure}" for n, departure in enumerate(self.departures)]
         return "\n".join([*lines, *(f"  fault at {fault}" for fault in self.faults)])
 
 
@@ -100,8 +106,10 @@ def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = Non
         heartbeat_timeout=chance.choice([3.0, 10.0]),
         stop_grace=chance.choice([0.0, 0.5, 3.0]),
     )
-    if chance.random() < 0.7:
+    if chance.random() < 0.8:
         scenario = _with_checkpoints(scenario, chance)
+        if chance.random() < 0.4:
+            scenario = replace(scenario, departures=departures_of(chance))
     wanted = chance.random() < 0.5 if faults is None else faults
     if not wanted:
         return scenario
@@ -203,6 +211,9 @@ def _with_faults(scenario: Scenario, chance: random.Random) -> Scenario:
         )
     count = chance.choice([0, 1, 2] if job.fail_at or store is not scenario.store else [1, 1, 2, 4])
     faults = tuple(_fault(chance) for _ in range(count))
+    lives = len(scenario.departures)
+    if lives:
+        faults = tuple(replace(fault, life=chance.randint(0, lives)) for fault in faults)
     return replace(scenario, job=job, store=store, faults=faults)
 
 

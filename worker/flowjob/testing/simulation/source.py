@@ -147,6 +147,11 @@ def event_time(watermark_every: int | None) -> EventTime:
     )
 
 
+def number_of(split: str) -> int:
+    """Which split has that id."""
+    return int(split.removeprefix("split-"))
+
+
 class _Enumerator(SplitEnumerator):
     def __init__(self, source: SimSource) -> None:
         count = source.content.splits

@@ -5,11 +5,16 @@ The store itself is runtime/storage/memory.py; here is only what goes wrong. Wha
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.storage.memory import MemoryObjects, MemoryStore
-from flowjob.runtime.storage.object_store import ObjectStore, StorageError
+from flowjob.runtime.storage.object_store import ObjectInfo, ObjectStore, StorageError
+from flowjob.runtime.storage.paths import JobPaths
 from flowjob.testing.simulation.env import START
+from flowjob.testing.simulation.watching import StoreWatch
 from flowjob.testing.simulation.world import StoreHabits, World
 
 LOCATION = StoreLocation("memory://simulation")
@@ -19,36 +24,31 @@ ROOT = "simulated"
 
 
 class SimStorage:
-    """The servers, by URL. All goes well until the job has run once."""
+    """One server, whatever the URL. All goes well until the job has run once."""
 
     def __init__(self, world: World, habits: StoreHabits) -> None:
         self._world = world
         self.habits = habits
-        self.servers: dict[str, MemoryObjects] = {}
+        self.objects = MemoryObjects()
+        self.watch = StoreWatch(JobPaths(ROOT), self.objects)
 
     def open(self, location: StoreLocation) -> ObjectStore:
-        """See Env.open_store."""
-        objects = self.servers.setdefault(location.url, MemoryObjects())
-        return MemoryStore(
-            objects,
+        """See Env.open_store. A URL may go on into a directory: what is above it is out of reach."""
+        store = MemoryStore(
+            self.objects,
             now=lambda: START + round(self._world.loop.time() * 1e6),
             faults=_Faults(self),
-            url=location.url,
+            url=LOCATION.url,
         )
-
-    def names(self) -> list[str]:
-        """Of all objects there are."""
-        return sorted(name for server in self.servers.values() for name in server.found)
+        directory = location.url.removeprefix(LOCATION.url).strip("/")
+        return _Below(store, directory) if directory else store
 
     def had_committed(self, seconds: float) -> bool:
         """Whether at that virtual time the job's log said of any snapshot that it is complete."""
-        then = START + int(seconds * 1e6)
-        return any(
-            b'"commit"' in found.data
-            for server in self.servers.values()
-            for name, found in server.found.items()
-            if name.startswith(f"{ROOT}/log/") and found.modified <= then
-        )
+        return any(then <= seconds for then, _ in self.watch.commits)
+
+    def now(self) -> float:
+        return self._world.loop.time()
 
     async def take_time(self) -> None:
         chance = self._world.chance("store")
@@ -72,6 +72,44 @@ class SimStorage:
         return int(chance.random() * 10) if self.strikes(habits.stale) else 0
 
 
+class _Below:
+    """A directory of a store, as a store."""
+
+    def __init__(self, store: MemoryStore, directory: str) -> None:
+        self._store = store
+        self._prefix = f"{directory}/"
+
+    @property
+    def url(self) -> str:
+        return f"{self._store.url}/{self._prefix[:-1]}"
+
+    async def put(self, name: str, data: bytes | Path) -> None:
+        await self._store.put(self._prefix + name, data)
+
+    async def create(self, name: str, data: bytes) -> bool:
+        return await self._store.create(self._prefix + name, data)
+
+    async def get(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        return await self._store.get(self._prefix + name, start, length)
+
+    async def head(self, name: str) -> ObjectInfo | None:
+        found = await self._store.head(self._prefix + name)
+        return None if found is None else replace(found, name=name)
+
+    async def scan(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        async for info in self._store.scan(self._prefix + prefix):
+            yield replace(info, name=info.name.removeprefix(self._prefix))
+
+    async def delete(self, names: list[str]) -> None:
+        await self._store.delete([self._prefix + name for name in names])
+
+    async def sweep(self, prefix: str, before: int) -> None:
+        await self._store.sweep(self._prefix + prefix, before)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
 class _Faults:
     """See memory.StoreFaults."""
 
@@ -79,14 +117,20 @@ class _Faults:
         self._storage = storage
 
     async def before(self, operation: str, name: str) -> None:
-        await self._storage.take_time()
-        if self._storage.strikes(self._storage.habits.failing):
-            self._storage.fail("refuses", operation, name)
+        storage = self._storage
+        await storage.take_time()
+        if storage.strikes(storage.habits.failing):
+            storage.fail("refuses", operation, name)
+        if operation == "delete":
+            storage.watch.deleted(name)
 
     async def after(self, operation: str, name: str) -> None:
-        await self._storage.take_time()
-        if self._storage.strikes(self._storage.habits.lying):
-            self._storage.fail("does not answer after", operation, name)
+        storage = self._storage
+        if operation == "create":
+            storage.watch.created(name, storage.now())
+        await storage.take_time()
+        if storage.strikes(storage.habits.lying):
+            storage.fail("does not answer after", operation, name)
 
     def unseen(self, prefix: str) -> int:
         return self._storage.unseen()

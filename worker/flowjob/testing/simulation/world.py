@@ -78,7 +78,6 @@ class World:
         self.happened: dict[str, int] = {}
         self.ledger: Any = None
         self.storage: Any = None
-        self.stopped_at = 0.0
         self._cuts: set[frozenset[str]] = set()
         self._streams: dict[str, random.Random] = {}
         self._last_port = 40_000
