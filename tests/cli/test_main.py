@@ -38,6 +38,7 @@ def user_error() -> errors.UserCodeFailed:
     [
         (user_error(), EXIT_FAILED),
         (errors.WorkerLost("slot 1 was killed"), EXIT_FAILED),
+        (errors.LostLeadership("another one leads"), EXIT_FAILED),
         (errors.JobCancelled("SIGINT"), EXIT_CANCELLED),
         (errors.UnknownColumn("a", ["b"]), EXIT_USAGE),
         (errors.SchemaError("no"), EXIT_USAGE),

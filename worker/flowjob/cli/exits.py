@@ -6,7 +6,14 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from flowjob.errors import FlowjobError, JobCancelled, JobFailed, NotDone, UserCodeFailed
+from flowjob.errors import (
+    FlowjobError,
+    JobCancelled,
+    JobFailed,
+    LostLeadership,
+    NotDone,
+    UserCodeFailed,
+)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -19,7 +26,7 @@ def exit_status(error: FlowjobError) -> int:
     match error:
         case JobCancelled():
             return EXIT_CANCELLED
-        case JobFailed() | NotDone():
+        case JobFailed() | NotDone() | LostLeadership():
             return EXIT_FAILED
         case _:
             return EXIT_USAGE
