@@ -54,8 +54,13 @@ class Broken(NoFaults):
 class Bench:
     """A service with slots that answer at once, unless `silent`."""
 
-    def __init__(self, objects: MemoryObjects, faults: NoFaults | None = None) -> None:
-        clock, chance = MockClock(), SeededRandom()
+    def __init__(
+        self,
+        objects: MemoryObjects,
+        faults: NoFaults | None = None,
+        clock: MockClock | None = None,
+    ) -> None:
+        clock, chance = clock or MockClock(), SeededRandom()
         missing: Any = None
         self.objects = objects
 
@@ -126,6 +131,21 @@ def test_checkpoints_are_committed_kept_and_retired() -> None:
         assert newest is not None
         assert newest.name == "j/checkpoints/4/g1/manifest.json"
         assert {v.name for v in newest.manifest.vertices} == {v.name for v in bench.graph.vertices}
+        await bench.service.close("the test is over")
+
+    virtually(main)
+
+
+def test_a_timer_that_rings_a_little_early_is_set_again() -> None:
+    class Early(MockClock):
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(seconds - 0.001 if seconds > 0.001 else seconds)
+
+    async def main() -> None:
+        bench = Bench(MemoryObjects(), clock=Early())
+        await bench.lead()
+        await asyncio.sleep(2.5)
+        assert bench.committed() == [1, 2]
         await bench.service.close("the test is over")
 
     virtually(main)

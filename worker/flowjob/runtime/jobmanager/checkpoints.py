@@ -312,6 +312,7 @@ class CheckpointService:
     async def _ring(self, at: float) -> None:
         clock = self._env.clock
         await clock.sleep(max(0.0, at - clock.monotonic()))
+        self._alarm = None  # timers may ring a little early: then there is another
         self.handle(ev.Tick())
 
     async def _clean(self) -> None:
