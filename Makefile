@@ -12,10 +12,10 @@ SEEDS ?= 200
 VERSITYGW := v1.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 soak simulate lint format bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes soak simulate lint format crds bench clean corpus
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) $(KERNELS) ## Make .venv, install flowjob and its tools, compile the kernels
 
@@ -40,7 +40,7 @@ run: setup data ## Run the flights example in two worker processes
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup data ## Run the tests (not the minutes-long ones)
-	$(BIN)/python -m pytest -n 2 -m 'not soak and not postgres and not s3'
+	$(BIN)/python -m pytest -n 2 -m 'not soak and not postgres and not s3 and not kubernetes'
 
 postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
@@ -49,6 +49,10 @@ postgres: setup ## Run the tests against PostgreSQL; installs the server where i
 
 s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go builds (100 s, once)
 	$(BIN)/python -m pytest -m s3
+
+kubernetes: setup ## Run the tests against a real API server of Kubernetes, which Go builds (minutes, once)
+	tests/e2e/cluster/build-control-plane
+	$(BIN)/python -m pytest -m kubernetes
 
 $(BIN)/versitygw: | $(INSTALLED)
 	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build the S3 server versitygw"; exit 1; }
@@ -69,6 +73,9 @@ lint: setup ## Check style, types and the layers between packages
 format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+crds: setup ## Write crds/ and their reference page from the models of the operator
+	$(BIN)/python -m flowjob_operator.resources.generate
 
 corpus: setup ## Keep a snapshot of each program in tests/corpus for VERSION=x.y: later ones must restore it
 	PYTHONPATH=. $(BIN)/python -m tests.corpus.add $(VERSION)

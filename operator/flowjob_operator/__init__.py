@@ -1,0 +1,1 @@
+"""The Kubernetes operator: makes what a FlowJob asks for, and keeps it so."""
