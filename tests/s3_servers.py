@@ -23,6 +23,7 @@ from flowjob.runtime.env import StoreLocation
 BUCKET = "flowjob-tests"
 ACCESS_KEY, SECRET_KEY = "tests-access-key", "tests-secret-key"
 READY_SECONDS = 30.0
+VERSITYGW = Path(sys.executable).parent / "versitygw"
 
 
 class S3Server:
@@ -88,14 +89,17 @@ def moto() -> Iterator[S3Server]:
         yield server
 
 
+def has_versitygw() -> bool:
+    return VERSITYGW.exists()
+
+
 @contextlib.contextmanager
 def versitygw() -> Iterator[S3Server]:
-    program = Path(sys.executable).parent / "versitygw"
-    if not program.exists():
+    if not has_versitygw():
         raise RuntimeError("versitygw is not installed: run `make s3`")
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="flowjob-s3-") as data:
-        arguments = [str(program), "--quiet", "--keep-alive", "--port", f"127.0.0.1:{port}"]
+        arguments = [str(VERSITYGW), "--quiet", "--keep-alive", "--port", f"127.0.0.1:{port}"]
         arguments += ["--region", "us-east-1", "posix", data]
         with _running(arguments, port) as server:
             yield server

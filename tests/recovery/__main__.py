@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import s3_servers
 from tests.recovery.chaos import play
 from tests.recovery.places import can_mount
 from tests.recovery.scenario import scenario_of
@@ -18,11 +19,11 @@ from tests.recovery.scenario import scenario_of
 BUSY = "while True: sum(range(10**6))"
 
 
-def stores(*, s3: bool) -> tuple[str, ...]:
+def stores() -> tuple[str, ...]:
     """Kinds of store there are on this machine."""
     with tempfile.TemporaryDirectory() as directory:
         small = ("small disk",) if can_mount(Path(directory) / "disk") else ()
-    return ("directory", *small, *(("s3",) if s3 else ("moto",)))
+    return ("directory", *small, "s3" if s3_servers.has_versitygw() else "moto")
 
 
 @contextlib.contextmanager
@@ -43,13 +44,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20, help="how many")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--pressure", type=int, default=0, help="busy processes beside")
-    parser.add_argument("--s3", action="store_true", help="a real S3 server instead of moto")
-    parser.add_argument("--store", help="only this kind of store")
+    parser.add_argument("--stores", help="kinds of store to choose from, with commas; else all")
     parser.add_argument("--keep", action="store_true", help="leave the directory")
     given = parser.parse_args()
     alone = given.seed is not None
     seeds = [given.seed] if alone else range(given.first, given.first + given.seeds)
-    kinds = (given.store,) if given.store else stores(s3=given.s3)
+    kinds = tuple(given.stores.split(",")) if given.stores else stores()
     failed = []
     with pressure(given.pressure):
         for seed in seeds:
@@ -63,8 +63,7 @@ def main() -> int:
                 print(f"  ! {problem}", flush=True)
             if found:
                 failed.append(seed)
-                more = f" --store {given.store!r}" if given.store else " --s3" if given.s3 else ""
-                print(f"repeat: python -m tests.recovery {seed}{more}", flush=True)
+                print(f"repeat: python -m tests.recovery {seed} --stores '{','.join(kinds)}'")
     print(f"{len(failed)} of {len(seeds)} seeds failed: {failed}")
     return 1 if failed else 0
 
