@@ -8,11 +8,10 @@ KERNELS := $(VENV)/.kernels
 FLIGHTS := data/flights/.complete
 PARALLELISM ?= 2
 ROWS ?=
-SEEDS ?= 200
 VERSITYGW := v1.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes soak simulate lint format crds bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes soak simulate chaos lint format crds bench clean corpus
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +60,13 @@ $(BIN)/versitygw: | $(INSTALLED)
 soak: setup ## Run the tests that take minutes: memory over long runs
 	$(BIN)/python -m pytest -m soak
 
+simulate: SEEDS ?= 200
 simulate: setup ## Run SEEDS=n simulated clusters, with faults; one command repeats a failure
 	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS)
+
+chaos: SEEDS ?= 20
+chaos: setup $(BIN)/versitygw ## Strike SEEDS=n jobs of real processes, disks and an S3 server (15 s each)
+	$(BIN)/python -m tests.recovery --seeds $(SEEDS)
 
 lint: setup ## Check style, types and the layers between packages
 	$(BIN)/ruff check .
