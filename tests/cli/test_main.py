@@ -11,9 +11,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import flowjob as fj
 from flowjob import errors
+from flowjob.cli.checkpoint_options import CheckpointOptions
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, exit_status, exit_with
 from flowjob.cli.main import app, arguments_of, main
+from flowjob.runtime.jobmanager.request import StartFrom
 
 
 def test_arguments_are_pairs() -> None:
@@ -39,6 +42,7 @@ def user_error() -> errors.UserCodeFailed:
         (user_error(), EXIT_FAILED),
         (errors.WorkerLost("slot 1 was killed"), EXIT_FAILED),
         (errors.LostLeadership("another one leads"), EXIT_FAILED),
+        (errors.NotDone("the name is taken"), EXIT_FAILED),
         (errors.JobCancelled("SIGINT"), EXIT_CANCELLED),
         (errors.UnknownColumn("a", ["b"]), EXIT_USAGE),
         (errors.SchemaError("no"), EXIT_USAGE),
@@ -62,6 +66,33 @@ def test_any_other_error_is_one_message_with_its_code() -> None:
     out = io.StringIO()
     exit_with(errors.UnknownColumn("orgin", ["origin"]), out)
     assert out.getvalue().startswith("error[UNKNOWN_COLUMN]: no column `orgin`.")
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        (["--no-checkpoints", "--from", "latest"], "nothing to say about checkpoints"),
+        (["--no-checkpoints", "--endpoint", "http://x"], "nothing to say about checkpoints"),
+        (["--allow-non-restored"], "nothing is restored without --from"),
+    ],
+)
+def test_options_that_would_say_nothing_are_refused(options: list[str], refusal: str) -> None:
+    result = CliRunner().invoke(app, ["run", "job.py", *options])
+    assert result.exit_code == EXIT_USAGE
+    assert refusal in result.output
+
+
+def test_an_endpoint_needs_a_place_on_it() -> None:
+    directory = CheckpointOptions(endpoint="http://x", location="/data")
+    with pytest.raises(errors.PlanError, match="neither --checkpoints nor --from is an s3://"):
+        directory.of(fj.Job("j"))
+    for place in ("s3://b/p", None):
+        kept = fj.Job("j", checkpoints=fj.Checkpoints(location="s3://bucket/prefix"))
+        given = CheckpointOptions(endpoint="http://x", location=place).of(kept)
+        assert given is not False
+        assert given.endpoint == "http://x"
+    begun = CheckpointOptions(endpoint="http://x", start=StartFrom("s3://b/savepoint"))
+    assert begun.of(fj.Job("j"))
 
 
 def test_without_a_command_the_help_is_shown() -> None:

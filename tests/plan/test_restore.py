@@ -194,6 +194,14 @@ def test_state_without_an_operator_is_refused_with_the_name_that_would_keep_it()
     ]
 
 
+def test_a_state_that_was_renamed_is_refused_with_the_name_that_would_keep_it() -> None:
+    with pytest.raises(StateMismatch, match="If it is `tiny` now, call it `small` again"):
+        restore(processed(**SMALL), processed(tiny=SMALL["small"]))
+    with pytest.raises(StateMismatch) as refused:
+        restore(processed(**SMALL), processed(tiny=fj.value_state(str)))
+    assert "If it is" not in str(refused.value)
+
+
 def test_state_without_an_operator_is_left_behind_where_that_is_allowed() -> None:
     plan = restore(processed("before", **SMALL), processed("after", **SMALL), allow=True)
     assert fates(plan)["before"] is Fate.DROPPED
@@ -214,6 +222,27 @@ def test_a_sink_with_pending_results_may_never_go() -> None:
     with pytest.raises(StateMismatch, match=r"`out` is not in the program, and has 4 results") as e:
         plan_restore(compile_job(job), old, allow_non_restored=True)
     assert "--allow-non-restored" not in str(e.value)
+
+
+def test_a_sink_with_pending_results_is_told_the_name_that_would_keep_them() -> None:
+    """The identity of a sink without a name comes from what is before it, and changes with that."""
+
+    def program(name: str) -> JobGraph:
+        job = fj.Job("payments")
+        rows = [Payment("a", 1.0, datetime(2026, 1, 1))]
+        source = job.read(fj.from_rows(rows, Payment)).named("in")
+        job.write(processed(name, **SMALL)(source), fj.files.jsonl("out"))
+        job.write(source, fj.files.jsonl("copy"))
+        return compile_job(job, parallelism=2)
+
+    old = snapshot(program("before"), rows=0, pending=1)
+    uid = next(s.uid for s in old.tasks[0].operators if s.name == "jsonl out")
+    with pytest.raises(StateMismatch) as refused:
+        plan_restore(program("after"), old)
+    assert f'If it is `jsonl out` now, say `name="{uid}"` in its `write` there.' in str(
+        refused.value
+    )
+    assert "flowjob savepoint take" in str(refused.value)
 
 
 def test_a_sink_that_stays_makes_its_pending_results_visible_first() -> None:
@@ -240,7 +269,7 @@ CHANGES: dict[str, tuple[Build, Build, str]] = {
     "aggregates": (
         windowed(HOURS, n=fj.count()),
         windowed(HOURS, n=fj.count(), sum=fj.sum("amount")),
-        r"the aggregates was `n = count\(\)`",
+        r"the aggregates were `n = count\(\)`",
     ),
     "key": (
         processed(**SMALL),

@@ -36,7 +36,7 @@ def test_a_relative_path_is_one_of_the_current_directory() -> None:
     assert whole_place("a/b/") == os.path.abspath("a/b")
 
 
-@pytest.mark.parametrize("typed", ["", "/", "//", "manifest.json"])
+@pytest.mark.parametrize("typed", ["", "/", "//", "manifest.json", "s3://", "file:///"])
 def test_what_names_no_directory_is_refused(typed: str) -> None:
     with pytest.raises(SnapshotError, match="name its directory"):
         snapshot_place(typed)

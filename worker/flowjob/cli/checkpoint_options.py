@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from flowjob.checkpointing import Checkpoints
+from flowjob.errors import PlanError
 from flowjob.runtime.jobmanager.request import StartFrom
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class CheckpointOptions:
             "interval": self.interval,
             "endpoint": self.endpoint,
         }
+        places = (self.location, self.start.snapshot, job.checkpoints and job.checkpoints.location)
+        if self.endpoint is not None and not any(str(p).startswith("s3://") for p in places):
+            raise PlanError(
+                "--endpoint is that of an S3 server, but neither --checkpoints nor --from is an s3://bucket/prefix"
+            )
         given = {name: value for name, value in said.items() if value is not None}
         return dataclasses.replace(job.checkpoints or Checkpoints(), **given)  # type: ignore[arg-type]
 

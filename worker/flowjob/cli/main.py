@@ -61,9 +61,14 @@ def run(
 ) -> None:
     """Run a job on this machine, in worker processes, to its end."""
     arguments = arguments_of(arg)
-    if no_checkpoints and (checkpoints or checkpoint_interval or from_):
+    said = (checkpoints, checkpoint_interval, endpoint, from_)
+    if no_checkpoints and any(option is not None for option in said):
         raise typer.BadParameter(
             "it leaves nothing to say about checkpoints", param_hint="--no-checkpoints"
+        )
+    if allow_non_restored and from_ is None:
+        raise typer.BadParameter(
+            "nothing is restored without --from", param_hint="--allow-non-restored"
         )
     # Workers start while everything else is imported here: together they are what people wait for.
     from flowjob.runtime.real.processes import spawn_taskmanager

@@ -18,6 +18,7 @@ from flowjob.errors import StateMismatch
 from flowjob.plan.job_graph import ChainNode, JobGraph
 from flowjob.plan.state_changes import changes
 from flowjob.plan.state_layout import StateLayout, layout_of
+from flowjob.plan.stored_state import STATE_PREFIX
 
 if TYPE_CHECKING:
     from flowjob.runtime.checkpoint.manifest import Manifest, OperatorState
@@ -154,7 +155,8 @@ def _restored(
     for change in changes(before, new, node.spec):
         rows = old.rows.get(change.lost, 0) if change.lost else 0
         if change.lost and rows:
-            lost.append(f"`{node.name}`: {change.text}, and {_count(rows)} would be lost")
+            hint = _renamed(before, new, change.lost)
+            lost.append(f"`{node.name}`: {change.text}, and {_count(rows)} would be lost{hint}")
             details.append(f"{change.text}: {_count(rows)} left behind")
         elif change.allowed or change.lost:
             details.append(change.text)
@@ -166,8 +168,19 @@ def _restored(
     return OperatorPlan(old.uid, node.name, Fate.RESTORED, summary, tuple(details))
 
 
+def _renamed(old: StateLayout, new: StateLayout, lost: str) -> str:
+    """States are found by their names."""
+    alike = [
+        f"`{name.removeprefix(STATE_PREFIX)}`"
+        for name, section in new.sections.items()
+        if name not in old.sections and section == old.sections[lost]
+    ]
+    was = lost.removeprefix(STATE_PREFIX)
+    return f". If it is {' or '.join(alike)} now, call it `{was}` again" if alike else ""
+
+
 def _advice(node: ChainNode, text: str) -> str:
-    if "column" in text or "declared" in text:
+    if "give it a default" in text:
         return ""
     return f'. To start it empty, give it another name than "{node.uid}"'
 
@@ -176,15 +189,15 @@ def _left_behind(
     old: _Stored, alike: list[str], refused: list[str], lost: list[str]
 ) -> OperatorPlan:
     label = f"`{old.name}`" if old.name == old.uid else f"`{old.name}` (`{old.uid}`)"
+    said = f'name="{old.uid}"` in its `write' if old.kind == "sink" else f'.named("{old.uid}")'
+    hint = f". If it is {' or '.join(alike)} now, say `{said}` there" if alike else ""
     if old.pending:
         refused.append(
             f"{label} is not in the program, and has {old.pending} results that are written but not yet visible: they "
-            "would never be. Keep the sink, or start the old program once more and stop it with a savepoint"
+            f"would never be{hint}. Else start the old program from it, and then the new one from a savepoint that is "
+            "taken while that runs (`flowjob savepoint take`): nothing is pending in those"
         )
     elif old.total:
-        hint = (
-            f'. If it is {" or ".join(alike)} now, say `.named("{old.uid}")` there' if alike else ""
-        )
         lost.append(f"{label} is not in the program, and {_count(old.total)} would be lost{hint}")
     if not old.total and not old.pending:
         return OperatorPlan(old.uid, old.name, Fate.GONE, "it had no state")
@@ -196,12 +209,15 @@ def _left_behind(
 def _alike(
     old: _Stored, stored: dict[str, _Stored], nodes: dict[str, tuple[ChainNode, int]]
 ) -> Iterator[str]:
-    """New operators that could take over the state."""
+    """New operators that could take over the state; only those that are called the same, if there are such."""
+    found = []
     for uid, (node, _) in nodes.items():
         new = layout_of(node)
         facts = new.facts if old.layout is None else old.layout.facts
         if uid not in stored and new.kind == old.kind and new.facts == facts:
-            yield f"`{node.name}`"
+            found.append(node.name)
+    for name in [old.name] if old.name in found else found:
+        yield f"`{name}`"
 
 
 def _refusal(manifest: Manifest, refused: list[str], lost: list[str]) -> str:

@@ -42,6 +42,7 @@ _WORDS = {
     "rows": "the rows",
     "connector": "the connector",
 }
+_PLURAL = ("aggregates", "rows")
 
 
 def changes(old: StateLayout, new: StateLayout, spec: OperatorSpec) -> Iterator[StateChange]:
@@ -53,7 +54,8 @@ def changes(old: StateLayout, new: StateLayout, spec: OperatorSpec) -> Iterator[
         before, now = old.facts.get(fact, "(none)"), new.facts.get(fact, "(none)")
         if before != now:
             what = _WORDS.get(fact, fact)
-            yield StateChange(f"{what} was `{before}`, and is `{now}` now", allowed=False)
+            was, is_ = ("were", "are") if fact in _PLURAL else ("was", "is")
+            yield StateChange(f"{what} {was} `{before}`, and {is_} `{now}` now", allowed=False)
     yield from _of_key(old.key_fields, new.key_fields)
     stored = stored_states(spec)
     for name, section in old.sections.items():

@@ -34,7 +34,7 @@ def whole_place(path: str) -> str:
     text = path.rstrip("/")
     if text.rpartition("/")[2] == MANIFEST:
         text = text.rpartition("/")[0]
-    if not text:
+    if not text or text.endswith(":"):  # of `s3://`
         raise SnapshotError(f"`{path}` is not the place of a snapshot: name its directory")
     if "://" in text:
         return text
