@@ -76,6 +76,19 @@ def test_what_an_aborted_checkpoint_prepared_is_published_before_it_is_stored() 
     assert one(ev.Store, job.committed(3, K0)).checkpoint == 2
 
 
+def test_one_behind_the_final_checkpoint_is_published_by_another_final_one() -> None:
+    # A sink that has not committed yet when it is asked again says the same once more.
+    job = Job(interval=None, max_concurrent=2)
+    assert triggered(job.end()) == [1]
+    job.savepoint()
+    job.complete(1, items=b"a")
+    job.committed(1)
+    assert triggered(job.ack(2, items=b"a")) == [3]
+    job.complete(3)
+    assert one(ev.Store, job.committed(3)).checkpoint == 2
+    assert one(ev.Release, job.tell(ev.Stored(2))).checkpoint == 3
+
+
 def test_a_checkpoint_that_is_under_way_behind_it_is_enough() -> None:
     job = Job(max_concurrent=2)
     job.savepoint()

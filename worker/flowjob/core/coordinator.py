@@ -283,11 +283,9 @@ class Coordinator(Generic[P]):
         if snapshot.request is not None:
             self._out.append(ev.Answer(snapshot.request, snapshot.checkpoint, failure=reason))
 
-    def _over(
-        self, snapshot: PendingSnapshot[P], status: Status, reason: str | None = None
-    ) -> None:
+    def _over(self, snapshot: PendingSnapshot[P], status: Status, why: str | None = None) -> None:
         self._schedule.ended(self._now)
-        self._history.append(snapshot.record(self._now, status, reason))
+        self._history.append(snapshot.record(self._now, status, why))
 
     def _fail(self, reason: str) -> None:
         self._halt(reason)
@@ -353,9 +351,10 @@ class Coordinator(Generic[P]):
 
     def _wants(self, kind: Kind) -> bool:
         """Whether one that nobody asked for may be triggered: the final one when all tasks have ended, else a
-        periodic one. Nothing comes behind a stop or a final one."""
+        periodic one. Nothing comes behind a stop, behind a final one only what a savepoint waits for."""
         all_ended = len(self._ended) == len(self._tasks)
-        is_over = self._final is not None or self._requests.stop is not None
+        lacking = self._pending.lacks_checkpoint(self._ledger.needs_checkpoint)
+        is_over = (self._final is not None and not lacking) or self._requests.stop is not None
         return all_ended == (kind is Kind.FINAL) and not is_over and self._pending.has_room(kind)
 
     def _trigger_unasked(self) -> None:
