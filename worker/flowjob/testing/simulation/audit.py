@@ -26,16 +26,20 @@ TAKES = 100.0
 
 class Audit:
     """problems  what is wrong with what the store holds
+    tidy      nothing has gone wrong, so that nothing may be left even now
     read      (source, split) -> rows that were read of it, when the job was drained into a savepoint
     """
 
-    def __init__(self, world: World, scenario: Scenario, drained: str | None) -> None:
+    def __init__(
+        self, world: World, scenario: Scenario, drained: str | None, *, tidy: bool
+    ) -> None:
         self.problems: list[str] = []
         self.read: dict[tuple[int, int], int] | None = None
         self._scenario = scenario
         self._world = world
         self._storage: SimStorage = world.storage
         self._drained = drained
+        self._tidy = tidy
 
     def run(self) -> None:
         """Raises loop.Stuck."""
@@ -87,12 +91,18 @@ class Audit:
         """As the next start of the job does; then nothing is left but the log and what is needed."""
         assert env.open_store is not None
         store, watch = env.open_store(LOCATION), self._storage.watch
+        if self._tidy:
+            self._judge_rest("left by a job that ended well")
         log = JobLog(store, watch.paths, env.clock, env.random)
         await log.claim("the audit")
         garbage = Garbage(store, env.clock)
         orphans = Orphans(store, watch.paths, log.state, watch.needed())
         await orphans.sweep(garbage, env.clock.wall())
         await garbage.finished()
+        self._judge_rest("found by nobody")
+
+    def _judge_rest(self, how: str) -> None:
+        watch = self._storage.watch
         needed = watch.needed()
         left = [
             name
@@ -100,4 +110,4 @@ class Audit:
             if watch.paths.sequence_of(name) is None and name not in needed
         ]
         if left:
-            self.problems.append(f"nobody needs {left[:3]}, {len(left)} objects in all")
+            self.problems.append(f"{how}: {left[:3]}, {len(left)} objects in all")

@@ -40,6 +40,7 @@ class Life:
     """`number` from 0. `start`: the snapshot it begins from, None: nothing. `departure`: how it ends before its time.
 
     result, error  how it ended; neither: it was killed
+    running_at     virtual time at which it first ran
     stopped_at     virtual time at which the job began to end
     on_running     called when it first runs
     asked          what people asked for, and what they heard: None when the job did not answer
@@ -55,6 +56,7 @@ class Life:
     overtaken: bool = False
     result: JobResult | None = None
     error: FlowjobError | None = None
+    running_at: float = 0.0
     stopped_at: float = 0.0
     runs: int = 0
     on_running: Callable[[], None] = lambda: None
@@ -113,6 +115,7 @@ class Life:
             self.runs += 1
             world.count("running")
             if self.runs == 1:
+                self.running_at = world.loop.time()
                 faults.arm(world, self.scenario.faults, Phase.RUNNING, self.number)
                 self.on_running()
                 self._plan_departure()

@@ -6,6 +6,7 @@ holds. It must not know how things came about."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 from flowjob.core.checkpoint_settings import Mode, Unaligned
 from flowjob.errors import FlowjobError
@@ -16,6 +17,9 @@ from flowjob.testing.simulation.playing import Play
 from flowjob.testing.simulation.process import KILLED
 from flowjob.testing.simulation.scenario import Scenario
 from flowjob.testing.simulation.world import World
+
+_LATE = 3.0
+"""Seconds that an undisturbed checkpoint may take."""
 
 _SETTLED = 2.0
 """Seconds after which the JobManager surely knows what became of an append to its log."""
@@ -29,7 +33,9 @@ def judge(world: World, scenario: Scenario, play: Play, audit: Audit | None) -> 
     for life in play.lives:
         if life.error is not None:
             found += _wrong_end(world, scenario, life, life.error)
-        elif life.result is None and life.process.status not in (None, KILLED):
+        elif life.result is not None and _undisturbed(scenario):
+            found += _no_progress(world, scenario, life)
+        if life.error is None and life.result is None and life.process.status not in (None, KILLED):
             found.append("the client ended without result or error")
     read = None if audit is None else audit.read
     if play.drained is not None and read is None:
@@ -57,6 +63,25 @@ def _wrong_output(
     return reference.problems_of(scenario.job, given, rows, in_order=in_order)
 
 
+def _undisturbed(scenario: Scenario) -> bool:
+    return not scenario.faults and not scenario.job.fail_at and not _bad_store(scenario)
+
+
+def _no_progress(world: World, scenario: Scenario, life: Life) -> list[str]:
+    """Checkpoints are as often as they were wished for, or nearly."""
+    settings = scenario.checkpoints
+    if settings is None or settings.interval is None or life.overtaken:
+        return []
+    between = [t for t, _ in world.storage.watch.commits if life.running_at < t < life.stopped_at]
+    times = [life.running_at, *between, life.stopped_at]
+    longest = max(later - earlier for earlier, later in pairwise(times))
+    if longest <= settings.interval + settings.min_pause + _LATE:
+        return []
+    return [
+        f"no checkpoint for {longest:.3f} s, though one was wished for every {settings.interval} s"
+    ]
+
+
 def _wrong_end(world: World, scenario: Scenario, life: Life, error: FlowjobError) -> list[str]:
     """A job may only fail for a reason, and must say which."""
     text, kind = str(error), type(error).__name__
@@ -64,7 +89,7 @@ def _wrong_end(world: World, scenario: Scenario, life: Life, error: FlowjobError
         return [f"{kind} says nothing"]
     if life.overtaken:
         return []
-    if not scenario.faults and not scenario.job.fail_at and not _bad_store(scenario):
+    if _undisturbed(scenario):
         return [f"it failed although nothing was wrong: {kind}: {text}"]
     known = world.storage.had_committed(life.stopped_at - _SETTLED)
     if "InjectedFailure" in text and not known:

@@ -58,6 +58,13 @@ class Play:
         departure = life.departure
         return life.stopped_with if departure is not None and departure.is_last else None
 
+    @property
+    def went_well(self) -> bool:
+        """One life, undisturbed."""
+        scenario, store = self._scenario, self._scenario.store
+        disturbed = scenario.faults or scenario.job.fail_at or store.failing or store.lying
+        return len(self.lives) == 1 and self.lives[0].result is not None and not disturbed
+
     def _is_done(self) -> bool:
         life, scenario = self.lives[-1], self._scenario
         if scenario.checkpoints is None:

@@ -127,7 +127,7 @@ def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
     try:
         play.run()
         if scenario.checkpoints is not None:
-            audit = Audit(world, scenario, play.drained)
+            audit = Audit(world, scenario, play.drained, tidy=play.went_well)
             audit.run()
     except Stuck as stuck:
         outcome.problems.append(_stuck(world, play.lives[-1].process, stuck))

@@ -109,7 +109,7 @@ def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = Non
     if chance.random() < 0.8:
         scenario = _with_checkpoints(scenario, chance)
         if chance.random() < 0.4:
-            scenario = replace(scenario, departures=departures_of(chance))
+            scenario = _with_lives(scenario, chance)
     wanted = chance.random() < 0.5 if faults is None else faults
     if not wanted:
         return scenario
@@ -186,6 +186,13 @@ def _with_checkpoints(scenario: Scenario, chance: random.Random) -> Scenario:
         restarts = ExponentialDelay(initial=0.1, longest=1.0)
     inline = chance.choice([0, 300, 16_384])
     return replace(scenario, checkpoints=settings, restarts=restarts, inline_bytes=inline)
+
+
+def _with_lives(scenario: Scenario, chance: random.Random) -> Scenario:
+    """Of a job that takes a while, mostly: else there is nothing left for later lives."""
+    waits = max(scenario.job.waits, chance.choice([0.0, 0.03, 0.3, 0.3]))
+    job = replace(scenario.job, waits=waits)
+    return replace(scenario, job=job, departures=departures_of(chance))
 
 
 _STRIKES = (
