@@ -23,6 +23,9 @@ LONGER_THAN_NOTHING = (
     rf"^{_PART}*([0-9]*[1-9][0-9]*(\.[0-9]+)?|[0-9]+\.[0-9]*[1-9][0-9]*){_UNIT}{_PART}*$"
 )
 OFF = "Off"
+INTERVAL = rf"^{OFF}$|{LONGER_THAN_NOTHING}"
+IMAGE = r"^\S+$"
+URL = r"^https?://[^\s?#]+$"
 QUANTITY = r"^[0-9]+(\.[0-9]*)?([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
 NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 ENTRYPOINT = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_.]*)?$"
@@ -65,14 +68,12 @@ def _interval(text: str) -> float | None:
 # pydantic may not narrow what the API server lets pass: these read any text that the pattern allows.
 Duration = Annotated[str, Field(pattern=LONGER_THAN_NOTHING, max_length=32), SameAs(seconds)]
 Pause = Annotated[str, Field(pattern=DURATION, max_length=32), SameAs(seconds)]
-Interval = Annotated[
-    str, Field(pattern=rf"^{OFF}$|{LONGER_THAN_NOTHING}", max_length=32), SameAs(_interval)
-]
+Interval = Annotated[str, Field(pattern=INTERVAL, max_length=32), SameAs(_interval)]
 Schedule = Annotated[str, Field(pattern=SCHEDULE, max_length=128)]
 Name = Annotated[str, Field(pattern=NAME, min_length=1, max_length=253)]
-Image = Annotated[str, Field(pattern=r"^\S+$", max_length=512)]
+Image = Annotated[str, Field(pattern=IMAGE, max_length=512)]
 Storage = Annotated[str, Field(pattern=STORAGE, max_length=1024)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=1024)]
+Url = Annotated[str, Field(pattern=URL, max_length=1024)]
 Region = Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$", max_length=64)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=256)]
 Text = Annotated[str, Field(max_length=1024)]

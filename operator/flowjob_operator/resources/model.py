@@ -130,9 +130,10 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def comparable(value: Any, annotation: Any) -> Any:
-    """Plain data that is equal for values that mean the same. None, {} and [] all mean that nothing was said."""
-    if value is None:
-        return None
+    """Plain data that is equal for values that mean the same. None, {} and [] all mean that nothing was said, except
+    inside of data that is not ours (Any): there `emptyDir: {}` says something."""
+    if value is None or annotation is Any:
+        return value
     (annotation, *_) = alternatives(annotation)
     if get_origin(annotation) is Annotated:
         annotation, *markers = get_args(annotation)
