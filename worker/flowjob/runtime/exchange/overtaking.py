@@ -32,7 +32,7 @@ def overtaken_as(edge: Edge, consumer: ChainNode) -> str | None:
     are found again, whatever the parallelism makes of the job's other edges. Nor may it change what they carry: windows
     that can get aggregated rows get them as they are when nothing is parallel."""
     spec = consumer.spec
-    if isinstance(spec, WindowAggregateSpec) and two_phase_possible(spec):
+    if isinstance(spec, WindowAggregateSpec) and (spec.from_partials or two_phase_possible(spec)):
         return None
     return consumer.uid if edge.partitioning.exchange is Exchange.HASH else None
 
