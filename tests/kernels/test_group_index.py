@@ -55,7 +55,8 @@ KINDS = {
 }
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from(["upsert", "upsert", "upsert", "find", "release", "clear"]), st.data()
+        st.sampled_from(["upsert", "upsert", "upsert", "find", "release", "clear", "reserve"]),
+        st.data(),
     ),
     max_size=12,
 )
@@ -81,6 +82,8 @@ def test_an_index_gives_the_slots_a_dict_would(kind, spread, actions):
         elif action == "release":
             gone = model.release([v for v in dict.fromkeys(batch) if v in model.slots])
             index.release(np.array(gone, np.int64))
+        elif action == "reserve":
+            index.reserve(len(batch) ** 2)
         else:
             index.clear()
             model = Model()
@@ -114,6 +117,17 @@ def test_as_many_keys_as_were_expected_fit_without_growing():
     assert index.nbytes == before
     index.clear()
     assert index.nbytes < before
+
+
+@pytest.mark.parametrize("first", [0, 70, 9000])
+def test_as_many_keys_as_room_was_made_for_fit_without_growing(first):
+    index = GroupIndex()
+    index.upsert(encode_keys([pa.array(np.arange(first))]))
+    index.reserve(5000)
+    before = index.nbytes
+    index.upsert(encode_keys([pa.array(np.arange(first + 5000))]))
+    assert index.nbytes == before
+    assert index.find(encode_keys([pa.array([first + 4999])])).tolist() == [first + 4999]
 
 
 def test_rows_of_several_columns_are_keys():

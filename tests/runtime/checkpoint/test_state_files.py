@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.runtime.checkpoint import state_files
+from flowjob.runtime.checkpoint.checksums import crc32_of_both
 from flowjob.runtime.checkpoint.plain_types import plain_table
-from flowjob.runtime.checkpoint.sections import Distribution, Section
+from flowjob.runtime.checkpoint.sections import Distribution, Rows, Section
 from flowjob.runtime.checkpoint.state_files import inlined, write_objects, write_parts
 from tests.runtime.checkpoint.snapshots import groups_of, keyed_section, keyed_table
 
@@ -84,6 +86,40 @@ def test_rows_in_many_chunks_are_written_as_if_in_one(monkeypatch: pytest.Monkey
     assert written(keyed_section(chunked)) == expected
     monkeypatch.setattr(state_files, "_MOST_COMBINED", 0)
     assert written(keyed_section(chunked)) == expected
+
+
+@given(st.integers(0, 400), st.sampled_from([1, 7, 128]))
+@settings(max_examples=20, deadline=None)
+def test_rows_made_one_block_at_a_time_are_written_as_if_they_were_a_table(
+    rows: int, groups: int
+) -> None:
+    section = keyed_section(keyed_table(rows, keys=rows + 1))
+    table = section.table
+    made: list[int] = []
+
+    def take(numbers: Any) -> pa.RecordBatch:
+        made.append(len(numbers))
+        taken = table.take(pa.array(numbers)).combine_chunks()
+        return pa.RecordBatch.from_arrays(
+            [taken.column(n).combine_chunks() for n in taken.column_names], schema=table.schema
+        )
+
+    later = replace(section, rows=Rows(table.schema, rows, take))
+    with pytest.MonkeyPatch.context() as patch:
+        small_blocks(patch)
+        data, (entry,) = written(later, max_parallelism=groups)
+        expected, (whole,) = written(section, max_parallelism=groups)
+    assert pa.ipc.open_file(data).read_all() == pa.ipc.open_file(expected).read_all()
+    assert zlib.crc32(data) == entry.crc32
+    assert entry.rows == whole.rows == rows
+    assert max(made[1:], default=0) <= 130
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+@settings(max_examples=100, deadline=None)
+def test_checksums_of_two_parts_make_that_of_both(first: bytes, second: bytes) -> None:
+    both = crc32_of_both(zlib.crc32(first), zlib.crc32(second), len(second))
+    assert both == zlib.crc32(first + second)
 
 
 @pytest.mark.parametrize(

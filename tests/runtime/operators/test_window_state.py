@@ -19,8 +19,7 @@ from flowjob.plan.specs import LocalWindowAggregateSpec
 from flowjob.plan.types import StreamType
 from flowjob.runtime.accumulators.base import PICKLED
 from flowjob.runtime.batch import Batch
-from flowjob.runtime.checkpoint.sections import Distribution, Part, RestoredState, Section
-from flowjob.runtime.operators import window_state
+from flowjob.runtime.checkpoint.sections import Distribution, Part, RestoredState, Rows, Section
 from flowjob.runtime.operators.local_window_aggregate import LocalWindowAggregate
 from flowjob.runtime.operators.window_aggregate import window_aggregate
 from flowjob.triggers import Trigger, TriggerContext, TriggerResult
@@ -169,17 +168,25 @@ def test_large_contents_are_made_columns_piece_by_piece(monkeypatch: pytest.Monk
     harness = started(tumbling(MICRO * 10), aggregates=aggregates)
     rows = [{"k": i % 50, "v": i} for i in range(500)]
     harness.feed(batch(rows, schema(pa.int64()), timestamps=[1] * 500))
-    whole = sections(harness)["windows"]
-    monkeypatch.setattr(window_state, "PIECE_BYTES", 1000)
-    pieces = sections(harness)["windows"]
-    assert pieces.table.column("c").num_chunks > 5
-    assert pieces.table.equals(whole.table)
-    assert pieces.hashes is not None
-    assert np.array_equal(pieces.hashes, whole.hashes)
-    again = restored(started(tumbling(MICRO * 10), aggregates=aggregates), {"windows": pieces})
+    windows = sections(harness)["windows"]
+    whole = windows.table
+    monkeypatch.setattr("flowjob.runtime.checkpoint.sections.MADE_AT_ONCE", 7)
+    assert windows.table.column("c").num_chunks > 5
+    assert windows.table.equals(whole)
+    again = restored(started(tumbling(MICRO * 10), aggregates=aggregates), {"windows": windows})
     again.end()
     harness.end()
     assert again.rows == harness.rows
+
+
+@pytest.mark.parametrize("times", [(1, 2, 3), (1, 12, 14), (1, 500, 900)], ids=str)
+def test_windows_are_made_rows_in_whatever_order_they_are_asked_for(times: tuple[int, ...]) -> None:
+    taken = sections(fed(started(tumbling(MICRO * 10)), times))["windows"]
+    assert isinstance(taken.rows, Rows)
+    backwards = np.arange(taken.rows.count)[::-1]
+    for numbers in (backwards, backwards[::2], backwards[:0]):
+        expected = taken.table.take(pa.array(numbers))
+        assert taken.rows.take(numbers).to_pylist() == expected.to_pylist()
 
 
 @pytest.mark.parametrize(

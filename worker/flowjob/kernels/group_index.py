@@ -66,6 +66,15 @@ class GroupIndex:
         arrays = (self._table, self._state, self._hashes, self._free, self._spans, self._arena)
         return sum(array.nbytes for array in arrays)
 
+    def reserve(self, more: int) -> None:
+        """So many keys more will fit without growing."""
+        entries = len(self._table) // 2
+        wanted = entries
+        while _limit(wanted) < len(self) + more:
+            wanted = _more(wanted)
+        if wanted > entries:
+            self._grow(wanted)
+
     def clear(self) -> None:
         """Forget all keys and slot numbers; the next slot is 0. Memory shrinks to that of an empty index."""
         self._begin(_FIRST_ENTRIES)
@@ -161,13 +170,15 @@ class GroupIndex:
         entries = len(self._table) // 2
         if len(self) < _limit(entries):
             self._compact(int(keys.offsets[row + 1] - keys.offsets[row]))
-            return
-        entries = _more(entries)
+        else:
+            self._grow(_more(entries))
+
+    def _grow(self, entries: int) -> None:
         table = _empty_table(entries)
         index_kernels.rehash(self._table, self._hashes, table)
         self._table = table
         self._hashes = _grown(self._hashes, _limit(entries))
-        if keys.layout is Layout.BYTES:
+        if len(self._spans):
             spans: Int64s = np.zeros(2 * len(self._hashes), np.int64)
             spans[: len(self._spans)] = self._spans
             self._spans = spans

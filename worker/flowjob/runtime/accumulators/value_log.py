@@ -13,6 +13,7 @@ import pyarrow as pa
 from flowjob.runtime.batch import Int64s
 
 _COMPACT_ABOVE = 1024
+_ROWS_PER_GATHERED = 8
 
 
 class ValueLog:
@@ -23,6 +24,7 @@ class ValueLog:
         self.type = type
         self._chunks: list[pa.Array] = []
         self._starts: list[int] = [0]
+        self._gathered = 0
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -47,6 +49,7 @@ class ValueLog:
             self._starts.pop()
         self._chunks.append(chunk)
         self._starts.append(self._starts[-1] + len(chunk))
+        self._gathered = 0
         return first
 
     def take(self, rows: npt.NDArray[np.integer]) -> pa.Array:
@@ -86,6 +89,10 @@ class ValueLog:
             and (np.diff(rows) == 1).all()
         ):
             return self._run(int(rows[0]), len(rows))
+        # Out of several chunks a row costs many times what it costs to put them together.
+        self._gathered += len(rows)
+        if self._gathered >= len(self) // _ROWS_PER_GATHERED:
+            return self._whole().take(pa.array(rows))
         places = np.searchsorted(np.array(self._starts), rows, side="right") - 1
         order = np.argsort(places, kind="stable")
         parts = []

@@ -5,7 +5,7 @@ after a rescale; this is all they know of each other. It must not know files, st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -14,7 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
+
+MADE_AT_ONCE = 1 << 16
+"""Rows that are made for a table."""
 
 
 class Distribution(Enum):
@@ -27,20 +31,45 @@ class Distribution(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that are made when they are stored, some at a time: much state need not be in memory twice.
+
+    schema  without dictionaries
+    count   how many there are
+    take    the rows of these numbers, in this order
+    """
+
+    schema: pa.Schema
+    count: int
+    take: Callable[[Int64s], pa.RecordBatch]
+
+    def table(self) -> pa.Table:
+        """All of them."""
+        starts = range(0, self.count, MADE_AT_ONCE)
+        pieces = [self.take(np.arange(s, min(s + MADE_AT_ONCE, self.count))) for s in starts]
+        return pa.Table.from_batches(pieces, self.schema)
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """One table of an operator's state.
 
     name     unique within the operator; part of the snapshot format, so it never changes its meaning
-    table    the rows; may share the operator's buffers
+    rows     may share the operator's buffers; `Rows` only if KEYED, and only until the operator goes on
     hashes   uint64[rows], hash64 of each row's key; KEYED only
     meta     msgpack-able scalars that belong to this subtask's rows as a whole (a watermark, a counter)
     """
 
     name: str
     distribution: Distribution
-    table: pa.Table
+    rows: pa.Table | Rows
     hashes: UInt64s | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def table(self) -> pa.Table:
+        """The rows, all at once."""
+        return self.rows.table() if isinstance(self.rows, Rows) else self.rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ import pyarrow as pa
 from flowjob.kernels.columns import Int64s
 from flowjob.kernels.gather import gather
 from flowjob.kernels.partitioning import partition
+from flowjob.runtime.checkpoint.checksums import crc32_of_both
 from flowjob.runtime.checkpoint.manifest import Block, PartEntry
-from flowjob.runtime.checkpoint.plain_types import plain_table
-from flowjob.runtime.checkpoint.sections import Distribution, Section
+from flowjob.runtime.checkpoint.plain_types import plain_table, plain_type
+from flowjob.runtime.checkpoint.sections import Distribution, Rows, Section
 
 HASH_COLUMN = "__hash"
 """uint64, the last column of a KEYED section's file: hash64 of the row's key."""
@@ -36,6 +37,7 @@ LEAST_BLOCK_BYTES = 256 << 10
 _ALIGNMENT = 64
 _MAGIC_BYTES = 8
 _MOST_COMBINED = 1 << 30
+_SAMPLE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +50,17 @@ class _Piece:
     last_group: int = -1
 
 
+Batches = Iterator[tuple[_Piece, pa.RecordBatch]]
+
+
 def write_parts(
     sections: Iterable[Section], max_parallelism: int, groups: range, file: BinaryIO
 ) -> list[PartEntry]:
     """Appends each section to `file` as a complete Arrow IPC file, and says where; `object` stays empty.
 
     groups   the key groups of this subtask: OperatorContext.key_groups
-    Needs, beyond the sections, about a block, 12 bytes per row of the largest KEYED one, and a copy of each of its
-    columns that comes in chunks. Raises ValueError for a section that cannot be stored, with its name."""
+    Needs, beyond the sections, about a block, 12 bytes per row of the largest KEYED one, and a copy of each column of a
+    table that comes in chunks. Raises ValueError for a section that cannot be stored, with its name."""
     entries = []
     names: set[str] = set()
     for section in sections:
@@ -108,26 +113,19 @@ def _align(file: BinaryIO) -> None:
 
 def _write(section: Section, max_parallelism: int, groups: range, file: BinaryIO) -> PartEntry:
     _check(section)
-    table = plain_table(section.table)
-    if section.distribution is not Distribution.KEYED:
-        schema = table.schema
-        batches = _in_pieces(table)
+    keyed = section.distribution is Distribution.KEYED
+    if keyed:
+        schema, batches = _keyed(section, max_parallelism, groups)
     else:
-        assert section.hashes is not None
-        hashes = np.ascontiguousarray(section.hashes, np.uint64)
-        table = table.append_column(pa.field(HASH_COLUMN, pa.uint64(), False), [pa.array(hashes)])
-        schema = table.schema
-        order, starts = partition(hashes, max_parallelism, max_parallelism)
-        _check_groups(section.name, starts, groups)
-        batches = _by_group(table, order, _cut(starts, table))
+        table = plain_table(section.table)
+        schema, batches = table.schema, _in_pieces(table)
     offset = file.tell()
     written = _write_file(schema, batches, file)
-    keyed = section.distribution is Distribution.KEYED
     several = len(written.blocks) > 1
     return PartEntry(
         section=section.name,
         distribution=section.distribution.value,
-        rows=table.num_rows,
+        rows=_count(section),
         offset=offset,
         length=written.length,
         crc32=written.crc32,
@@ -139,14 +137,48 @@ def _write(section: Section, max_parallelism: int, groups: range, file: BinaryIO
     )
 
 
+def _count(section: Section) -> int:
+    rows = section.rows
+    return rows.count if isinstance(rows, Rows) else int(rows.num_rows)
+
+
+def _keyed(section: Section, max_parallelism: int, groups: range) -> tuple[pa.Schema, Batches]:
+    """The rows by key group, with their hashes."""
+    assert section.hashes is not None
+    hashes = np.ascontiguousarray(section.hashes, np.uint64)
+    order, starts = partition(hashes, max_parallelism, max_parallelism)
+    _check_groups(section.name, starts, groups)
+    rows = section.rows
+    if isinstance(rows, Rows) and all(plain_type(t) == t for t in rows.schema.types):
+        schema, take, size = rows.schema.remove_metadata(), rows.take, _size(rows, order)
+    else:
+        table = plain_table(section.table)
+        schema, take, size = table.schema, _taking(table), table.nbytes / max(1, table.num_rows)
+    schema = schema.append(pa.field(HASH_COLUMN, pa.uint64(), False))
+
+    def batches() -> Batches:
+        for piece in _cut(starts, size + 8):
+            at = order[piece.start : piece.stop]
+            columns = [*take(at).columns, pa.array(hashes[at])]
+            yield piece, pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    return schema, batches()
+
+
+def _size(rows: Rows, order: Int64s) -> float:
+    """About how many bytes a row has."""
+    some = order[:: max(1, rows.count // _SAMPLE)]
+    return float(rows.take(some).nbytes / len(some)) if len(some) else 0.0
+
+
 def _check(section: Section) -> None:
     where = f"section `{section.name}`"
     keyed = section.distribution is Distribution.KEYED
     if keyed != (section.hashes is not None):
         raise ValueError(f"{where}: a KEYED section has hashes, and no other has")
-    if section.hashes is not None and len(section.hashes) != section.table.num_rows:
-        raise ValueError(f"{where}: {len(section.hashes)} hashes for {section.table.num_rows} rows")
-    if HASH_COLUMN in section.table.column_names:
+    if section.hashes is not None and len(section.hashes) != _count(section):
+        raise ValueError(f"{where}: {len(section.hashes)} hashes for {_count(section)} rows")
+    if HASH_COLUMN in section.rows.schema.names:
         raise ValueError(f"{where}: the column name {HASH_COLUMN} is taken")
     check_meta(where, section.meta)
 
@@ -191,14 +223,14 @@ def _check_groups(name: str, starts: Int64s, groups: range) -> None:
         )
 
 
-def _rows_of(size: int, table: pa.Table) -> int:
-    """How many rows have about `size` bytes."""
-    return max(1, size * int(table.num_rows) // max(1, int(table.nbytes)))
+def _rows_of(size: int, row: float) -> int:
+    """How many rows of `row` bytes have about `size` bytes."""
+    return max(1, int(size / max(row, 1e-3)))
 
 
-def _cut(starts: Int64s, table: pa.Table) -> Iterator[_Piece]:
+def _cut(starts: Int64s, row: float) -> Iterator[_Piece]:
     """Blocks begin where a key group does, unless groups are too small or too large for one each."""
-    most, least = _rows_of(BLOCK_BYTES, table), _rows_of(LEAST_BLOCK_BYTES, table)
+    most, least = _rows_of(BLOCK_BYTES, row), _rows_of(LEAST_BLOCK_BYTES, row)
     total = int(starts[-1])
     start = 0
     for stop in np.unique(starts[1:]).tolist():
@@ -212,25 +244,19 @@ def _cut(starts: Int64s, table: pa.Table) -> Iterator[_Piece]:
         start = stop
 
 
-Batches = Iterator[tuple[_Piece, pa.RecordBatch]]
-
-
 def _in_pieces(table: pa.Table) -> Batches:
     start = 0
-    for batch in table.to_batches(max_chunksize=_rows_of(BLOCK_BYTES, table)):
+    size = _rows_of(BLOCK_BYTES, table.nbytes / max(1, table.num_rows))
+    for batch in table.to_batches(max_chunksize=size):
         yield _Piece(start, start + batch.num_rows), batch
         start += batch.num_rows
 
 
-def _by_group(table: pa.Table, order: Int64s, pieces: Iterator[_Piece]) -> Batches:
+def _taking(table: pa.Table) -> Callable[[Int64s], pa.RecordBatch]:
     whole = _whole_batch(table)
-    for piece in pieces:
-        rows = order[piece.start : piece.stop]
-        if whole is not None:
-            yield piece, gather(whole, rows)
-        else:
-            taken = table.take(pa.array(rows)).combine_chunks()
-            yield piece, taken.to_batches()[0]
+    if whole is not None:
+        return lambda at: gather(whole, at)
+    return lambda at: table.take(pa.array(at)).combine_chunks().to_batches()[0]
 
 
 def _whole_batch(table: pa.Table) -> pa.RecordBatch | None:
@@ -256,50 +282,51 @@ class _Written:
 
 
 def _write_file(schema: pa.Schema, batches: Batches, file: BinaryIO) -> _Written:
-    sink = _Sink(file)
+    # The writer gives the head together with the first batch.
+    sink = _Sink(file, head=_MAGIC_BYTES + schema.serialize().size)
     blocks: list[Block] = []
     options = pa.ipc.IpcWriteOptions(use_threads=False)
     target = pa.PythonFile(sink, mode="w")
     with pa.ipc.new_file(target, schema, options=options) as writer:
-        # The writer gives the head together with the first batch.
-        sink.begin_block(at=_MAGIC_BYTES + schema.serialize().size)
         for piece, batch in batches:
             writer.write_batch(batch)
-            start, length, crc = sink.end_block()
+            start, length, crc = sink.cut()
             blocks.append(
                 Block(start, length, crc, batch.num_rows, piece.first_group, piece.last_group)
             )
+    sink.cut()
     return _Written(sink.position, sink.crc, blocks)
 
 
 class _Sink:
-    """Counts and checks what passes through it to `file`; Arrow buffers are not copied."""
+    """Counts and checks what passes through it to `file`, where `head` bytes come first; Arrow buffers are not copied.
+
+    crc  of everything up to the last cut"""
 
     closed = False
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, head: int) -> None:
         self._file = file
+        self._head = head
         self.position = 0
         self.crc = 0
         self._start = 0
         self._block_crc = 0
 
-    def begin_block(self, at: int) -> None:
-        self._start, self._block_crc = at, 0
-
-    def end_block(self) -> tuple[int, int, int]:
+    def cut(self) -> tuple[int, int, int]:
         """(start, length, crc32) of the block that ends here; the next one begins here."""
-        found = self._start, self.position - self._start, self._block_crc
-        self.begin_block(self.position)
-        return found
+        start, length, crc = self._start, self.position - self._start, self._block_crc
+        self.crc = crc32_of_both(self.crc, crc, length)
+        self._start, self._block_crc = self.position, 0
+        return start, length, crc
 
     def write(self, data: Any) -> int:
         view = memoryview(data)
-        self.crc = zlib.crc32(view, self.crc)
-        if self.position >= self._start:
-            self._block_crc = zlib.crc32(view, self._block_crc)
-        elif self.position + view.nbytes > self._start:
+        if self.position == self._head:
+            self.cut()
+        elif self.position < self._head < self.position + view.nbytes:
             raise AssertionError("Arrow's writer gave head and first batch in one piece")
+        self._block_crc = zlib.crc32(view, self._block_crc)
         self._file.write(view)
         self.position += view.nbytes
         return view.nbytes

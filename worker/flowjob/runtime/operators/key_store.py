@@ -39,6 +39,12 @@ class KeyStore:
         held = sum(log.nbytes for log in self._values)
         return held + int(self._index.nbytes) + self._rows.nbytes
 
+    def reserve(self, more: int) -> None:
+        """So many keys more will fit without growing."""
+        self._index.reserve(more)
+        self._rows = grown(self._rows, self.limit + more, -1)
+        self._live = grown(self._live, self.limit + more, False)
+
     def slots(self, keys: Sequence[pa.Array], rows: int) -> Int64s:
         """The slot of each row's key, made where it is new."""
         return self.upsert(keys, rows)[0]

@@ -79,6 +79,12 @@ class PaneTable:
             return np.full(len(self), self.first, np.int64)
         return self._panes[: len(self)]
 
+    def panes_of(self, slots: Int64s) -> Int64s:
+        """The panes of these slots."""
+        if self.span == 1:
+            return np.full(len(slots), self.first, np.int64)
+        return self._panes[slots]
+
     def count_by_pane(self) -> tuple[Int64s, Int64s]:
         """The panes with anything in them, ascending, and how many slots each has."""
         if self.span == 1:

@@ -8,6 +8,7 @@ not know what aggregates are."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -243,15 +244,19 @@ class PaneWindows(WindowOperator):
     def take_snapshot(self) -> Iterator[Section]:
         writing = self._writing()
         for table, slots in self.tables.live(self.grid.first_live(self.expired)):
-            panes = table.panes()[slots]
-            own = [times(self.grid.times(panes)), times(self.grid.times(panes + 1))]
-            own += [pa.array(table.arrivals[slots])]
-            if self.parts.early:
-                own.append(pa.array(table.changed[slots]))
-            writing.add(
-                table.take_keys(slots), own, table.contents, slots, hashes=table.hashes(slots)
-            )
+            columns = partial(self._stored, table, slots)
+            writing.add_made(columns, table.contents, slots, table.hashes(slots))
         yield writing.section(self.meta)
+
+    def _stored(self, table: PaneTable, slots: Int64s, rows: Int64s) -> list[pa.Array]:
+        """The columns of a section but for the contents', of some of the table's slots."""
+        some = slots[rows]
+        panes = table.panes_of(some)
+        own = [times(self.grid.times(panes)), times(self.grid.times(panes + 1))]
+        own.append(pa.array(table.arrivals[some]))
+        if self.parts.early:
+            own.append(pa.array(table.changed[some]))
+        return [*table.take_keys(some), *own]
 
     def adopt(self, state: RestoredState, meta: Mapping[str, Any]) -> None:
         self.adopt_meta(meta)

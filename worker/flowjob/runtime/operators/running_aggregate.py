@@ -17,7 +17,7 @@ from flowjob.plan.specs import RunningAggregateSpec
 from flowjob.plan.stored_state import key_fields
 from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.batch import Batch, Data, Int64s, Kind
-from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
+from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Rows, Section
 from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext
 from flowjob.runtime.operators.key_store import KeyStore
 from flowjob.runtime.operators.window_base import key_types
@@ -28,8 +28,8 @@ from flowjob.runtime.state.section_reading import key_columns
 AGGREGATES = "aggregates"
 """The section: one row per key, its columns and the state of each aggregate."""
 
-ROWS = 1 << 16
-"""So many keys are stored and restored at a time."""
+ROWS = 1 << 18
+"""So many keys are restored at a time."""
 
 _MOST_VALUES = 1 << 21
 """About so many values of lists are given in one batch."""
@@ -73,14 +73,17 @@ class RunningAggregate(Operator):
 
     def snapshot(self) -> Iterator[Section]:
         slots = np.arange(self.keys.limit)  # none is ever released
-        pieces = [self._stored(slots[start : start + ROWS]) for start in range(0, len(slots), ROWS)]
-        table = pa.Table.from_batches(pieces, self._stored_schema())
+        rows = Rows(self._stored_schema(), len(slots), self._stored)
         meta = {"arrived": self._arrived}
-        yield Section(AGGREGATES, Distribution.KEYED, table, self.keys.hashes(slots), meta)
+        yield Section(AGGREGATES, Distribution.KEYED, rows, self.keys.hashes(slots), meta)
 
     def restore(self, state: RestoredState) -> None:
         """Arrival numbers of several former subtasks overlap, but a key's are all of one of them."""
-        for part in state.parts(AGGREGATES):
+        parts = state.parts(AGGREGATES)
+        rows = sum(part.table.num_rows for part in parts)
+        self.keys.reserve(rows)
+        self.contents.grow(self.keys.limit + rows)
+        for part in parts:
             self._arrived = max(self._arrived, int(part.meta.get("arrived", 0)))
             for piece in part.table.to_batches(max_chunksize=ROWS):
                 self._load(piece)

@@ -5,7 +5,9 @@ It must not know how an operator keeps its windows, or when they fire."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from flowjob.plan.stored_state import key_fields
 from flowjob.plan.types import HIDDEN_PREFIX, KeyField
 from flowjob.runtime.accumulators.base import Bools, picked
 from flowjob.runtime.batch import Int64s
-from flowjob.runtime.checkpoint.sections import Distribution, Part, Section, UInt64s
+from flowjob.runtime.checkpoint.sections import Distribution, Part, Rows, Section, UInt64s
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.windows import WINDOW_TIME
 
@@ -28,9 +30,6 @@ WINDOWS, PANES, SESSIONS, KEYS = "windows", "panes", "sessions", "keys"
 START, END = "window_start", "window_end"
 PANE_START, PANE_END = "pane_start", "pane_end"
 ARRIVAL, CHANGED = "__arrival", "__changed"
-
-PIECE_BYTES = 1 << 30
-"""Of contents that are made columns in one go: lists and strings of one array must stay below 2 GiB."""
 
 _COMBINED: Mapping[str, Any] = {
     "passed": min,
@@ -52,6 +51,15 @@ def combined(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows of one table of slots."""
+
+    slots: Int64s
+    columns: Callable[[Int64s], Sequence[pa.Array]]
+    contents: Contents | None
+
+
 class Writing:
     """Collects the rows of one section; `own` are the columns between the key's and the contents'."""
 
@@ -65,7 +73,8 @@ class Writing:
         self.name = name
         state = [] if contents is None else contents.state_fields()
         self.schema = pa.schema([*key_fields(keys), *own, *state])
-        self._pieces: list[pa.RecordBatch] = []
+        self._pieces: list[_Piece] = []
+        self._starts: list[int] = [0]
         self._hashes: list[UInt64s] = [np.empty(0, np.uint64)]
 
     def add(
@@ -77,26 +86,56 @@ class Writing:
         hashes: UInt64s | None = None,
     ) -> None:
         """Rows with what `contents` has in `slots`; `hashes` of their keys, if they are known."""
-        rows = len(slots)
-        if rows == 0:
-            return
-        self._hashes.append(encode_keys(keys, rows).hashes if hashes is None else hashes)
         columns = [*keys, *own]
-        for start, stop in _pieces(rows, 0 if contents is None else contents.nbytes):
-            arrays = [column.slice(start, stop - start) for column in columns]
-            if contents is not None:
-                arrays += contents.state(slots[start:stop])
-            self._pieces.append(pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+
+        def taken(rows: Int64s) -> list[pa.Array]:
+            at = pa.array(rows)
+            return [column.take(at) for column in columns]
+
+        known = encode_keys(keys, len(slots)).hashes if hashes is None else hashes
+        self.add_made(taken, contents, slots, known)
+
+    def add_made(
+        self,
+        columns: Callable[[Int64s], Sequence[pa.Array]],
+        contents: Contents | None,
+        slots: Int64s,
+        hashes: UInt64s,
+    ) -> None:
+        """The same for many rows: `columns` makes the key's and the own ones of some, by number, when they are
+        stored."""
+        if len(slots):
+            self._hashes.append(hashes)
+            self._pieces.append(_Piece(slots, columns, contents))
+            self._starts.append(self._starts[-1] + len(slots))
 
     def section(self, meta: Mapping[str, Any]) -> Section:
-        table = pa.Table.from_batches(self._pieces, self.schema)
         """All of it."""
-        return Section(self.name, Distribution.KEYED, table, np.concatenate(self._hashes), meta)
+        rows = Rows(self.schema, self._starts[-1], self._take)
+        return Section(self.name, Distribution.KEYED, rows, np.concatenate(self._hashes), meta)
 
+    def _take(self, rows: Int64s) -> pa.RecordBatch:
+        if len(self._pieces) == 1:
+            return self._made(self._pieces[0], rows)
+        places = np.searchsorted(self._starts, rows, side="right") - 1
+        order = np.argsort(places, kind="stable")
+        bounds = np.searchsorted(places[order], np.arange(len(self._starts)))
+        made = [
+            self._made(piece, rows[order[low:high]] - start)
+            for piece, start, (low, high) in zip(self._pieces, self._starts, pairwise(bounds))
+            if low < high
+        ]
+        if not made:
+            return self.schema.empty_table().to_batches()[0]
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return pa.concat_batches(made).take(pa.array(back))
 
-def _pieces(rows: int, nbytes: int) -> list[tuple[int, int]]:
-    size = max(1, -(-rows // (nbytes // PIECE_BYTES + 1)))
-    return [(start, min(start + size, rows)) for start in range(0, rows, size)]
+    def _made(self, piece: _Piece, rows: Int64s) -> pa.RecordBatch:
+        arrays = list(piece.columns(rows))
+        if piece.contents is not None:
+            arrays += piece.contents.state(piece.slots[rows])
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
 class Reading:

@@ -1,0 +1,51 @@
+"""CRC-32 of bytes that come one after the other, from the CRC-32 of each: so that nothing is read twice.
+
+zlib has this as crc32_combine, which Python's module does not give. It must not know what the bytes are."""
+
+from __future__ import annotations
+
+from functools import cache
+
+_POLYNOMIAL = 0xEDB88320
+"""Of CRC-32, the highest power in the lowest bit."""
+
+_ONE = 1 << 31
+_X = 1 << 30
+
+
+def crc32_of_both(first: int, second: int, length: int) -> int:
+    """zlib.crc32 of a + b, from those of a and of b, which has `length` bytes.
+
+    Appending n bits multiplies the polynomial by x**n: M. Adler, zlib's crc32.c. About 50 µs."""
+    return _product(_power(8 * length), first) ^ second
+
+
+def _product(a: int, b: int) -> int:
+    """a * b modulo the polynomial."""
+    product = 0
+    bit = _ONE
+    while a:
+        if a & bit:
+            product ^= b
+            a ^= bit
+        bit >>= 1
+        b = (b >> 1) ^ _POLYNOMIAL if b & 1 else b >> 1
+    return product
+
+
+def _power(n: int) -> int:
+    """x**n modulo the polynomial."""
+    power = _ONE
+    for square in range(n.bit_length()):
+        if n >> square & 1:
+            power = _product(_squared(square), power)
+    return power
+
+
+@cache
+def _squared(times: int) -> int:
+    """x**(2**times) modulo the polynomial."""
+    if times == 0:
+        return _X
+    root = _squared(times - 1)
+    return _product(root, root)
