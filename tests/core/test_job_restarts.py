@@ -191,6 +191,7 @@ def test_when_the_strategy_gives_up_the_job_ends_with_the_last_failure() -> None
     "error",
     [
         ErrorInfo(ErrorKind.REFUSED, "PLAN", "another plan"),
+        ErrorInfo(ErrorKind.ENGINE, "PLAN", "this connection cannot be used so"),
         ErrorInfo(ErrorKind.ENGINE, "MALFORMED_INPUT", "row 3"),
         ErrorInfo(ErrorKind.ENGINE, "LOST_DATA", "a file is gone"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -127,9 +128,21 @@ async def test_tokens_are_forgotten_after_a_thousand_epochs(connect: Connect, en
 async def test_sqlite_in_other_threads_says_how_to_connect(tmp_path: Path, env: Env) -> None:
     made_here = sqlite3.connect(tmp_path / "db")
     sink = fj.database.table(lambda: made_here, "results")
-    with pytest.raises(JobFailed, match="check_same_thread=False"):
+    with pytest.raises(PlanError, match="check_same_thread=False"):
         await sink.writer(context(env)).open()
     made_here.close()
+
+
+async def test_sqlite_bound_to_its_thread_is_refused_before_a_row_is_written(
+    tmp_path: Path, env: Env
+) -> None:
+    """Whether the next use comes in the same thread is chance: it must not be tried and tried again."""
+    connect = partial(sqlite3.connect, tmp_path / "db")
+    with contextlib.closing(connect()) as made:
+        made.execute("CREATE TABLE results (n INTEGER)")
+    sink = fj.database.table(connect, "results")
+    with pytest.raises(PlanError, match="check_same_thread=False"):
+        await sink.writer(context(env)).open()
 
 
 async def test_a_database_that_cannot_be_reached_says_so(tmp_path: Path, env: Env) -> None:

@@ -34,6 +34,7 @@ class RestartStrategy(Protocol):
 
 FINAL_CODES = frozenset(
     {
+        "PLAN",  # found only where it runs: a connection that cannot be used so
         "MALFORMED_INPUT",  # the row is still there
         "SCHEMA",
         "STATE",  # a function that uses state wrongly

@@ -82,6 +82,7 @@ class TableWriter(SinkWriter):
     async def open(self) -> None:
         context = self._context
         await self._do(lambda: self._staging.prepare(stages=context.commits))
+        self._staging.check_threads()
         if context.commits and context.subtask == 0 and context.attempt > 1:
             await self._do(lambda: self._staging.sweep(self._run, context.attempt, self._keep))
 

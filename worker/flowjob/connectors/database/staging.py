@@ -7,13 +7,14 @@ writers or snapshots."""
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from flowjob.connectors.database.dialect import Dialect
-from flowjob.errors import JobFailed, LostData
+from flowjob.errors import JobFailed, LostData, PlanError
 
 REMEMBERED_EPOCHS = 1000
 """Tokens of older epochs of a writer are deleted: no snapshot that could repeat them is kept for so long."""
@@ -62,6 +63,15 @@ class Staging:
             if stages:
                 cursor.execute(dialect.create_commits())
                 cursor.execute(dialect.create_staging())
+
+    def check_threads(self) -> None:
+        """Raises PlanError for an SQLite connection that belongs to its thread: which thread is free next is chance, so
+        that is told at once or may be told at any time. Call it from another thread than `prepare`."""
+        if isinstance(self._connection, sqlite3.Connection):
+            try:
+                self._connection.cursor().close()
+            except sqlite3.ProgrammingError as error:
+                raise self._failed("cannot connect", error) from error
 
     def stage(self, writer: str, epoch: int, rows: Sequence[tuple[Any, ...]]) -> None:
         with self._transaction() as (cursor, dialect):
@@ -138,12 +148,14 @@ class Staging:
             with contextlib.suppress(Exception):
                 cursor.close()
 
-    def _failed(self, what: str, error: Exception) -> JobFailed:
+    def _failed(self, what: str, error: Exception) -> JobFailed | PlanError:
+        if isinstance(error, sqlite3.ProgrammingError) and "thread" in str(error):
+            return PlanError(
+                f"{self._label}: this SQLite connection can only be used by the thread that made it. Connect with "
+                "sqlite3.connect(path, check_same_thread=False): it is used by one thread at a time"
+            )
         said = f"{type(error).__name__}: {error}"
-        hint = ""
-        if "thread" in said and "SQLite" in said:
-            hint = ". Connect with sqlite3.connect(path, check_same_thread=False): it is used by one thread at a time"
-        return JobFailed(f"{self._label}: {what}: {said}{hint}")
+        return JobFailed(f"{self._label}: {what}: {said}")
 
 
 def _one(cursor: Any, statement: str, values: tuple[Any, ...]) -> int:
