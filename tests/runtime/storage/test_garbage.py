@@ -235,6 +235,8 @@ def test_the_end_finds_what_tasks_wrote_for_snapshots_that_had_come_to_nothing()
         state = LogState(generation=3, highest=6, committed=committed)
         orphans = Orphans(store, PATHS, state, frozenset())
         # Not what another generation has, and not what may yet be found to be committed: the outcome is not known.
-        assert await orphans.of_generation(2) == [PATHS.checkpoint(4, 2), PATHS.checkpoint(5, 2)]
+        mine = [PATHS.checkpoint(4, 2), PATHS.checkpoint(5, 2)]
+        assert await orphans.of_generation(2) == mine
+        assert await orphans.of_generation(2, deposed=True) == [*mine, PATHS.checkpoint(8, 2)]
 
     run_virtually(scenario())

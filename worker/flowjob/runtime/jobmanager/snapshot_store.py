@@ -161,8 +161,9 @@ class SnapshotStore:
     async def _delete_last(self, generation: int | None) -> None:
         if generation is not None:
             orphans = Orphans(self.store, self.paths, self.state, frozenset())
+            deposed = self.state.generation > self._generation
             with contextlib.suppress(StorageError):
-                for directory in await orphans.of_generation(generation):
+                for directory in await orphans.of_generation(generation, deposed=deposed):
                     self._garbage.delete(directory)
         await self._garbage.finished()
 

@@ -121,10 +121,12 @@ class Orphans:
                 found.append(probe.name)
         return [*found, *await self._unfinished_savepoints(now - UNFINISHED_MICROS)]
 
-    async def of_generation(self, generation: int) -> list[str]:
-        """Directories of one generation's checkpoints that have come to nothing, though tasks still wrote there."""
+    async def of_generation(self, generation: int, *, deposed: bool = False) -> list[str]:
+        """Directories of one generation's checkpoints that have come to nothing, though tasks still wrote there.
+        `deposed`: who wrote them leads no more, so that also the newest can come to nothing else."""
         tries = await self._tries()
-        return [d for d, (id, g) in tries.items() if g == generation and id <= self.state.highest]
+        mine = [(directory, id) for directory, (id, g) in tries.items() if g == generation]
+        return [directory for directory, id in mine if deposed or id <= self.state.highest]
 
     async def sweep(self, garbage: Garbage, now: int) -> None:
         """Has all of it deleted, and the rests of writes that never ended. A store that fails is left for next time."""
