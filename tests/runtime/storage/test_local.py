@@ -90,6 +90,31 @@ def test_an_object_has_no_name_before_its_bytes_are_on_disk(
     assert written[-1] == ["x"]
 
 
+def test_a_file_on_the_same_file_system_becomes_the_object_without_being_copied(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    file = tmp_path / "spooled"
+    file.write_bytes(b"data")
+    os.utime(file, (1000, 1000))
+    asyncio.run(store.put("a/x", file))
+    made = (tmp_path / "store" / "a" / "x").stat()
+    assert made.st_ino == file.stat().st_ino
+    assert made.st_mtime > 1000  # or it would be swept as an old write before it has its name
+    file.unlink()
+    assert asyncio.run(store.get("a/x")) == b"data"
+
+
+def test_a_file_on_another_file_system_is_copied(
+    store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "spooled"
+    file.write_bytes(b"data")
+    with failing(monkeypatch, "link", errno.EXDEV):
+        asyncio.run(store.put("a/x", file))
+    assert (tmp_path / "store" / "a" / "x").stat().st_ino != file.stat().st_ino
+    assert asyncio.run(store.get("a/x")) == b"data"
+
+
 def test_what_crashed_writers_left_is_never_shown_and_swept_when_it_is_old(
     store: LocalStore, tmp_path: Path
 ) -> None:

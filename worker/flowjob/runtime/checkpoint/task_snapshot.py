@@ -34,6 +34,7 @@ from flowjob.runtime.checkpoint.manifest import (
     SnapshotFigures,
     TaskSnapshot,
 )
+from flowjob.runtime.checkpoint.ranges import together
 from flowjob.runtime.checkpoint.sections import Section
 from flowjob.runtime.checkpoint.state_files import inlined, placed
 from flowjob.runtime.env import Env
@@ -210,9 +211,8 @@ class TaskSnapshots:
         store, plan = self._settings.store, self._settings.plan
         directory = JobPaths(plan.root).full(barrier.directory)
         if barrier.savepoint:
-            for entries in written.parts.values():
-                for entry in entries:
-                    await store.put(join(directory, entry.object), written.path / entry.object)
+            names = [entry.object for entries in written.parts.values() for entry in entries]
+            await together(store.put(join(directory, n), written.path / n) for n in names)
             return written.parts
         if not written.size:
             return written.parts

@@ -35,7 +35,8 @@ class ObjectStore(Protocol):
         ...
 
     async def put(self, name: str, data: bytes | Path) -> None:
-        """Creates or replaces an object, whole or not at all; a Path's content is streamed."""
+        """Creates or replaces an object, whole or not at all. A file is streamed, or becomes the object where that is
+        possible: it may be deleted afterwards, but never changed."""
         ...
 
     async def create(self, name: str, data: bytes) -> bool:
