@@ -236,7 +236,9 @@ def test_whoever_has_lost_leadership_says_so_and_commits_nothing() -> None:
         await asyncio.sleep(2.5)
         assert isinstance(old.broken[0], LostLeadership)
         assert old.committed() == []
+        assert old.names("/g1/")
         await old.service.close("the test is over")
+        assert old.names("/g1/") == [], "what it wrote in vain is its own to delete"
         await new.store.close()
 
     virtually(main)
