@@ -110,13 +110,15 @@ class Play:
         arguments += ["--batch-rows", str(scenario.batch_rows), "--no-progress"]
         arguments += ["--checkpoint-interval", f"{scenario.interval_ms}ms", *self.place.options()]
         given = {"rows": scenario.rows, "rate": scenario.rate, **scenario.job}
+        if scenario.writes_there:
+            given["out"] = self.place.out()
         for name, value in given.items():
             arguments += ["--arg", f"{name}={value}"]
         if self.runs and not self._nothing_to_continue(self.runs[-1]):
             arguments += ["--from", "latest"]
             self.continued.add(life)
         self.before.append(self._entries())
-        self.runs.append(Run(self.directory, arguments, life))
+        self.runs.append(Run(self.directory, arguments, life, self.place.environment()))
         return self.runs[-1]
 
     # -- faults
@@ -196,6 +198,8 @@ class Play:
 
     def _judge(self) -> Iterator[str]:
         objects = self.place.objects()
+        if self.scenario.writes_there:
+            self.place.fetch(self.directory / "out")
         run = last_run(objects, "verified")
         yield from verifier.problems(self.directory / "out", self.scenario.rows, run)
         retained = self.scenario.job.get("retained", 2)

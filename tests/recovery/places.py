@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests import s3_servers
 from tests.recovery.store import objects_in
@@ -33,6 +34,18 @@ class Place(Protocol):
 
     def heal(self) -> None: ...
 
+    def out(self) -> str:
+        """Where sinks that write to it are to write; it may be struck as the checkpoints are."""
+        ...
+
+    def environment(self) -> dict[str, str]:
+        """What sinks need to get there."""
+        ...
+
+    def fetch(self, into: Path) -> None:
+        """Brings what is at `out` there, and what is hidden under the name that a directory would give it."""
+        ...
+
 
 @dataclass
 class Directory:
@@ -50,6 +63,16 @@ class Directory:
     def strike(self) -> None: ...
 
     def heal(self) -> None: ...
+
+    def out(self) -> str:
+        return str(self.path.with_name("out"))
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def fetch(self, into: Path) -> None:
+        if self.path.with_name("out").exists():
+            shutil.copytree(self.path.with_name("out"), into)
 
 
 @dataclass
@@ -88,16 +111,7 @@ class Bucket:
         return list(self._keys())
 
     def objects(self) -> dict[str, bytes]:
-        client = self.server.client()
-        try:
-            return {
-                key: client.get_object(Bucket=s3_servers.BUCKET, Key=f"{self.prefix}/{key}")[
-                    "Body"
-                ].read()
-                for key in self._keys()
-            }
-        finally:
-            client.close()
+        return dict(self._objects(self.prefix))
 
     def strike(self) -> None:
         self.server.pause() if self.frozen else self.server.kill()
@@ -105,15 +119,39 @@ class Bucket:
     def heal(self) -> None:
         self.server.resume() if self.frozen else self.server.start()
 
+    def out(self) -> str:
+        return f"s3://{s3_servers.BUCKET}/out"
+
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ENDPOINT_URL": self.server.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
+
+    def fetch(self, into: Path) -> None:
+        for key, data in self._objects("out"):
+            path = into / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        with contextlib.closing(self.server.client()) as client:
+            uploads = client.list_multipart_uploads(Bucket=s3_servers.BUCKET).get("Uploads", ())
+        for key in (Path(upload["Key"]).relative_to("out") for upload in uploads):
+            (into / key.parent).mkdir(parents=True, exist_ok=True)
+            (into / key.parent / f".{key.name}.inprogress").touch()
+
     def _keys(self) -> Iterator[str]:
-        client = self.server.client()
-        try:
-            pages = client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=s3_servers.BUCKET, Prefix=f"{self.prefix}/"):
-                for item in page.get("Contents", ()):
-                    yield item["Key"].removeprefix(f"{self.prefix}/")
-        finally:
-            client.close()
+        with contextlib.closing(self.server.client()) as client:
+            yield from self._listed(client, self.prefix)
+
+    def _objects(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Those below a prefix, by their names behind it."""
+        with contextlib.closing(self.server.client()) as client:
+            for key in self._listed(client, prefix):
+                answer = client.get_object(Bucket=s3_servers.BUCKET, Key=f"{prefix}/{key}")
+                yield key, answer["Body"].read()
+
+    def _listed(self, client: Any, prefix: str) -> Iterator[str]:
+        pages = client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=s3_servers.BUCKET, Prefix=f"{prefix}/"):
+            for item in page.get("Contents", ()):
+                yield item["Key"].removeprefix(f"{prefix}/")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -26,7 +26,13 @@ GONE_WITHIN = 15.0
 class Run:
     """One `flowjob run`, in a session of its own."""
 
-    def __init__(self, directory: Path, arguments: Sequence[str], number: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        arguments: Sequence[str],
+        number: int,
+        environment: Mapping[str, str],
+    ) -> None:
         self.directory = directory
         self.number = number
         self.mark = f"{directory}#{number}"
@@ -41,7 +47,7 @@ class Run:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, MARK: self.mark, "TMPDIR": str(scratch)},
+                env={**os.environ, **environment, MARK: self.mark, "TMPDIR": str(scratch)},
             )
         self.client = psutil.Process(self.process.pid)
 

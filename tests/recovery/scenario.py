@@ -28,6 +28,10 @@ ENDING = frozenset({Kind.CLIENT, Kind.ALL})
 """The run ends with them; the next one begins from the latest snapshot."""
 
 
+BUCKETS = ("moto", "s3")
+"""Kinds of store that are S3 servers."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """after   entries in the job's log since the last fault, until this one is due
@@ -43,8 +47,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Scenario:
-    """markers: induced failures (verified_job.fails_once). parallelisms: of the first life of the job, of the second,
-    …, and of all others."""
+    """markers       induced failures (verified_job.fails_once)
+    parallelisms  of the first life of the job, of the second, …, and of all others
+    writes_there  whether sinks write to the store, too, and not to a directory beside
+    """
 
     seed: int
     parallelisms: tuple[int, ...] = (2,)
@@ -55,13 +61,15 @@ class Scenario:
     batch_rows: int = 1000
     job: dict[str, object] = field(default_factory=dict)
     store: str = "directory"
+    writes_there: bool = False
     faults: tuple[Fault, ...] = ()
     markers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [
             f"seed {self.seed}: {self.rows} rows, parallelism {self.parallelisms}, {self.taskmanagers} TaskManagers, "
-            f"every {self.interval_ms} ms, batches of {self.batch_rows}, {self.store}, {self.job}"
+            f"every {self.interval_ms} ms, batches of {self.batch_rows}, {self.store}"
+            f"{' for results, too' if self.writes_there else ''}, {self.job}"
         ]
         lines += [f"  fails in {marker}" for marker in self.markers]
         lines += [
@@ -99,6 +107,7 @@ def scenario_of(seed: int, *, stores: tuple[str, ...] = ("directory", "small dis
         store=store,
         faults=tuple(_fault(chance, store) for _ in range(chance.choice([1, 1, 2, 3, 5]))),
         markers=_markers(chance, rows),
+        writes_there=store != "directory" and chance.random() < 0.5,
     )
 
 
@@ -106,7 +115,7 @@ def _fault(chance: random.Random, store: str) -> Fault:
     kinds = [Kind.SLOT, *Kind]
     if store != "small disk":
         kinds.remove(Kind.FULL_DISK)
-    if store not in ("moto", "s3"):
+    if store not in BUCKETS:
         kinds.remove(Kind.OUTAGE)
     after = chance.choice([0, 1, 2, 3, 5, 8])
     return Fault(chance.choice(kinds), after, chance.uniform(0, 0.4), chance.uniform(0.3, 4.0))

@@ -124,11 +124,15 @@ class Counting(fj.KeyedProcess[Moved, Seen]):
     def __init__(self, faults: str, pad: int) -> None:
         self.faults = faults
         self.pad = pad
+        self.padding = b""
+
+    def open(self, ctx: fj.Context) -> None:
+        self.padding = os.urandom(self.pad)
 
     def on_row(self, row: Moved, ctx: fj.Context) -> None:
         before = self.fuse.value
         ordinal = 1 if before is None else before.ordinal + 1
-        self.fuse.value = Fuse(self.faults, ordinal, os.urandom(self.pad))
+        self.fuse.value = Fuse(self.faults, ordinal, self.padding)
         end = START + ((row.at - START) // WINDOW + 1) * WINDOW
         self.sums[end] = self.sums.get(end, 0) + row.n
         self.counts[end] = self.counts.get(end, 0) + 1
