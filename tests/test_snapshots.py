@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -230,6 +232,101 @@ def test_a_job_begins_with_state_from_a_parquet_file(tmp_path: Path) -> None:
     manifest = fj.read_snapshot(str(tmp_path / "start"))._manifest
     plan = plan_restore(compile_job(job(), parallelism=4), manifest)
     assert "  restored  check: 10 rows of state, 1 -> 4 subtasks" in plan.lines
+
+
+# -- begun with state of the engine's own making
+
+
+class Reading(fj.Schema):
+    sensor: str
+    at: datetime
+    celsius: float
+
+
+HOUR = timedelta(hours=1)
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+Work = Callable[["fj.KeyedStream[Reading]"], "fj.Stream[Any]"]
+
+KEPT: dict[str, tuple[Work, str, dict[str, list[Any]], list[dict[str, Any]]]] = {
+    "windows": (
+        lambda s: s.window(fj.tumbling(HOUR)).agg(n=fj.count(), mean=fj.mean("celsius")),
+        "windows",
+        {
+            "window_start": [NOON, NOON],
+            "window_end": [NOON + HOUR] * 2,
+            "n": [1, 4],
+            "mean": [10.0, 8.0],
+            "mean.count": [1, 4],
+        },
+        [{"n": 2, "mean": 15.0}, {"n": 4, "mean": 2.0}],
+    ),
+    "panes": (
+        lambda s: s.window(fj.sliding(HOUR, HOUR / 2)).agg(n=fj.count()),
+        "panes",
+        {"pane_start": [NOON] * 2, "pane_end": [NOON + HOUR / 2] * 2, "n": [1, 4]},
+        [{"n": 1}, {"n": 1}, {"n": 2}, {"n": 4}, {"n": 4}],
+    ),
+    "sessions": (
+        lambda s: s.window(fj.session(gap=HOUR)).agg(n=fj.count()),
+        "sessions",
+        {"window_start": [NOON] * 2, "window_end": [NOON + HOUR] * 2, "n": [1, 4]},
+        [{"n": 2}, {"n": 4}],
+    ),
+    "aggregates": (
+        lambda s: s.agg(n=fj.count()),
+        "aggregates",
+        {"n": [1, 4]},
+        [{"n": 2}],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_windows_and_aggregates_begin_with_what_they_are_given(tmp_path: Path, kind: str) -> None:
+    work, state, columns, results = KEPT[kind]
+    made = fj.Job("readings", max_parallelism=16)
+    rows = made.read(fj.from_rows([Reading("a", NOON, 1.0)], Reading, event_time="at"))
+    made.write(work(rows.key_by("sensor")).named("kept"), fj.discard())
+    start = fj.new_snapshot(made)
+    names = [f.name for f in start.operator("kept").state(state).to_arrow().schema]
+    assert set(columns) | {"key.sensor"} == {n for n in names if not n.startswith("__")}
+    table = pa.table({"sensor": ["a", "b"], **columns})
+    fj.write_snapshot(str(tmp_path), start.with_state("kept", state, table))
+
+    graph = compile_job(made)
+    manifest = fj.read_snapshot(str(tmp_path))._manifest
+    assert "  restored  kept: 2 rows of state" in plan_restore(graph, manifest).lines
+    (kept,) = (n for v in graph.vertices for n in v.nodes if n.uid == "kept")
+    said = []
+    for place in places(2, 16, "kept"):
+        harness = OperatorHarness(
+            build(kept.spec), subtask=place.subtask, parallelism=2, max_parallelism=16
+        )
+
+        async def restored(open_store: OpenStore, place: Place = place) -> Any:
+            reader = SnapshotReader(open_store(StoreLocation(str(tmp_path))), "", manifest)
+            return await reader.restore(place)
+
+        found = with_stores(restored)
+        harness.operator.restore(found)
+        known = {k for part in found.parts(state) for k in part.table["key.sensor"].to_pylist()}
+        if "a" in known:
+            row = {"sensor": ["a"], "at": [NOON + HOUR * 3 / 4], "celsius": [20.0]}
+            schema = kept.spec.input.schema
+            assert schema is not None
+            batch = pa.table(row).select(schema.names).cast(schema).to_batches()[0]
+            times = np.array([micros(NOON + HOUR * 3 / 4)])
+            harness.feed(Batch(batch, times, None))
+        harness.watermark(micros(NOON + 9 * HOUR))
+        said += harness.rows
+        harness.close()
+    kept_of = results[0].keys()
+    assert sorted(({n: r[n] for n in kept_of} for r in said), key=str) == results
+
+
+def micros(time: datetime) -> int:
+    return int(time.timestamp()) * 1_000_000
 
 
 def test_a_new_snapshot_shows_what_could_be_given() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowjob.errors import SnapshotError
@@ -74,9 +75,18 @@ def new_snapshot(job: Job) -> Snapshot:
     from flowjob.plan.compile import compile_job
     from flowjob.plan.state_layout import state_layouts
     from flowjob.runtime.checkpoint.making import empty_manifest
+    from flowjob.runtime.operators.empty_state import empty_sections
+    from flowjob.runtime.real.env import real_env
 
     graph = compile_job(job)
-    return Snapshot(empty_manifest(graph, state_layouts(graph), _now()), None, {})
+    env = real_env(Path())  # for their clock
+    sections = {
+        node.uid: empty_sections(node, env, graph.max_parallelism)
+        for vertex in graph.vertices
+        for node in vertex.nodes
+        if node.uid is not None
+    }
+    return Snapshot(empty_manifest(graph, state_layouts(graph), sections, _now()), None, {})
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,11 +285,12 @@ class StateSnapshot:
             schema = self._expected()
             assert schema is not None, "only a declared state has no parts"
             return schema.empty_table()
-        from flowjob.runtime.checkpoint.editing import read_section
+        from flowjob.runtime.checkpoint.editing import read_inline, read_section
         from flowjob.runtime.real.stores import with_stores
 
         snapshot, at = self._snapshot, self._snapshot._origin
-        assert at is not None
+        if at is None:
+            return read_inline(snapshot._manifest, self._key)
         return with_stores(
             lambda open_store: read_section(
                 open_store(at.location), at.directory, snapshot._manifest, self._key

@@ -58,19 +58,29 @@ async def read_section(
     store: ObjectStore, directory: str, manifest: Manifest, key: SectionKey
 ) -> pa.Table:
     """All rows of a section, without hashes; those of one subtask where all wrote the same."""
+    fetcher = Fetcher(store, asyncio.Semaphore(REQUESTS))
+    tables = []
+    for wanted in _all_of(manifest, key, directory):
+        found = await fetcher.fetch(wanted.ranges())
+        tables.append(wanted.read(found, manifest.max_parallelism))
+    return pa.concat_tables(tables)
+
+
+def read_inline(manifest: Manifest, key: SectionKey) -> pa.Table:
+    """The same for a snapshot that is in no store yet: all there is is in the manifest itself."""
+    wanted = _all_of(manifest, key, "")
+    return pa.concat_tables([w.read({}, manifest.max_parallelism) for w in wanted])
+
+
+def _all_of(manifest: Manifest, key: SectionKey, directory: str) -> Iterator[Wanted]:
     entries = parts_of(manifest, key)
     if entries[0].distribution == Distribution.BROADCAST.value:
         entries = entries[:1]
-    fetcher = Fetcher(store, asyncio.Semaphore(REQUESTS))
-    tables = []
     for entry in entries:
         name = "" if entry.inline is not None else object_name(directory, entry)
         keyed = entry.distribution == Distribution.KEYED.value
         groups = range(manifest.max_parallelism) if keyed else None
-        wanted = Wanted(entry, name, 0, entry.rows, groups)
-        found = await fetcher.fetch(wanted.ranges())
-        tables.append(wanted.read(found, manifest.max_parallelism))
-    return pa.concat_tables(tables)
+        yield Wanted(entry, name, 0, entry.rows, groups)
 
 
 @dataclass(frozen=True, slots=True)
