@@ -34,6 +34,9 @@ ARTIFACT = r"^[a-z][a-z0-9+.-]*://[^\s?#]+\.(py|zip|whl)$"
 _CRON_FIELD = r"[0-9A-Za-z*/,-]+"
 SCHEDULE = rf"^(@(hourly|daily|weekly|monthly)|@every {_PART}+|{_CRON_FIELD}( {_CRON_FIELD}){{4}})$"
 
+LARGEST_EXACT = 2**53 - 1
+"""Of the integers that all readers of JSON keep. The API server, too, compares bounds as floating-point numbers."""
+
 _BINARY: dict[str, int] = {
     f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", start=1)
 }
@@ -81,8 +84,8 @@ Sentence = Annotated[str, Field(max_length=32768)]
 Digest = Annotated[str, Field(pattern=r"^[a-z0-9]+:[0-9a-f]{8,128}$")]
 Time = AwareDatetime
 Count = Annotated[int, Field(ge=0)]
-Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Nonce = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Bytes = Annotated[int, Field(ge=0)]
+Nonce = Annotated[int, Field(ge=0, le=LARGEST_EXACT)]
 Parallelism = Annotated[int, Field(ge=1, le=32768)]
 
 _INT_OR_STRING: dict[str, Any] = {

@@ -15,6 +15,7 @@ from flowjob_operator.resources.fields import (
     ENTRYPOINT,
     IMAGE,
     INTERVAL,
+    LARGEST_EXACT,
     LONGER_THAN_NOTHING,
     NAME,
     OFF,
@@ -161,7 +162,7 @@ def _value(schema: dict[str, Any]) -> str:
 
 def _bounds(schema: dict[str, Any]) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
-    if most is None or most >= 2**31:
+    if most is None or most == LARGEST_EXACT:
         return "" if least is None else f" ≥ {least}"
     return f", {least} … {most}"
 

@@ -46,6 +46,8 @@ def complaints(schema: Schema, place: str) -> Iterator[str]:
         yield f"{place}: keys of a list are required in its items"
     if "pattern" in schema and re.search(r"\(\?[=!<]|\\[0-9]", schema["pattern"]):
         yield f"{place}: RE2 has neither look-around nor references back"
+    if any(abs(schema.get(bound, 0)) >= 2**53 for bound in ("minimum", "maximum")):
+        yield f"{place}: bounds are floating-point numbers, this one is not exact"
     for name, part in parts(schema):
         yield from complaints(part, f"{place}.{name}")
 
