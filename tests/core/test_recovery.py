@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
+import msgspec
 import pytest
 
 from flowjob.core.recovery import (
@@ -18,8 +19,9 @@ from flowjob.core.recovery import (
     StartFresh,
     StopOrphaned,
     resolve,
+    stand_ins,
 )
-from flowjob.core.snapshot_log import Begin, Claim, Commit, LogState, Record, fold
+from flowjob.core.snapshot_log import Begin, Claim, Commit, LogState, Record, Retire, apply, fold
 
 NEWEST = Candidate(6, "checkpoints/6")
 SOURCE = Candidate(2, "savepoints/s")
@@ -164,3 +166,55 @@ def test_whatever_is_known_a_fresh_start_never_meets_expectations_of_state(
         assert not isinstance(decision, StartFresh)
         if isinstance(decision, Ready):
             assert decision.candidate.health is Health.GOOD
+
+
+# What may stand in for the newest
+
+
+def begun(*results: int, first: int = 1) -> LogState:
+    """A run with checkpoints 1, 2, … (from `first`), which brought so many results."""
+    records: list[Record] = [Claim(1, "r"), Begin(1, "a")]
+    for number, count in enumerate(results, first):
+        records.append(Commit(1, number, f"checkpoints/{number}/manifest.json", results=count))
+    return fold(records)
+
+
+@pytest.mark.parametrize(
+    ("results", "found"),
+    [
+        ((), []),
+        ((0,), []),
+        ((0, 0), [1]),
+        ((2, 0), [1]),  # what the first brought, whoever begins from it has, too
+        ((0, 2), []),
+        ((0, -1), []),  # an older log does not say
+        ((0, 0, 0), [2, 1]),
+        ((0, 2, 0), [2]),
+        ((3, 3, 0, 0), [3, 2]),
+    ],
+)
+def test_older_checkpoints_may_stand_in_while_nothing_was_published_since(
+    results: tuple[int, ...], found: list[int]
+) -> None:
+    assert [c.snapshot for c in stand_ins(begun(*results))] == found
+
+
+def test_checkpoints_of_other_runs_never_stand_in() -> None:
+    log = apply(begun(0, 0), Begin(1, "b"))
+    assert stand_ins(log) == ()
+    log = apply(log, Commit(1, 3, "m", results=0))
+    assert stand_ins(log) == ()
+    log = apply(log, Commit(1, 4, "m", results=0))
+    assert [c.snapshot for c in stand_ins(log)] == [3]
+
+
+def test_nobody_knows_what_a_retired_checkpoint_between_them_has_published() -> None:
+    log = apply(begun(0, 0, 0, 0), Retire(1, 2))
+    assert [c.snapshot for c in stand_ins(log)] == [3]
+    log = apply(begun(0, 0, 0, 0), Retire(1, 1))
+    assert [c.snapshot for c in stand_ins(log)] == [3, 2]
+
+
+def test_a_log_that_does_not_say_where_its_run_began_has_no_stand_ins() -> None:
+    log = msgspec.structs.replace(begun(0, 0), began_above=-1)
+    assert stand_ins(log) == ()

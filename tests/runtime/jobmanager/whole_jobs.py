@@ -32,6 +32,7 @@ from flowjob.runtime.job_description import CheckpointPlan
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService, Shell, all_tasks
 from flowjob.runtime.jobmanager.committables import prepared_of
 from flowjob.runtime.jobmanager.manifests import JobAtHand
+from flowjob.runtime.jobmanager.request import JobEvent
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore
 from flowjob.runtime.jobmanager.source_restoring import remembered_splits
 from flowjob.runtime.jobmanager.splits import SplitService
@@ -165,11 +166,12 @@ class Run:
         self.graph = graph
         self.run_id = run_id
         self.failures: list[Exception] = []
+        self.told: list[JobEvent] = []
         self.env = world.env
         self.plan = CheckpointPlan(location=LOCATION, root=run_id)
         self.store = SnapshotStore(self.env, LOCATION, run_id)
         shell = Shell(
-            self._send, lambda: self._slots(), self._happened, lambda _: None, self._broken
+            self._send, lambda: self._slots(), self._happened, self.told.append, self._broken
         )
         self.checkpoints = CheckpointService(
             self.env, settings, self.store, JobAtHand(graph, run_id, ""), shell

@@ -1,15 +1,16 @@
 """From what a run begins: facts about what storage holds -> a decision. Nothing is started before there is one.
 
 Pure: reading is runtime/jobmanager/leading.py's. The order of the checks matters: who does not lead must stop before
-anything else, and whenever state was expected and is missing the answer is Refuse, never an older or an empty one: what
-sinks have published would be published twice."""
+anything else, and whenever state was expected and is missing the answer is Refuse, never an empty one. An older one may
+stand in for a checkpoint that cannot be read (`stand_ins`) only where sinks have published nothing since: else that
+would be published twice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
-from flowjob.core.snapshot_log import LogState
+from flowjob.core.snapshot_log import Commit, LogState
 
 
 class From(Enum):
@@ -191,7 +192,7 @@ def _from(facts: Facts, candidate: Candidate) -> Decision:
 
 
 def _others(facts: Facts, candidate: Candidate) -> str:
-    """Never chosen by us: sinks have published what came after them."""
+    """Never chosen here: sinks may have published what came after them."""
     kept = facts.log.retained if facts.log is not None else ()
     older = [str(s) for s in kept if s != candidate.snapshot]
     if not older:
@@ -200,3 +201,23 @@ def _others(facts: Facts, candidate: Candidate) -> str:
         f". Checkpoints {', '.join(older)} are kept; named as the path to start from they are used, and what was "
         "published after them is published again"
     )
+
+
+def stand_ins(log: LogState) -> tuple[Commit, ...]:
+    """Checkpoints of this run from which it can begin in place of the newest, without anything being published twice;
+    the best one first.
+
+    Between one of them and the newest no checkpoint may have brought results to publish, the newest included: whether
+    they were published nobody knows. Of retired ones, and of those in older logs, that is not known either."""
+    newest = log.newest
+    if newest is None or log.began_above < 0:
+        return ()
+    own = [c for c in log.committed if log.began_above < c.snapshot < newest.snapshot]
+    found: list[Commit] = []
+    behind = newest
+    for commit in reversed(own):
+        if behind.results != 0 or any(commit.snapshot < r for r in log.retired):
+            break
+        found.append(commit)
+        behind = commit
+    return tuple(found)

@@ -29,14 +29,21 @@ class Begin(msgspec.Struct, frozen=True, tag_field="record", tag="begin", omit_d
 
 
 class Commit(msgspec.Struct, frozen=True, tag_field="record", tag="commit", omit_defaults=True):
-    """`snapshot` is complete and counts: its manifest is stored under that name, with that zlib.crc32. `savepoint`: it
-    is the user's and never retired."""
+    """`snapshot` is complete and counts: its manifest is stored under that name.
+
+    checksum   zlib.crc32 of the manifest, in older logs; 0 where there is a digest
+    savepoint  it is the user's and never retired
+    digest     of the manifest, as `sha256:…`
+    results    how many items of sinks are published with it; -1: not known, in older logs
+    """
 
     generation: int
     snapshot: int
     manifest: str
-    checksum: int
+    checksum: int = 0
     savepoint: bool = False
+    digest: str = ""
+    results: int = -1
 
 
 class Retire(msgspec.Struct, frozen=True, tag_field="record", tag="retire"):
@@ -58,6 +65,7 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     retired     the newest few, oldest first
     highest     the largest snapshot id in any record
     newest_id   the restore point of this run, 0 before its first
+    began_above snapshots of this run have larger ids; -1: not known, in older logs
     """
 
     generation: int = 0
@@ -68,6 +76,7 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     retired: tuple[int, ...] = ()
     highest: int = 0
     newest_id: int = 0
+    began_above: int = -1
 
     @property
     def newest(self) -> Commit | None:
@@ -129,7 +138,8 @@ def apply(state: LogState, record: Record) -> LogState:
         case Claim(generation, revision):
             return replace(state, generation=generation, revision=revision)
         case Begin(_, run, source):
-            return replace(state, run=run, source=source, newest_id=0)
+            above = state.highest
+            return replace(state, run=run, source=source, newest_id=0, began_above=above)
         case Commit(snapshot=snapshot):
             return replace(
                 state,

@@ -6,6 +6,7 @@ is the log's business (storage/log.py), which holds `digest` of its manifest."""
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 
 import msgspec
@@ -69,9 +70,14 @@ def digest(data: bytes) -> str:
 
 
 async def read_manifest(
-    store: ObjectStore, directory: str, *, expected: str | None = None
+    store: ObjectStore,
+    directory: str,
+    *,
+    expected: str | None = None,
+    expected_crc: int | None = None,
 ) -> Manifest:
-    """The manifest of the snapshot in `directory`; `expected` is its digest according to the log.
+    """The manifest of the snapshot in `directory`; `expected` is its digest according to the log, in older logs there
+    is only its zlib.crc32.
 
     SnapshotError when there is none, DamagedSnapshot when it is another one or not as it was written."""
     name = join(directory, MANIFEST)
@@ -84,6 +90,8 @@ async def read_manifest(
             f"{name} in {store.url} is not the manifest that was committed: its digest should be {expected}, "
             f"and is {digest(data)}"
         )
+    if expected_crc is not None and zlib.crc32(data) != expected_crc:
+        raise DamagedSnapshot(f"{name} in {store.url} is not the manifest that was committed")
     return decode_manifest(data, f"{name} in {store.url}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from flowjob.errors import SnapshotError
+from flowjob.errors import DamagedSnapshot, SnapshotError
 from flowjob.kernels.partitioning import key_groups
 from flowjob.runtime.checkpoint.manifest import Manifest, PartEntry
 from flowjob.runtime.checkpoint.part_reading import check_crc, describe, read_block, read_whole
@@ -41,6 +41,29 @@ async def verify_snapshot(store: ObjectStore, directory: str, manifest: Manifest
         for entry in all_parts(manifest)
     ]
     return [problem for problem in await together(work) if problem is not None]
+
+
+async def check_objects(store: ObjectStore, directory: str, manifest: Manifest) -> None:
+    """Raises DamagedSnapshot unless every object is there, and long enough. Costs a request for each, and reads
+    nothing: what is in them is checked when it is read."""
+    ends: dict[str, int] = {}
+    for entry in all_parts(manifest):
+        if entry.inline is None:
+            name = object_name(directory, entry)
+            ends[name] = max(ends.get(name, 0), entry.offset + entry.length)
+    free = asyncio.Semaphore(REQUESTS)
+
+    async def check(name: str, length: int) -> None:
+        async with free:
+            found = await store.head(name)
+        if found is None:
+            raise DamagedSnapshot(f"object {name} of the snapshot is missing from {store.url}")
+        if found.size < length:
+            raise DamagedSnapshot(
+                f"object {name} in {store.url} is cut off: it should have at least {length} bytes, and has {found.size}"
+            )
+
+    await together(check(name, length) for name, length in ends.items())
 
 
 async def _problem_of(

@@ -29,6 +29,7 @@ from flowjob.runtime.jobmanager import committables
 from flowjob.runtime.jobmanager.manifests import JobAtHand, manifest_of
 from flowjob.runtime.jobmanager.request import JobEvent, SnapshotFailed
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore, why
+from flowjob.runtime.jobmanager.standing_in import newest_that_is_whole
 from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.paths import JobPaths
 
@@ -176,8 +177,14 @@ class CheckpointService:
         self.handle(ev.TasksFailed(reason))
 
     async def settled(self) -> RestorePoint | None:
-        """Where to restart: clear at last. None: from nothing."""
+        """Where to restart: clear at last. None: from nothing. Raises SnapshotError when that cannot be read, and
+        StorageError."""
         await self._settled.wait()
+        snapshots, point = self._snapshots, self._newest
+        if snapshots.state.newest is not None:
+            self._newest = await newest_that_is_whole(snapshots, snapshots.state, self._shell.tell)
+        elif point is not None and point.location == snapshots.location:
+            await snapshots.check(point)
         return self._newest
 
     def received(self, message: messages.FromSlotBody) -> None:

@@ -126,8 +126,8 @@ class Deployment:
     async def _continue(
         self, checkpoints: CheckpointService, tasks: tuple[TaskId, ...]
     ) -> RestorePoint | None:
-        point = await checkpoints.settled()
         try:
+            point = await checkpoints.settled()
             await self._restore(tasks, point)
         except EXITS as error:
             self._way.happened(SnapshotsFailed(describe(error)))

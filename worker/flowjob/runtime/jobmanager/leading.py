@@ -25,6 +25,7 @@ from flowjob.runtime.jobmanager.request import (
     StartFrom,
 )
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore
+from flowjob.runtime.jobmanager.standing_in import newest_that_is_whole
 
 ATTEMPTS_PER_GENERATION = 1000
 """Attempts of different JobManagers must differ: names of objects are made of them."""
@@ -80,7 +81,7 @@ async def _begin(
         await store.begin(run, "")
         return None
     if start.snapshot == LATEST:
-        point = await _latest(env, store, state, start)
+        point = await _latest(env, store, start, tell)
         run = state.run  # sinks then find what its earlier lives have left, and remove it
     else:
         point = await _elsewhere(env, store.location, start)
@@ -111,10 +112,11 @@ async def _say_what_is_left(
 
 
 async def _latest(
-    env: Env, store: SnapshotStore, state: LogState, start: StartFrom
+    env: Env, store: SnapshotStore, start: StartFrom, tell: Callable[[JobEvent], None]
 ) -> RestorePoint:
+    state = store.state
     if state.newest is not None:
-        return await store.read(state.newest)
+        return await newest_that_is_whole(store, state, tell)
     if state.source:  # that run has no checkpoint of its own yet
         return await _elsewhere(
             env, store.location, StartFrom(state.source, start.endpoint, start.region)

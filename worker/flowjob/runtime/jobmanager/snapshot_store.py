@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import zlib
 from dataclasses import dataclass
 
 from flowjob.core.snapshot_log import Begin, Commit, LogState, Record, Retire, refusal
-from flowjob.errors import DamagedSnapshot, FlowjobError, LostLeadership, StorageError
+from flowjob.errors import FlowjobError, LostLeadership, StorageError
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
-    decode_manifest,
+    digest,
     encode_manifest,
+    read_manifest,
     write_manifest,
 )
+from flowjob.runtime.checkpoint.verifying import check_objects
 from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.garbage import Garbage, Orphans
@@ -89,10 +90,15 @@ class SnapshotStore:
         """Writes into the log that a written snapshot counts. False: it is certain that it does not, and never will.
 
         Raises LostLeadership when another JobManager has the job."""
-        checksum = zlib.crc32(encode_manifest(manifest))
-        name = f"{directory}/{MANIFEST}"
-        savepoint = manifest.kind == "savepoint"
-        record = Commit(self._generation, manifest.id, name, checksum, savepoint)
+        states = [state for task in manifest.tasks for state in task.operators]
+        record = Commit(
+            self._generation,
+            manifest.id,
+            f"{directory}/{MANIFEST}",
+            savepoint=manifest.kind == "savepoint",
+            digest=digest(encode_manifest(manifest)),
+            results=sum(len(state.committables) for state in states),
+        )
         if refusal(self._log.state, record) is not None:
             return False
         await self._append(record)
@@ -139,15 +145,17 @@ class SnapshotStore:
         await orphans.sweep(self._garbage, self._env.clock.wall())
 
     async def read(self, commit: Commit) -> RestorePoint:
-        """A committed snapshot. Raises SnapshotError when its manifest is not the one that was committed."""
-        name = self.paths.full(commit.manifest)
-        data = await self.store.get(name)
-        if zlib.crc32(data) != commit.checksum:
-            raise DamagedSnapshot(
-                f"{name} in {self.store.url} is not the manifest that was committed as snapshot {commit.snapshot}"
-            )
-        manifest = decode_manifest(data, f"{name} in {self.store.url}")
-        return RestorePoint(self.location, name.removesuffix(f"/{MANIFEST}"), manifest)
+        """A committed snapshot. Raises SnapshotError when its manifest is gone, or not the one that was committed."""
+        directory = self.paths.full(commit.manifest).removesuffix(f"/{MANIFEST}")
+        crc = commit.checksum if not commit.digest else None
+        manifest = await read_manifest(
+            self.store, directory, expected=commit.digest or None, expected_crc=crc
+        )
+        return RestorePoint(self.location, directory, manifest)
+
+    async def check(self, point: RestorePoint) -> None:
+        """Raises SnapshotError when an object of a snapshot of this job is gone or too short. Reads no byte of them."""
+        await check_objects(self.store, point.directory, point.manifest)
 
     async def close(self, generation: int | None = None) -> None:
         """All tasks are gone. What they have stored for snapshots of `generation` after those had come to nothing is
