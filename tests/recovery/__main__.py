@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,10 @@ def pressure(processes: int) -> Iterator[None]:
             process.wait()
 
 
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.recovery")
     parser.add_argument("seed", type=int, nargs="?", help="only this one")
@@ -47,6 +52,8 @@ def main() -> int:
     parser.add_argument("--stores", help="kinds of store to choose from, with commas; else all")
     parser.add_argument("--keep", action="store_true", help="leave the directory")
     given = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):  # also in the background: nothing may be left
+        signal.signal(number, _interrupt)
     alone = given.seed is not None
     seeds = [given.seed] if alone else range(given.first, given.first + given.seeds)
     kinds = tuple(given.stores.split(",")) if given.stores else stores()

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
+
+PAUSES = (0.01, 0.05, 0.2, 0.5)
+"""Seconds after each try."""
 
 
 def run_directory() -> Path:
@@ -15,5 +19,11 @@ def run_directory() -> Path:
 
 
 def remove(directory: Path) -> None:
-    """With all that is in it; never an error, for it is called on the way out of other errors."""
-    shutil.rmtree(directory, ignore_errors=True)
+    """With all that is in it; never an error, for it is called on the way out of other errors.
+
+    Again, when something comes while it goes: the copy of a killed slot (freezer.py) dies a moment after it."""
+    for pause in PAUSES:
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(pause)
