@@ -88,7 +88,7 @@ def test_where_nothing_was_published_since_an_older_one_stands_in(
         point = await newest_that_is_whole(store, store.state, told.append)
         assert point.manifest.id == 2
         assert (store.state.newest, store.state.run) == (None, "run")
-        assert store.state.source.endswith("j/checkpoints/2/g1")
+        assert store.state.source.endswith("j/checkpoints/2/g1/manifest.json")
         await store.close()
 
     run_virtually(main())

@@ -4,7 +4,6 @@ Sees every change at once, as no process can. It must not know how the engine co
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,7 +11,7 @@ import msgspec
 
 from flowjob.core.snapshot_log import Begin, Claim, Commit, LogState, Record, apply, refusal
 from flowjob.runtime.checkpoint.manifest import Manifest
-from flowjob.runtime.checkpoint.manifest_io import decode_manifest
+from flowjob.runtime.checkpoint.manifest_io import decode_manifest, digest
 from flowjob.runtime.checkpoint.verifying import all_parts
 from flowjob.runtime.storage.memory import MemoryObjects
 from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join
@@ -97,8 +96,8 @@ class StoreWatch:
         if found is None:
             self.faults.append(f"{record} was logged before its manifest was stored")
             return
-        if zlib.crc32(found.data) != record.checksum:
-            self.faults.append(f"{record} was logged with the checksum of another manifest")
+        if digest(found.data) != record.digest:
+            self.faults.append(f"{record} was logged with the digest of another manifest")
         directory = name.removesuffix(f"/{MANIFEST}")
         needed.update(_objects(directory, self.manifest(directory)))
         missing = sorted(n for n in needed if n not in self.objects.found)
