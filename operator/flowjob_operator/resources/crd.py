@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowjob_operator.resources.kinds import CRD_VERSION, GROUP, VERSION, Column, Kind
+from flowjob_operator.resources.kinds import CATEGORY, CRD_VERSION, GROUP, VERSION, Column, Kind
 from flowjob_operator.resources.schema import structural, unbounded
 
 
@@ -28,7 +28,7 @@ def definition(kind: Kind) -> dict[str, Any]:
                 "plural": kind.plural,
                 "singular": kind.name.lower(),
                 "shortNames": [kind.short],
-                "categories": ["flowjob"],
+                "categories": [CATEGORY],
             },
             "scope": "Namespaced",
             "versions": [

@@ -163,7 +163,7 @@ class JobSpec(Model):
     args: dict[str, IntOrString] = Field(
         default={},
         max_length=256,
-        description="The job's arguments by name, as text or whole numbers.",
+        description='The job\'s arguments by name. Whole numbers may be bare, all else is quoted: `"true"`, `"0.5"`.',
     )
     parallelism: Parallelism | None = Field(
         default=None,

@@ -21,6 +21,9 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 CRD_VERSION: Final = 1
 """Of the definitions: grows with every released change to them, so that an older chart does not take fields away."""
 
+CATEGORY: Final = "flow"
+"""`kubectl get flow` lists objects of all our kinds. Not the name of one: kubectl would take that for the category."""
+
 LONGEST_NAME: Final = 45
 """Names of pods, Services and labels are made of it, and may have 63 characters."""
 

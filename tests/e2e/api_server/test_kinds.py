@@ -338,7 +338,7 @@ def test_short_names_and_the_category_are_served(api: Api) -> None:
     served = {r["name"]: r for r in api.get("/apis/flowjob.dev/v1beta1")["resources"]}
     assert served["flowjobs"]["shortNames"] == ["fj"]
     assert served["flowsnapshots"]["shortNames"] == ["fjs"]
-    assert served["flowjobs"]["categories"] == ["flowjob"]
+    assert served["flowjobs"]["categories"] == served["flowsnapshots"]["categories"] == ["flow"]
     assert {"flowjobs/scale", "flowjobs/status", "flowsnapshots/status"} <= set(served)
 
 

@@ -180,6 +180,16 @@ def test_names_are_the_documented_ones(kind: Kind) -> None:
 
 
 @each_kind
+def test_no_category_is_the_name_of_a_kind(kind: Kind) -> None:
+    """`kubectl get flowjob` would list the category."""
+    names = definition(kind)["spec"]["names"]
+    every_name = (
+        {k.name.lower() for k in KINDS} | {k.plural for k in KINDS} | {k.short for k in KINDS}
+    )
+    assert not set(names["categories"]) & every_name
+
+
+@each_kind
 def test_the_reference_names_every_field(kind: Kind) -> None:
     page = dict(FILES)[REFERENCE]
     for model in (kind.spec, kind.status):
