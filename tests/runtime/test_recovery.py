@@ -17,7 +17,10 @@ import pytest
 
 import flowjob as fj
 from flowjob.checkpointing import Checkpoints
+from flowjob.connectors.files.sink import file_prefix
 from flowjob.errors import UserCodeFailed
+from flowjob.plan import compile_job
+from flowjob.plan.specs import SinkSpec
 from flowjob.runtime.jobmanager.request import (
     EarlierRunFound,
     JobEvent,
@@ -107,7 +110,10 @@ def leave_unfinished(directory: Path) -> Path:
     """A file of the run, as a slot leaves it that is killed."""
     entry = directory / "checkpoints" / "counted" / "log" / "000000000002.json"
     run = json.loads(entry.read_text())["record"]["run"]
-    path = directory / "out" / f".part-{run}-1-0007-00000.jsonl.inprogress"
+    nodes = [n for v in compile_job(counted(directory), parallelism=2).vertices for n in v.nodes]
+    (sink,) = [n.uid for n in nodes if isinstance(n.spec, SinkSpec)]
+    prefix = file_prefix(run, sink or "")
+    path = directory / "out" / f".{prefix}1-0007-00000.jsonl.inprogress"
     path.touch()
     return path
 

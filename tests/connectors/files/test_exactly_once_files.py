@@ -72,18 +72,21 @@ async def test_files_in_a_bucket_are_exactly_once(tmp_path: Path, env: Env, buck
 async def test_the_first_of_the_thousands_of_attempts_of_a_run_leaves_nothing_to_the_last(
     tmp_path: Path, env: Env, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unwanted = [".part-r-1-0000-00000.csv.inprogress", ".part-r-40000-0007-00012.csv.inprogress"]
+    unwanted = [
+        ".part-r-00000000-1-0000-00000.csv.inprogress",
+        ".part-r-00000000-40000-0007-00012.csv.inprogress",
+    ]
     wanted = [
-        ".part-r-2-0000-00003.csv.inprogress",  # pending
-        ".part-r-40001-0001-00000.csv.inprogress",
-        ".part-r2-1-0000-00000.csv.inprogress",
-        "part-r-1-0000-00001.csv",
+        ".part-r-00000000-2-0000-00003.csv.inprogress",  # pending
+        ".part-r-00000000-40001-0001-00000.csv.inprogress",
+        ".part-r2-00000000-1-0000-00000.csv.inprogress",
+        "part-r-00000000-1-0000-00001.csv",
     ]
     for name in (*unwanted, *wanted):
         (tmp_path / name).touch()
     looked = listings(monkeypatch)
     writer = files.csv(tmp_path).writer(replace(context(env), attempt=40_001))
-    staged = Staged(place=str(tmp_path), name="part-r-2-0000-00003.csv", size=0)
+    staged = Staged(place=str(tmp_path), name="part-r-00000000-2-0000-00003.csv", size=0)
     writer.restore([staged.encode()])
     await writer.open()
     await writer.close()
@@ -105,7 +108,9 @@ async def test_a_pending_file_that_is_gone_is_lost_data_and_says_which(
     writer, prepared = await prepare_one(tmp_path / "out", env)
     (hidden,) = (tmp_path / "out").iterdir()
     hidden.unlink()
-    with pytest.raises(LostData, match=r"part-r-1-0000-00000\.csv .*is gone: its rows are lost"):
+    with pytest.raises(
+        LostData, match=r"part-r-00000000-1-0000-00000\.csv .*is gone: its rows are lost"
+    ):
         await writer.commit(prepared, PERMIT)
     await writer.close()
 

@@ -46,7 +46,9 @@ async def test_every_type_comes_back_from_what_was_written(tmp_path: Path, env: 
         return await read_rows(form(out, everything().schema), env)
 
     await check_sink(lambda: form(out, **SINKS[name]), batches, env, read_back)
-    expected = [f"part-{r}-1-000{i}-00000.{name}" for r in ("first", "second") for i in (0, 1)]
+    expected = [
+        f"part-{r}-00000000-1-000{i}-00000.{name}" for r in ("first", "second") for i in (0, 1)
+    ]
     assert visible(out) == expected
 
 
@@ -79,7 +81,7 @@ async def test_a_file_is_rolled_at_exactly_so_many_rows(tmp_path: Path, env: Env
     await put(writer, numbers(25, 31))
     await writer.finish()
     await writer.close()
-    assert visible(tmp_path) == [f"part-r-1-0003-0000{i}.csv" for i in range(4)]
+    assert visible(tmp_path) == [f"part-r-00000000-1-0003-0000{i}.csv" for i in range(4)]
     counts = [(tmp_path / n).read_text().count("\n") for n in visible(tmp_path)]
     assert counts == [10, 10, 10, 1]
 
@@ -106,7 +108,7 @@ async def test_a_file_is_rolled_by_age(tmp_path: Path, env: Env, clock: MockCloc
     clock.set(opened + 10_000_000)
     assert visible(tmp_path) == []
     await writer.on_time(clock.wall())
-    assert visible(tmp_path) == ["part-r-1-0003-00000.parquet"]
+    assert visible(tmp_path) == ["part-r-00000000-1-0003-00000.parquet"]
     assert writer.next_timer() is None
     await writer.finish()
     await writer.close()
@@ -120,20 +122,23 @@ async def test_nothing_is_left_of_an_unfinished_file(tmp_path: Path, env: Env):
     await writer._wait(0)  # type: ignore[attr-defined]
     assert len(everything_in(tmp_path)) == 2
     await writer.close()
-    assert everything_in(tmp_path) == ["part-r-1-0003-00000.parquet"]
+    assert everything_in(tmp_path) == ["part-r-00000000-1-0003-00000.parquet"]
 
 
 async def test_a_new_attempt_removes_leftovers_and_writes_over_nothing(tmp_path: Path, env: Env):
-    (tmp_path / ".part-r-1-0003-00001.csv.inprogress").write_text("half")
-    (tmp_path / ".part-r-1-0004-00001.csv.inprogress").write_text("of another subtask")
-    (tmp_path / "part-r-1-0003-00000.csv").write_text("of an earlier attempt")
+    (tmp_path / ".part-r-00000000-1-0003-00001.csv.inprogress").write_text("half")
+    (tmp_path / ".part-r-00000000-1-0004-00001.csv.inprogress").write_text("of another subtask")
+    (tmp_path / "part-r-00000000-1-0003-00000.csv").write_text("of an earlier attempt")
     writer = writer_of(files.csv(tmp_path), env)
     await writer.open()
     await put(writer, numbers(0, 1))
     await writer.finish()
     await writer.close()
-    assert visible(tmp_path) == ["part-r-1-0003-00000.csv", "part-r-1-0003-00001.csv"]
-    assert (tmp_path / "part-r-1-0003-00000.csv").read_text() == "of an earlier attempt"
+    assert visible(tmp_path) == [
+        "part-r-00000000-1-0003-00000.csv",
+        "part-r-00000000-1-0003-00001.csv",
+    ]
+    assert (tmp_path / "part-r-00000000-1-0003-00000.csv").read_text() == "of an earlier attempt"
     assert len(everything_in(tmp_path)) == 3
 
 

@@ -171,6 +171,25 @@ def test_a_job_that_is_struck_at_any_step_of_its_sinks_shows_every_row_once(
     assert place.visible("out") == EVERY_ROW
 
 
+@pytest.mark.parametrize("step", ["prepared", "committed"])
+def test_two_sinks_of_a_job_may_write_to_one_place(tmp_path: Path, place: Place, step: str) -> None:
+    world = World(tmp_path)
+    strikes = Strikes(lambda at, number: at == step and number in (2, 5))
+    job = fj.Job("j")
+    source = fj.datagen(Number, {"n": fj.values.sequence()}, rows=ROWS, rate=100, splits=3)
+    rows = job.read(source)
+    job.write(rows.filter(fj.col("n") < 60), Struck(place.sink("out"), strikes), name="first")
+    job.write(rows.filter(fj.col("n") >= 50), Struck(place.sink("out"), strikes), name="second")
+    graph = compile_job(job, parallelism=2)
+
+    async def main() -> None:
+        await Run(world, graph, "one", SETTINGS).live()
+
+    virtually(main)
+    assert strikes.struck == 2
+    assert place.visible("out") == EVERY_ROW + Counter(range(50, 60))
+
+
 @pytest.mark.parametrize(("step", "promised"), [("prepared", False), ("commit", True)])
 def test_results_that_are_gone_before_they_were_published_are_lost_data_if_a_snapshot_promises_them(
     tmp_path: Path, place: Place, step: str, promised: bool

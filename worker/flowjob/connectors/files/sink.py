@@ -7,6 +7,7 @@ committed: each row is then visible exactly once. Else it appears when it is com
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -48,7 +49,8 @@ class Roll:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSink(Sink):
-    """Files `part-<run>-<attempt>-<subtask>-<number><ending>` in `directory`, which may be `s3://bucket/prefix`."""
+    """Files `part-<run>-<sink>-<attempt>-<subtask>-<number><ending>` in `directory`, which may be
+    `s3://bucket/prefix`. `<sink>` is made of the sink's identity: several may share a directory."""
 
     directory: str
     encoding: Encoding
@@ -78,7 +80,7 @@ class FileWriter(SinkWriter):
         self._sink = sink
         self._env = context.env
         self._schema = pa.schema([f for f in context.type.schema if f.name in names])
-        self._run = f"part-{context.run_id}-"
+        self._run = file_prefix(context.run_id, context.operator)
         self._prefix = f"{self._run}{context.attempt}-{context.subtask:04d}-"
         self._cleans = context.commits and context.subtask == 0 and context.attempt > 1
         self._attempt = context.attempt
@@ -216,6 +218,11 @@ class FileWriter(SinkWriter):
                 self._staged.append(staged)
             else:
                 self._place.publish(staged)
+
+
+def file_prefix(run_id: str, operator: str) -> str:
+    """What names of a sink's files begin with in one run. Never that of another sink: what one removes is its own."""
+    return f"part-{run_id}-{zlib.crc32(operator.encode()):08x}-"
 
 
 def _place(directory: str, scratch: Path) -> Place:
