@@ -11,7 +11,7 @@ from typing import Any, Final
 from flowjob_operator.resources.field_classes import CLASS_OF, FieldClass
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.job_spec import WantedState
-from flowjob_operator.resources.model import Leaf, Model, comparable, leaves
+from flowjob_operator.resources.model import comparable, leaves
 
 # What an action does anyway: a new attempt has the new parallelism, a new JobManager has all settings.
 _COVERS: Final = {
@@ -86,26 +86,14 @@ def changes(old: FlowJobSpec, new: FlowJobSpec, *, max_parallelism: int | None =
     max_parallelism   what the job runs with, if it has ever started: a field that is absent means this"""
     found = []
     for leaf in _LEAVES:
-        before, after = _value(old, leaf), _value(new, leaf)
+        before, after = leaf.value(old), leaf.value(new)
         kind = CLASS_OF[leaf.path]
         if kind is FieldClass.IMMUTABLE:
             before, after = before or max_parallelism, after or max_parallelism
             if before is None:  # it has never started: nothing is divided by it yet
                 continue
-        if comparable(before, leaf.annotation) != comparable(after, leaf.annotation):
+        if before is not after and comparable(before, leaf.annotation) != comparable(
+            after, leaf.annotation
+        ):
             found.append(FieldChange(leaf.path, kind, before, after))
     return Changes(tuple(found))
-
-
-def _value(spec: FlowJobSpec, leaf: Leaf) -> Any:
-    """Of the field of that path."""
-    holder: Model = spec
-    *groups, _ = leaf.path.split(".")
-    for alias in groups:
-        holder = getattr(holder, _names(type(holder))[alias])
-    return getattr(holder, leaf.name)
-
-
-def _names(model: type[Model]) -> dict[str, str]:
-    """Of fields, by what they are called on the wire."""
-    return {field.alias or name: name for name, field in model.model_fields.items()}

@@ -6,6 +6,7 @@ models, changes.py compares two of them."""
 from __future__ import annotations
 
 import functools
+import json
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ from typing import (
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
-from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -87,22 +87,28 @@ class Leaf(NamedTuple):
     """A field that has a value rather than fields. `path` is as users write it: `job.parallelism`."""
 
     path: str
-    name: str
+    attributes: tuple[str, ...]
     annotation: Any
-    field: FieldInfo
-    model: type[Model]
+
+    def value(self, of: Model) -> Any:
+        """In a model of the kind that the path begins at. Groups that are absent are empty ones."""
+        found: Any = of
+        for name in self.attributes:
+            found = getattr(found, name, None)
+        return found
 
 
-def leaves(model: type[Model], prefix: str = "") -> Iterator[Leaf]:
+def leaves(model: type[Model]) -> Iterator[Leaf]:
     """All leaves below `model`, in the order in which they are declared. Lists and maps are leaves."""
     hints = types_of(model)
     for name, field in model.model_fields.items():
-        path = prefix + (field.alias or name)
+        path = field.alias or name
         inner = model_in(hints[name])
         if inner is None or inner.is_opaque:
-            yield Leaf(path, name, hints[name], field, model)
+            yield Leaf(path, (name,), hints[name])
         else:
-            yield from leaves(inner, f"{path}.")
+            for leaf in leaves(inner):
+                yield Leaf(f"{path}.{leaf.path}", (name, *leaf.attributes), leaf.annotation)
 
 
 @functools.cache
@@ -131,9 +137,11 @@ def alternatives(annotation: Any) -> tuple[Any, ...]:
 
 def comparable(value: Any, annotation: Any) -> Any:
     """Plain data that is equal for values that mean the same. None, {} and [] all mean that nothing was said, except
-    inside of data that is not ours (Any): there `emptyDir: {}` says something."""
-    if value is None or annotation is Any:
-        return value
+    inside of data that is not ours (Any): there `emptyDir: {}` says something, and 1 is not true."""
+    if annotation is Any:
+        return json.dumps(value, sort_keys=True)
+    if value is None:
+        return None
     (annotation, *_) = alternatives(annotation)
     if get_origin(annotation) is Annotated:
         annotation, *markers = get_args(annotation)

@@ -157,6 +157,7 @@ def test_what_means_the_same_is_no_change(path: str, old: Any, new: Any) -> None
         ("taskManager.podTemplate", {"spec": {"a": 1}}, {"spec": {"a": "1"}}),
         ("jobManager.podTemplate", {"spec": {}}, None),
         ("jobManager.podTemplate", {"emptyDir": {}}, {"emptyDir": None}),
+        ("jobManager.podTemplate", {"spec": {"a": 1}}, {"spec": {"a": True}}),
     ],
 )
 def test_what_might_mean_something_else_is_a_change(path: str, old: Any, new: Any) -> None:
