@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--stop", action="store_true", help="at the first failure")
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
     parser.add_argument("--kind", help="of the jobs")
     parser.add_argument("--faults", choices=["yes", "no", "seed"], default="seed")
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
         if done % 100 == 0 or done == count:
             rate = done / (perf_counter() - began)
             print(f"{done} seeds, {failed} failed, {rate:.1f} per second; {dict(ends)}", flush=True)
+        if failed and given.stop:
+            break
     return 1 if failed else 0
 
 

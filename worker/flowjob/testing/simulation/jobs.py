@@ -49,6 +49,7 @@ class JobSpec(fj.Args):
     dealt: bool = False
     watermark_every: int | None = None
     slow_sink: float = 0.0
+    slow_commit: float = 0.0
     sink_width: int = 0
     source_width: int = 0
     groups: int = 128
@@ -157,7 +158,7 @@ def build(spec: JobSpec) -> fj.Job:
     result = _SHAPES[spec.kind](inputs)
     job.write(
         result,
-        LedgerSink(title="out", slow=spec.slow_sink),
+        LedgerSink(title="out", slow=spec.slow_sink, slow_commit=spec.slow_commit),
         parallelism=spec.sink_width or None,
         name="ledger",
     )

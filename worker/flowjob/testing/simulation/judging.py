@@ -41,7 +41,7 @@ def judge(world: World, scenario: Scenario, play: Play, audit: Audit | None) -> 
     if play.drained is not None and read is None:
         found.append("what was drained cannot be told from its savepoint")
     elif play.lives[-1].result is not None:
-        found += _wrong_output(world, scenario, read)
+        found += _wrong_output(world, scenario, play, read)
     for process in world.processes:
         if process.left and process.status != KILLED:
             found.append(f"{process.name} returned while these still ran: {process.left}")
@@ -49,7 +49,7 @@ def judge(world: World, scenario: Scenario, play: Play, audit: Audit | None) -> 
 
 
 def _wrong_output(
-    world: World, scenario: Scenario, read: Mapping[tuple[int, int], int] | None
+    world: World, scenario: Scenario, play: Play, read: Mapping[tuple[int, int], int] | None
 ) -> list[str]:
     """`read`: rows of each split; None: all."""
     settings, rows = scenario.checkpoints, world.ledger.rows
@@ -60,7 +60,8 @@ def _wrong_output(
         return reference.missing_from(scenario.job, given, rows)
     # Rows in flight stay in their channel, but their split may be read on by somebody else.
     in_order = not again or settings is None or settings.unaligned is Unaligned.NEVER
-    return reference.problems_of(scenario.job, given, rows, in_order=in_order)
+    rescaled = len({life.parallelism for life in play.lives}) > 1
+    return reference.problems_of(scenario.job, given, rows, in_order=in_order, rescaled=rescaled)
 
 
 def _undisturbed(scenario: Scenario) -> bool:
@@ -72,9 +73,11 @@ def _no_progress(world: World, scenario: Scenario, life: Life) -> list[str]:
     settings = scenario.checkpoints
     if settings is None or settings.interval is None or life.overtaken:
         return []
-    between = [t for t, _ in world.storage.watch.commits if life.running_at < t < life.stopped_at]
-    times = [life.running_at, *between, life.stopped_at]
-    longest = max(later - earlier for earlier, later in pairwise(times))
+    commits = [t for t, _ in world.storage.watch.commits if life.running_at < t < life.stopped_at]
+    if not commits:
+        return ["no checkpoint at all, not even when everything had ended"]
+    # Behind the last one sinks publish, which takes them as long as they like.
+    longest = max(later - earlier for earlier, later in pairwise([life.running_at, *commits]))
     if longest <= settings.interval + settings.min_pause + _LATE:
         return []
     return [

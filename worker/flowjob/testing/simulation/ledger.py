@@ -61,10 +61,11 @@ class Ledger:
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerSink(Sink):
-    """`slow`: the most virtual seconds that a write takes."""
+    """`slow`, `slow_commit`: the most virtual seconds that a write, or a commit, takes."""
 
     title: str = ""
     slow: float = 0.0
+    slow_commit: float = 0.0
 
     @property
     def name(self) -> str:
@@ -92,6 +93,8 @@ class _Writer(SinkWriter):
         return [] if name is None else [name.encode()]
 
     async def commit(self, committables: list[bytes], permit: CommitPermit) -> None:
+        env = self._context.env
+        await env.clock.sleep(self._sink.slow_commit * env.random.random())
         for committable in committables:
             await self._pause()
             self._world.ledger.commit(committable.decode(), permit)

@@ -25,12 +25,18 @@ def given_to(spec: JobSpec, read: Mapping[tuple[int, int], int] | None = None) -
 
 
 def problems_of(
-    spec: JobSpec, given: list[Row], written: list[Row], *, in_order: bool = True
+    spec: JobSpec,
+    given: list[Row],
+    written: list[Row],
+    *,
+    in_order: bool = True,
+    rescaled: bool = False,
 ) -> list[str]:
     """What is wrong with what was written of `given`; nothing, if it is right. `in_order`: rows of a split and key may
-    not overtake each other on their way either."""
+    not overtake each other on their way either. `rescaled`: what was pending was committed by other subtasks than
+    those that had the keys from then on."""
     # A sink of its own width gets the rows of a key from several subtasks.
-    ordered = spec.sink_width == 0
+    ordered = spec.sink_width == 0 and not rescaled
     match spec.kind:
         case "numbered" | "union" | "connected":
             found = _each_once(given, written)

@@ -128,6 +128,7 @@ def _job(seed: int, chance: random.Random, kind: str | None) -> JobSpec:
         dealt=chance.random() < 0.3,
         watermark_every=chance.choice([None, 1, 7]),
         slow_sink=chance.choice([0.0, 0.0, 0.001, 0.02]),
+        slow_commit=chance.choice([0.0, 0.0, 0.1, 1.0]),
         sink_width=chance.choice([0, 0, 0, 1, 2]),
         source_width=chance.choice([0, 0, 1, 3]),
         groups=chance.choice([3, 16, 128]),
