@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from flowjob.errors import DamagedSnapshot
-from flowjob.kernels.partitioning import key_groups
 from flowjob.runtime.checkpoint.manifest import Block, PartEntry
 from flowjob.runtime.checkpoint.ranges import Range
-from flowjob.runtime.checkpoint.state_files import HASH_COLUMN
+from flowjob.runtime.checkpoint.sections import HASH_COLUMN
 
 Bytes = bytes | memoryview
+Int32s = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,18 @@ class Wanted:
 
 def of_groups(table: pa.Table, groups: range, max_parallelism: int) -> pa.Table:
     """The rows of these key groups from rows that are ordered by group, without their hashes."""
-    hashes = table.column(HASH_COLUMN).to_numpy()
-    found = key_groups(np.ascontiguousarray(hashes, np.uint64), max_parallelism)
+    found = groups_of_rows(table, max_parallelism)
     start, stop = np.searchsorted(found, [groups.start, groups.stop])
     return table.drop_columns(HASH_COLUMN).slice(start, stop - start)
+
+
+def groups_of_rows(rows: pa.Table | pa.RecordBatch, max_parallelism: int) -> Int32s:
+    """int32[n]: the key group of each row."""
+    # Not before it is needed: a JobManager reads manifests and splits, and must start fast.
+    from flowjob.kernels.partitioning import key_groups
+
+    hashes = rows.column(HASH_COLUMN).to_numpy()
+    return key_groups(np.ascontiguousarray(hashes, np.uint64), max_parallelism)
 
 
 def describe(entry: PartEntry, name: str) -> str:

@@ -17,6 +17,9 @@ import pyarrow as pa
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 
+HASH_COLUMN = "__hash"
+"""uint64, the last column of a KEYED section's file: hash64 of the row's key."""
+
 MADE_AT_ONCE = 1 << 16
 """Rows that are made for a table."""
 

@@ -23,10 +23,7 @@ from flowjob.kernels.partitioning import partition
 from flowjob.runtime.checkpoint.checksums import crc32_of_both
 from flowjob.runtime.checkpoint.manifest import Block, PartEntry
 from flowjob.runtime.checkpoint.plain_types import plain_table, plain_type
-from flowjob.runtime.checkpoint.sections import Distribution, Rows, Section
-
-HASH_COLUMN = "__hash"
-"""uint64, the last column of a KEYED section's file: hash64 of the row's key."""
+from flowjob.runtime.checkpoint.sections import HASH_COLUMN, Distribution, Rows, Section
 
 BLOCK_BYTES = 4 << 20
 """About the most a block has."""

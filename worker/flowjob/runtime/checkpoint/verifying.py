@@ -12,13 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from flowjob.errors import DamagedSnapshot, SnapshotError
-from flowjob.kernels.partitioning import key_groups
 from flowjob.runtime.checkpoint.manifest import Manifest, PartEntry
-from flowjob.runtime.checkpoint.part_reading import check_crc, describe, read_block, read_whole
+from flowjob.runtime.checkpoint.part_reading import (
+    check_crc,
+    describe,
+    groups_of_rows,
+    read_block,
+    read_whole,
+)
 from flowjob.runtime.checkpoint.ranges import Fetcher, Range, together
 from flowjob.runtime.checkpoint.restoring import REQUESTS, object_name
 from flowjob.runtime.checkpoint.sections import Distribution
-from flowjob.runtime.checkpoint.state_files import HASH_COLUMN
 from flowjob.runtime.storage.object_store import ObjectStore
 
 
@@ -126,8 +130,7 @@ class _Order:
             raise SnapshotError(f"{self.where} holds what Arrow cannot read: {error}") from error
         if not self._keyed or batch.num_rows == 0:
             return
-        hashes = np.ascontiguousarray(batch.column(HASH_COLUMN).to_numpy(), np.uint64)
-        groups = key_groups(hashes, self._max_parallelism)
+        groups = groups_of_rows(batch, self._max_parallelism)
         ascending = bool((np.diff(groups) >= 0).all())
         if not ascending or groups[0] < self._group or groups[-1] > self._last_group:
             raise SnapshotError(f"{self.where} is not in the order of its key groups")
