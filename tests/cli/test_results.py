@@ -65,3 +65,16 @@ def test_objects_are_shown_in_their_printed_form() -> None:
     tables.add("collect", encode_report(Batch(columns)))
     assert drawn(tables)[:2] == ["value", "(1, 'a')"]
     assert "cannot be shown here: UnpicklingError" in drawn(tables)[2]
+
+
+def test_tables_say_when_a_restart_may_have_brought_rows_again() -> None:
+    tables = ShownTables(10)
+    tables.restarted()
+    tables.add("collect late", report([1, 2]))
+    assert drawn(tables) == ["late", "n", "1", "2"], "nothing was shown before the restart"
+    tables.restarted()
+    tables.add("collect late", report([2]))
+    note = " ".join(drawn(tables)[5:])
+    assert note.startswith("The job was restarted once meanwhile: some of these rows may be there")
+    tables.restarted()
+    assert "restarted 2 times" in " ".join(drawn(tables))

@@ -22,11 +22,12 @@ KIND_SIGNS = ("+I", "-U", "+U", "-D")
 
 @dataclass(slots=True)
 class _Shown:
-    """The first rows of one sink, and how many there were."""
+    """The first rows of one sink, and how many there were; `restarts` since the first."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     count: int = 0
+    restarts: int = 0
 
 
 class ShownTables:
@@ -47,8 +48,14 @@ class ShownTables:
             shown.rows.extend(_rows(batch, kept))
         shown.count += len(batch)
 
+    def restarted(self) -> None:
+        """Tasks run again: what they had given since their last checkpoint comes again, and nobody can tell which."""
+        for shown in self._shown.values():
+            if shown is not None:
+                shown.restarts += 1
+
     def render(self) -> Iterator[RenderableType]:
-        """For each sink a title, a table, and how many rows were left out."""
+        """For each sink a title, a table, how many rows were left out, and whether some may be there twice."""
         from rich.console import Group
         from rich.text import Text
 
@@ -62,7 +69,16 @@ class ShownTables:
                 *([Text(title, style="bold")] if title else []),
                 rows_table(shown.columns, shown.rows),
                 *([Text(f"… and {hidden:,} more of {shown.count:,} rows\n")] if hidden else []),
+                *([Text(_repeated(shown.restarts))] if shown.restarts else []),
             )
+
+
+def _repeated(restarts: int) -> str:
+    often = "once" if restarts == 1 else f"{restarts} times"
+    return (
+        f"The job was restarted {often} meanwhile: some of these rows may be there twice. Sinks that commit, such as "
+        "files, have each row once.\n"
+    )
 
 
 def _columns(batch: Batch) -> list[str]:

@@ -117,6 +117,7 @@ class Screen:
         """A line of its own; that slots are being restarted only when they run again, or that takes long."""
         if isinstance(event, WorkersLost):
             self._model.begin_again()
+            self._tables.restarted()
         if not isinstance(event, WorkersLost) or event.slow:
             self._view.say(event.text)
 
