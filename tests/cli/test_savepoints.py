@@ -132,7 +132,9 @@ def test_a_job_is_stopped_with_a_savepoint_and_continued_from_it(
     checkpoint = listed.splitlines()[0].split()[-1]
     assert directory.ask("savepoint", "verify", checkpoint) == (0, "it is whole\n")
     assert "belongs to its job" in directory.ask("savepoint", "delete", checkpoint)[1]
-    assert "aggregate" in directory.ask("savepoint", "inspect", first)[1]
+    inspected = directory.ask("savepoint", "inspect", first)[1]
+    assert "aggregate (runningaggregate-" in inspected
+    assert "\n      aggregates: 7 rows\n" in inspected
     assert directory.ask("savepoint", "delete", first)[0] == 0
     assert directory.ask("savepoint", "verify", first)[0] == 2
 
@@ -141,3 +143,15 @@ def test_what_does_not_run_cannot_be_asked(directory: Directory) -> None:
     status, said = directory.ask("savepoint", "take", "numbers")
     assert status == 2
     assert "error[NOT_RUNNING]: no job `numbers` is running with its checkpoints in" in said
+
+
+def test_a_job_that_was_killed_does_not_answer(directory: Directory) -> None:
+    """What it has left says where it was to be found."""
+    left = {"job": "numbers", "pid": 1, "url": "ws://127.0.0.1:9", "token": "t"}
+    place = directory.path / ".flowjob" / "numbers"
+    place.mkdir(parents=True)
+    (place / ".running.json").write_text(json.dumps(left))
+    status, said = directory.ask("stop", "numbers")
+    assert status == 2
+    assert said.startswith("error[NOT_RUNNING]: job `numbers` (pid 1) does not answer: ")
+    assert "--from latest" in said

@@ -167,6 +167,19 @@ def test_the_plan_says_what_goes_where() -> None:
     ]
 
 
+def test_the_plan_says_when_event_time_has_ended() -> None:
+    ended = snapshot(graph(processed(**SMALL)))
+    tasks = [msgspec.structs.replace(task, ended=True) for task in ended.tasks]
+    ended = msgspec.structs.replace(ended, tasks=tasks)
+    drained = snapshot(graph(processed(**SMALL)), drained=True)
+    titles = [plan_restore(graph(processed(**SMALL)), m).title for m in (ended, drained)]
+    assert [t.partition("of state; ")[2].partition(":")[0] for t in titles] == [
+        "its input had ended",
+        "the job was drained",
+    ]
+    assert all(t.endswith("what comes now is late for them") for t in titles)
+
+
 def test_operators_without_names_keep_their_state_when_stateless_ones_come_between() -> None:
     def more(stream: fj.Stream[Payment]) -> fj.Stream[Any]:
         return processed(None, **SMALL)(stream.filter(fj.col("amount") > 0))
@@ -219,7 +232,9 @@ def test_a_sink_with_pending_results_may_never_go() -> None:
     job = fj.Job("payments")
     source = job.read(fj.from_rows([Payment("a", 1.0, datetime(2026, 1, 1))], Payment)).named("in")
     job.write(processed(**SMALL)(source), fj.discard())
-    with pytest.raises(StateMismatch, match=r"`out` is not in the program, and has 4 results") as e:
+    with pytest.raises(
+        StateMismatch, match=r"`out` is not in the program, and has 4 results written"
+    ) as e:
         plan_restore(compile_job(job), old, allow_non_restored=True)
     assert "--allow-non-restored" not in str(e.value)
 

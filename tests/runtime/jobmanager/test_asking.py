@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from flowjob.errors import StorageError
-from flowjob.runtime.jobmanager.asking import Answering
+from flowjob.runtime.jobmanager.asking import CONTROL_FILE, Answering, publish
 from flowjob.runtime.messages import Answered, Ask
 from flowjob.runtime.storage.memory import MemoryObjects
 from tests.runtime.jobmanager.test_checkpoints import Bench, Broken, virtually
@@ -85,3 +90,21 @@ def test_a_store_that_fails_is_the_answer() -> None:
         await bench.service.close("over")
 
     virtually(main)
+
+
+def test_a_job_runs_also_where_it_cannot_say_how_it_is_reached(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its checkpoints may be in S3, and the current directory not to be written."""
+    (tmp_path / "taken").touch()
+
+    async def main() -> None:
+        bench = Bench(MemoryObjects())
+        request: Any = SimpleNamespace(
+            control_file=tmp_path / "taken" / CONTROL_FILE, job=SimpleNamespace(name="numbers")
+        )
+        await publish(bench.env, request, "ws://127.0.0.1:1", "token")
+
+    virtually(main)
+    assert "job numbers cannot be reached" in caplog.text
+    assert "cannot write" in caplog.text

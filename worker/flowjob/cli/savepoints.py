@@ -54,7 +54,10 @@ def ask_job(job: str, place: str | None, wish: Ask) -> Answered:
     try:
         answer = asyncio.run(ask(WebSocketControl(), where, wish, CONNECT_WITHIN))
     except (OSError, TimeoutError, HandshakeRefused) as error:
-        raise NotRunning(f"job `{job}` (pid {where.pid}) does not answer: {error}") from None
+        raise NotRunning(
+            f"job `{job}` (pid {where.pid}) does not answer: {error}. If there is no such process any more, it was "
+            "killed: `flowjob run … --from latest` continues the job"
+        ) from None
     if answer.failure is not None:
         raise NotDone(answer.failure)
     return answer
@@ -106,14 +109,17 @@ def inspect(path: str, endpoint: str | None) -> None:
         f"max_parallelism {manifest.max_parallelism}"
     )
     for uid, states in operator_states(manifest).items():
-        rows = sum(part.rows for _, state in states for part in state.parts)
-        size = sum(part.length for _, state in states for part in state.parts)
+        parts = [part for _, state in states for part in state.parts]
         pending = sum(len(state.committables) for _, state in states)
-        tail = f", {pending} pending" if pending else ""
+        tail = f", {_count(pending, 'result')} not yet visible" if pending else ""
         typer.echo(
-            f"  {states[0][1].name} ({uid}): {rows:,} rows, {size:,} bytes, "
-            f"from {len(states)} subtasks{tail}"
+            f"  {states[0][1].name} ({uid}): {_count(sum(part.rows for part in parts), 'row')}, "
+            f"{sum(part.length for part in parts):,} bytes, from {_count(len(states), 'subtask')}{tail}"
         )
+        for section in dict.fromkeys(part.section for part in parts):
+            rows = sum(part.rows for part in parts if part.section == section)
+            if rows:
+                typer.echo(f"      {section.removeprefix('state.')}: {_count(rows, 'row')}")
 
 
 def verify(path: str, endpoint: str | None) -> None:
@@ -146,7 +152,7 @@ def delete(path: str, endpoint: str | None) -> None:
         return await delete_snapshot(store, directory)
 
     deleted = _with_snapshot(path, endpoint, work)
-    typer.echo("1 object deleted" if deleted == 1 else f"{deleted} objects deleted")
+    typer.echo(f"{_count(deleted, 'object')} deleted")
 
 
 async def _manifest(open_store: OpenStore, location: StoreLocation, directory: str) -> Manifest:
@@ -160,3 +166,7 @@ def _with_snapshot(path: str, endpoint: str | None, work: Work[T]) -> T:
 
 def _time(micros: int) -> str:
     return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"

@@ -163,7 +163,7 @@ def _restored(
         else:
             refused.append(f"`{node.name}`: {change.text}{_advice(node, change.text)}")
     scale = "" if old.subtasks == parallelism else f", {old.subtasks} -> {parallelism} subtasks"
-    pending = f", {old.pending} results to be made visible first" if old.pending else ""
+    pending = f", {_results(old.pending)} to be made visible first" if old.pending else ""
     summary = f"{_count(old.total)} of state{scale}{pending}"
     return OperatorPlan(old.uid, node.name, Fate.RESTORED, summary, tuple(details))
 
@@ -193,7 +193,7 @@ def _left_behind(
     hint = f". If it is {' or '.join(alike)} now, say `{said}` there" if alike else ""
     if old.pending:
         refused.append(
-            f"{label} is not in the program, and has {old.pending} results that are written but not yet visible: they "
+            f"{label} is not in the program, and has {_results(old.pending)} written but not yet visible: they "
             f"would never be{hint}. Else start the old program from it, and then the new one from a savepoint that is "
             "taken while that runs (`flowjob savepoint take`): nothing is pending in those"
         )
@@ -232,8 +232,16 @@ def _refusal(manifest: Manifest, refused: list[str], lost: list[str]) -> str:
 def _title(manifest: Manifest, stored: dict[str, _Stored]) -> str:
     taken = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=manifest.created)
     rows = _count(sum(operator.total for operator in stored.values()))
-    drained = "; the job was drained: all windows had fired" if manifest.drained else ""
-    return f"starts from {_what(manifest)}, taken {taken:%Y-%m-%d %H:%M:%S} UTC, {rows} of state{drained}"
+    return f"starts from {_what(manifest)}, taken {taken:%Y-%m-%d %H:%M:%S} UTC, {rows} of state{_ended(manifest)}"
+
+
+def _ended(manifest: Manifest) -> str:
+    """What surprises those who continue a run that had come to its end."""
+    if manifest.drained:
+        return "; the job was drained: all windows had fired, and what comes now is late for them"
+    if manifest.tasks and all(task.ended for task in manifest.tasks):
+        return "; its input had ended: all windows had fired, and what comes now is late for them"
+    return ""
 
 
 def _what(manifest: Manifest) -> str:
@@ -242,3 +250,7 @@ def _what(manifest: Manifest) -> str:
 
 def _count(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def _results(pending: int) -> str:
+    return "1 result" if pending == 1 else f"{pending:,} results"

@@ -6,6 +6,7 @@ must not know command lines."""
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from flowjob.runtime.env import ControlPlane, Env
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService
 from flowjob.runtime.jobmanager.request import JobRequest
 from flowjob.runtime.messages import Answered, Ask
+
+_log = logging.getLogger("flowjob.jobmanager")
 
 CONTROL_FILE = ".running.json"
 """In the job's directory. Stores never look at names that begin with a dot."""
@@ -79,10 +82,21 @@ async def ask(control: ControlPlane, where: Whereabouts, wish: Ask, deadline: fl
 
 
 async def publish(env: Env, request: JobRequest, url: str, token: str) -> None:
-    """Says where the job can be reached."""
-    if request.control_file is not None:
-        where = Whereabouts(request.job.name, os.getpid(), url, token)
-        await env.run_blocking(write_whereabouts, request.control_file, where)
+    """Says where the job can be reached. Where that cannot be written, the job runs all the same: its checkpoints may
+    be in another place, which is asked for itself."""
+    path = request.control_file
+    if path is None:
+        return
+    where = Whereabouts(request.job.name, os.getpid(), url, token)
+    try:
+        await env.run_blocking(write_whereabouts, path, where)
+    except OSError as error:
+        _log.warning(
+            "job %s cannot be reached by `flowjob savepoint take` and `flowjob stop`: cannot write %s: %s",
+            request.job.name,
+            path,
+            error.strerror,
+        )
 
 
 async def unpublish(env: Env, request: JobRequest, token: str) -> None:

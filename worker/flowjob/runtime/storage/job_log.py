@@ -184,7 +184,9 @@ class JobLog:
                 return msgspec.json.decode(data, type=_Entry)
         except msgspec.MsgspecError as error:
             raise StorageError(
-                f"{self._where()}: entry {number} cannot be read: {error}. Something else has written there"
+                f"{self._where()}: entry {number} cannot be read: {error}. Something else has written there. "
+                "The job cannot go on in this place: begin in another one (--checkpoints), with --from and the path of "
+                "a snapshot that is here"
             ) from None
         raise StorageError(
             f"{self._where()}: entry {number} has format {format}, this flowjob knows up to {FORMAT}; "
