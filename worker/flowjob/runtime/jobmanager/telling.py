@@ -75,8 +75,17 @@ def cause_of(outcome: Outcome) -> str:
             subtask = "" if error.subtask is None else f" (subtask {error.subtask})"
             return f"{error.message} in {error.operator or where}{subtask}"
         case Failed(error, where):
-            return f"{error.message.splitlines()[0]} in {where}"
+            return f"{_headline(error.message)} in {where}"
         case Cancelled(reason):
             return reason
         case Succeeded():
             return "the job has finished"
+
+
+def _headline(message: str) -> str:
+    """The line of a message that says what happened: of a traceback the last one, not what says where."""
+    lines = message.splitlines()
+    if not lines[0].startswith("Traceback "):
+        return lines[0]
+    said = [line for line in lines if not line.startswith((" ", "in operator: "))]
+    return said[-1]
