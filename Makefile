@@ -51,7 +51,7 @@ s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go b
 
 kubernetes: setup ## Run the tests against a real API server of Kubernetes, which Go builds (minutes, once)
 	tests/e2e/cluster/build-control-plane
-	$(BIN)/python -m pytest -m kubernetes
+	$(BIN)/python -m pytest -m kubernetes tests/e2e
 
 $(BIN)/versitygw: | $(INSTALLED)
 	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build the S3 server versitygw"; exit 1; }
