@@ -112,12 +112,15 @@ def inspect(path: str, endpoint: str | None) -> None:
         parts = [part for _, state in states for part in state.parts]
         pending = sum(len(state.committables) for _, state in states)
         tail = f", {_count(pending, 'result')} not yet visible" if pending else ""
+        sections: dict[str, int] = {}
+        for part in parts:
+            same = part.distribution == "broadcast" and part.section in sections
+            sections[part.section] = sections.get(part.section, 0) + (0 if same else part.rows)
         typer.echo(
-            f"  {states[0][1].name} ({uid}): {_count(sum(part.rows for part in parts), 'row')}, "
+            f"  {states[0][1].name} ({uid}): {_count(sum(sections.values()), 'row')}, "
             f"{sum(part.length for part in parts):,} bytes, from {_count(len(states), 'subtask')}{tail}"
         )
-        for section in dict.fromkeys(part.section for part in parts):
-            rows = sum(part.rows for part in parts if part.section == section)
+        for section, rows in sections.items():
             if rows:
                 typer.echo(f"      {section.removeprefix('state.')}: {_count(rows, 'row')}")
 
