@@ -117,6 +117,13 @@ AT_LEAST_ONCE = {
     "an abort may come first": (2, [("abort", 1), (0, 1), (1, 1), (0, 2), (1, 2)], ["take 2"]),
     "an ended task answers triggers, each once": (
         1, [(0, END), ("trigger", 1), ("trigger", 1), ("trigger", 2)], ["take 1", "take 2"]),
+    "a late barrier of what was taken changes nothing": (
+        2, [(0, 1), (0, 2), (1, 2), (1, 1), (0, 3), (1, 3)], ["decline 1", "take 2", "take 3"]),
+    "a channel that ends after its barrier counts once": (3, [(0, 1), (0, END), (1, 1), (2, 1)], ["take 1"]),
+    "an abort of what is over changes nothing": (
+        2, [(0, 1), (1, 1), ("abort", 1), (0, 2), (1, 2)], ["take 1", "take 2"]),
+    "an aborted trigger is not answered": (1, [(0, END), ("abort", 1), ("trigger", 1), ("trigger", 2)], ["take 2"]),
+    "a task answers no trigger before all its inputs have ended": (2, [(0, END), ("trigger", 1), (1, 1)], ["take 1"]),
 }  # fmt: skip
 
 
@@ -141,6 +148,17 @@ OVERTAKING = {
         ["block 0", "hurry 1 with 1", "free 0", "hurry 2 with 0", "free 1"]),
     "an abort after the timeout frees what waits": (
         2, {1}, [(0, 1), ("timeout", 1), ("abort", 1), (1, 1)], ["block 0", "free 0"]),
+    "duplicates after it was taken change nothing": (
+        2, {}, [(0, 1), ("timeout", 1), (1, 1), (0, 1), (1, 1), ("timeout", 1)],
+        ["block 0", "hurry 1 with 1", "free 0"]),
+    "a channel that ends after the timeout has brought all there is to keep": (
+        2, {}, [(0, 1), ("timeout", 1), (1, END), (0, 2)], ["block 0", "hurry 1 with 1", "free 0", "take 2", "free 0"]),
+    "a channel in place that skips it ends the waiting": (
+        2, {1}, [(0, 1), ("timeout", 1), (1, 2), (0, 2)],
+        ["block 0", "decline 1", "free 0", "block 1", "take 2", "free 0 1"]),
+    "an abort after it was taken changes nothing": (
+        2, {}, [(0, 1), ("timeout", 1), ("abort", 1), (1, 1), (0, 2)],
+        ["block 0", "hurry 1 with 1", "free 0", "block 0"]),
     "the next one aligns again": (
         2, {}, [("timeout", 1), (0, 1), (1, 1), (0, 2), (1, 2)],
         ["hurry 1 with 0 1", "free", "block 0", "take 2", "free 0 1"]),

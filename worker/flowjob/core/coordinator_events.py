@@ -75,7 +75,8 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged(Generic[P]):
-    """A task's part is stored. `prepared`: what its sinks made ready, by sink.
+    """A task's part is stored. `prepared`: what its sinks made ready, by sink. Nothing of an earlier attempt of the
+    task may come after Started: whoever hands messages on drops it.
 
     A task gives everything it prepared and has not committed, not only what is new since the last barrier: the
     acknowledgement of an earlier barrier may never arrive."""
