@@ -82,6 +82,7 @@ class Play:
         self.ended.append(run)
         self.found += [f"outlives its command: {p}" for p in run.left()]
         self.struck.append(f"run {run.number} ended with {status}: {run.last_words}")
+        self.found += [f"run {run.number} said: {line}" for line in run.strange]
         if not self._may_end(run, status):
             self.found.append(f"run {run.number} ended with status {status}: {run.last_words}")
         return status

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ ENDS_WITHIN = 150.0
 """Seconds, on a busy machine; what takes longer hangs."""
 
 GONE_WITHIN = 15.0
+STRANGE = re.compile(
+    "never retrieved|was never awaited|was destroyed|Exception ignored|AssertionError"
+)
 
 
 class Run:
@@ -63,6 +67,13 @@ class Run:
     def last_words(self) -> str:
         lines = [line for line in self.said.splitlines() if line.strip()]
         return lines[-1] if lines else ""
+
+    @property
+    def strange(self) -> list[str]:
+        """Lines that no user should ever read. A traceback may be of a function that was made to fail."""
+        lines = self.said.splitlines()
+        ours = "verified_job.py" not in self.said
+        return [li for li in lines if STRANGE.search(li) or (ours and li.startswith("Traceback"))]
 
     def taskmanagers(self) -> list[psutil.Process]:
         return _children(self.client)
