@@ -60,6 +60,12 @@ def test_every_path_that_a_document_names_exists(document: Path) -> None:
     assert {t for t in links(text) if not (document.parent / t).exists()} == set()
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=by_name)
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text()):
+        assert f"def {name}(" in (ROOT / file).read_text(), f"{file} has no {name}"
+
+
 def error_classes() -> list[type[errors.FlowjobError]]:
     return [
         value
