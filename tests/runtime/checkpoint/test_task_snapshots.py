@@ -299,11 +299,29 @@ def test_what_is_prepared_is_committed_in_order_and_acknowledged(tmp_path: Path)
         for checkpoint in (1, 2, 3):
             operator.fresh = [b"%d" % checkpoint]
             scene.take(checkpoint)
-        scene.snapshots.commit(CommitPermit(2, 1), {})
-        scene.snapshots.commit(CommitPermit(3, 1), {})
-        await scene.settle()
+        for checkpoint in (2, 3):
+            scene.snapshots.commit(CommitPermit(checkpoint, 1), {})
+            await scene.settle()
         assert operator.committed == [(2, [b"1", b"2"]), (3, [b"3"])]
         assert scene.reports.said == ["committed 2", "committed 3"]
+        working.cancel()
+
+    virtually(scenario)
+
+
+def test_what_a_busy_sink_is_asked_meanwhile_is_done_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        operator = Stateful()
+        scene = Scene(tmp_path, operator)
+        former = {"numbers-1": [b"old"]}
+        for checkpoint in (1, 2, 3):
+            operator.fresh = [b"%d" % checkpoint]
+            scene.take(checkpoint)
+            scene.snapshots.commit(CommitPermit(checkpoint, 1), former)
+        working = asyncio.ensure_future(scene.snapshots.commits())
+        await scene.settle()
+        assert operator.committed == [(3, [b"old", b"1", b"2", b"3"])]
+        assert scene.reports.said == ["committed 3"]
         working.cancel()
 
     virtually(scenario)
@@ -340,9 +358,9 @@ def test_what_former_lives_prepared_comes_first_and_a_repeated_notice_is_answere
         working = asyncio.ensure_future(scene.snapshots.commits())
         operator.fresh = [b"new"]
         scene.take(8)
-        scene.snapshots.commit(CommitPermit(8, 1), {"numbers-1": [b"old", b"older"]})
-        scene.snapshots.commit(CommitPermit(8, 1), {})
-        await scene.settle()
+        for given in ({"numbers-1": [b"old", b"older"]}, {}):
+            scene.snapshots.commit(CommitPermit(8, 1), given)
+            await scene.settle()
         assert operator.committed == [(8, [b"old", b"older", b"new"])]
         assert scene.reports.said == ["committed 8", "committed 8"]
         working.cancel()

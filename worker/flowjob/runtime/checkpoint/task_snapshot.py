@@ -243,9 +243,14 @@ class TaskSnapshots:
         self._to_commit.put_nowait(_Commit(permit, given))
 
     async def commits(self) -> None:
-        """Commits in the order asked for, beside the stream. Never returns; raises what a sink raised."""
+        """Commits in the order asked for, beside the stream. Never returns; raises what a sink raised.
+
+        What is asked for while a sink is busy is done at once when it is ready: a slow one is asked again and again,
+        and would never come to the end of that."""
         while True:
             commit = await self._to_commit.get()
+            while not self._to_commit.empty():
+                commit = commit.then(self._to_commit.get_nowait())
             asked = commit.permit.checkpoint
             for link in self._stateful:
                 await self._commit(link, commit)
@@ -278,6 +283,14 @@ class TaskSnapshots:
 class _Commit:
     permit: CommitPermit
     given: Mapping[str, list[bytes]]
+
+    def then(self, later: _Commit) -> _Commit:
+        """Both as one. Items that occur in both are committed once (see `_commit`)."""
+        given = {uid: [*items] for uid, items in self.given.items()}
+        for uid, items in later.given.items():
+            given.setdefault(uid, []).extend(items)
+        newest = max(self.permit, later.permit, key=lambda p: p.checkpoint)
+        return _Commit(newest, given)
 
 
 @dataclass(frozen=True, slots=True)
