@@ -5,12 +5,19 @@ Every failure is printed with the command that repeats it."""
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from time import perf_counter  # noqa: TID251 - how fast we are, for people
 
 from flowjob.testing.simulation.run import Outcome, simulate
 from flowjob.testing.simulation.scenario import scenario_of
+
+_Played = tuple[str, str, bool]
+"""How a seed ended, what is to be told of it, and whether it failed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,30 +26,49 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="only this one")
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--processes", type=int, default=1, help="that play side by side")
     parser.add_argument("--stop", action="store_true", help="at the first failure")
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
     parser.add_argument("--kind", help="of the jobs")
     parser.add_argument("--faults", choices=["yes", "no", "seed"], default="seed")
     given = parser.parse_args(arguments)
-    wanted = {"yes": True, "no": False, "seed": None}[given.faults]
     first, count = (given.first, given.seeds) if given.seed is None else (given.seed, 1)
     ends: Counter[str] = Counter()
     failed, began = 0, perf_counter()
-    for done, seed in enumerate(range(first, first + count), 1):
-        scenario = scenario_of(seed, faults=wanted, kind=given.kind)
-        outcome = simulate(scenario, tracing=given.trace)
-        ends[_course(outcome)] += 1
-        failed += bool(outcome.problems)
-        if given.trace:
-            _trace(outcome)
-        if outcome.problems:
-            _report(outcome, given)
-        if done % 100 == 0 or done == count:
-            rate = done / (perf_counter() - began)
-            print(f"{done} seeds, {failed} failed, {rate:.1f} per second; {dict(ends)}", flush=True)
-        if failed and given.stop:
-            break
+    with _played(range(first, first + count), given) as played:
+        for done, (end, report, is_failure) in enumerate(played, 1):
+            ends[end] += 1
+            failed += is_failure
+            if report:
+                print(report, flush=True)
+            if done % 100 == 0 or done == count:
+                rate = done / (perf_counter() - began)
+                print(
+                    f"{done} seeds, {failed} failed, {rate:.1f} per second; {dict(ends)}",
+                    flush=True,
+                )
+            if failed and given.stop:
+                break
     return 1 if failed else 0
+
+
+@contextmanager
+def _played(seeds: Iterable[int], given: argparse.Namespace) -> Iterator[Iterator[_Played]]:
+    """Seeds in order, or, in several processes, as they are done."""
+    play = partial(_play, given=given)
+    if given.processes == 1:
+        yield map(play, seeds)
+        return
+    with multiprocessing.get_context("fork").Pool(given.processes) as pool:
+        yield pool.imap_unordered(play, seeds, chunksize=5)
+
+
+def _play(seed: int, given: argparse.Namespace) -> _Played:
+    wanted = {"yes": True, "no": False, "seed": None}[given.faults]
+    outcome = simulate(scenario_of(seed, faults=wanted, kind=given.kind), tracing=given.trace)
+    report = [*_trace(outcome)] if given.trace else []
+    report += _report(outcome, given) if outcome.problems else []
+    return _course(outcome), "\n".join(report), bool(outcome.problems)
 
 
 def _course(outcome: Outcome) -> str:
@@ -52,23 +78,21 @@ def _course(outcome: Outcome) -> str:
     return " ".join(words)
 
 
-def _report(outcome: Outcome, given: argparse.Namespace) -> None:
-    print(f"\nFAILED {outcome.scenario}")
-    for problem in outcome.problems:
-        print(f"  - {problem}")
+def _report(outcome: Outcome, given: argparse.Namespace) -> list[str]:
     command = f"python -m flowjob.testing.simulation --seed {outcome.scenario.seed}"
     if given.kind:
         command += f" --kind {given.kind}"
     if given.faults != "seed":
         command += f" --faults {given.faults}"
-    print(f"  again: {command} --trace\n", flush=True)
+    problems = [f"  - {problem}" for problem in outcome.problems]
+    return ["", f"FAILED {outcome.scenario}", *problems, f"  again: {command} --trace", ""]
 
 
-def _trace(outcome: Outcome) -> None:
-    print(outcome.scenario)
+def _trace(outcome: Outcome) -> Iterator[str]:
+    yield str(outcome.scenario)
     for time, who, what in outcome.notes:
-        print(f"{time:12.6f}  {who:10} {what}")
-    print(
+        yield f"{time:12.6f}  {who:10} {what}"
+    yield (
         f"{outcome.seconds:12.6f}  over after {outcome.steps} steps: {_course(outcome)}, {outcome.rows} "
         f"rows written; fingerprint {outcome.fingerprint:012x}"
     )
