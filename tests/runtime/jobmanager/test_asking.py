@@ -74,6 +74,34 @@ def test_what_an_unfinished_savepoint_has_left_is_not_built_upon() -> None:
     virtually(main)
 
 
+def test_whoever_asks_while_the_job_starts_waits_for_it() -> None:
+    async def main() -> None:
+        bench = Bench(MemoryObjects())
+        states = ["waiting for slots", "starting slots", "deploying tasks", "restarting"]
+        asked = Answering(bench.env, lambda: states.pop(0) if states else "running", print)
+        answer = asyncio.ensure_future(take(asked, "first"))
+        await bench.lead()
+        asked.checkpoints = bench.service
+        assert (await answer).failure is None
+        await bench.service.close("over")
+
+    virtually(main)
+
+
+def test_whoever_waits_for_a_job_that_comes_to_nothing_is_answered() -> None:
+    async def main() -> None:
+        bench = Bench(MemoryObjects())
+        states = ["deploying tasks", "stopping"]
+        asked = Answering(bench.env, lambda: states.pop(0) if states else "ended", print)
+        await bench.store.claim("revision")
+        asked.checkpoints = bench.service
+        bench.service.open(None)
+        await bench.service.close("over")
+        assert (await take(asked, "first")).failure is not None
+
+    virtually(main)
+
+
 def test_a_store_that_fails_is_the_answer() -> None:
     class Unreachable(Broken):
         async def before(self, operation: str, name: str) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from flowjob.core.coordinator_events import SavepointRequested
 from flowjob.core.elements import Stop
+from flowjob.core.job_machine import JobState
 from flowjob.errors import AlreadyRunning, StorageError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlPlane, Env
@@ -26,6 +27,15 @@ _log = logging.getLogger("flowjob.jobmanager")
 
 CONTROL_FILE = ".running.json"
 """In the job's directory. Stores never look at names that begin with a dot."""
+
+
+LOOK_AGAIN = 0.1
+"""Seconds between looks at a job that is about to run, for those who want a savepoint of it."""
+
+_NOT_YET = {
+    state.value
+    for state in (JobState.WAITING, JobState.STARTING, JobState.DEPLOYING, JobState.RESTARTING)
+}
 
 
 class Whereabouts(msgspec.Struct, frozen=True):
@@ -145,6 +155,8 @@ class Answering:
         return Answered(state=self._state(), failure=f"`{wish.what}` cannot be asked of a job")
 
     async def _savepoint(self, wish: Ask) -> Answered:
+        while self._state() in _NOT_YET:  # who asks may do so right behind the start
+            await self._env.clock.sleep(LOOK_AGAIN)
         if self.checkpoints is None:
             return Answered(state=self._state(), failure="the job runs without checkpoints")
         token = self._env.random.token()
