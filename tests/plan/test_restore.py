@@ -222,6 +222,24 @@ def test_state_without_an_operator_is_left_behind_where_that_is_allowed() -> Non
     assert plan.lines[-1] == "  dropped   before: 20 rows of state left behind"
 
 
+def test_giving_up_a_source_is_said_to_mean_that_all_is_read_again() -> None:
+    def program(name: str) -> JobGraph:
+        job = fj.Job("payments")
+        rows = [Payment("a", 1.0, datetime(2026, 1, 1))]
+        job.write(job.read(fj.from_rows(rows, Payment)).named(name), fj.files.jsonl("out"))
+        return compile_job(job)
+
+    old = snapshot(program("in"))
+    with pytest.raises(StateMismatch) as refused:
+        plan_restore(program("other"), old)
+    assert (
+        "`in` is not in the program, and how far it was read would be lost: a source that takes its place begins anew, "
+        'and what was read counts twice. If it is `other` now, say `.named("in")` there'
+    ) in str(refused.value)
+    plan = plan_restore(program("other"), old, allow_non_restored=True)
+    assert any("dropped   in: how far it was read is left behind" in line for line in plan.lines)
+
+
 def test_an_operator_that_had_no_rows_may_go() -> None:
     plan = restore(processed("before", **SMALL), processed("after", **SMALL), rows=0)
     assert fates(plan)["before"] is Fate.GONE

@@ -64,6 +64,9 @@ class RestorePlan:
         return "\n".join(self.lines)
 
 
+_AGAIN = "a source that takes its place begins anew, and what was read counts twice"
+
+
 def _label(operator: OperatorPlan) -> str:
     return f"{operator.name} (`{operator.uid}`)"
 
@@ -198,12 +201,16 @@ def _left_behind(
             "taken while that runs (`flowjob savepoint take`): nothing is pending in those"
         )
     elif old.total:
-        lost.append(f"{label} is not in the program, and {_count(old.total)} would be lost{hint}")
+        would = f"{_count(old.total)} would be lost"
+        if old.kind == "source":
+            would = f"how far it was read would be lost: {_AGAIN}"
+        lost.append(f"{label} is not in the program, and {would}{hint}")
     if not old.total and not old.pending:
         return OperatorPlan(old.uid, old.name, Fate.GONE, "it had no state")
-    return OperatorPlan(
-        old.uid, old.name, Fate.DROPPED, f"{_count(old.total)} of state left behind"
-    )
+    left = f"{_count(old.total)} of state left behind"
+    if old.kind == "source":
+        left = f"how far it was read is left behind: {_AGAIN}"
+    return OperatorPlan(old.uid, old.name, Fate.DROPPED, left)
 
 
 def _alike(
