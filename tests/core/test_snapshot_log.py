@@ -13,6 +13,7 @@ from flowjob.core.snapshot_log import (
     Claim,
     Commit,
     LogState,
+    Published,
     Record,
     Retire,
     apply,
@@ -46,6 +47,18 @@ def test_a_log_tells_who_leads_what_is_committed_and_where_a_restart_begins() ->
     assert state.stopped
     assert state.find(5) is None
     assert state.find(6) == commit(1, 6)
+
+
+def test_what_is_published_is_said_of_the_newest_and_remembered_through_later_runs() -> None:
+    state = fold([Claim(1, "r"), Begin(1, "a"), commit(1, 3), commit(1, 4, savepoint=True)])
+    assert refusal(state, Published(1, 3)) is not None
+    assert apply(state, Published(1, 3)).published == ()
+    state = apply(state, Published(1, 4))
+    assert state.published == (4,)
+    assert refusal(state, Published(0, 4)) is not None
+    state = apply(apply(apply(state, Begin(1, "b", "x")), commit(1, 5)), Published(1, 5))
+    assert state.published == (4, 5)
+    assert refusal(apply(state, Begin(1, "c")), Published(1, 5)) is not None
 
 
 def test_a_new_run_does_not_go_back_beyond_its_beginning() -> None:

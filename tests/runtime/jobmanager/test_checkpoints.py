@@ -136,6 +136,18 @@ def test_checkpoints_are_committed_kept_and_retired() -> None:
     virtually(main)
 
 
+def test_the_end_waits_for_nothing_when_there_is_nothing_to_do() -> None:
+    async def main() -> None:
+        bench = Bench(MemoryObjects())
+        await bench.lead()
+        await asyncio.sleep(1.5)
+        before = asyncio.get_running_loop().time()
+        await bench.service.close("the test is over")
+        assert asyncio.get_running_loop().time() == before
+
+    virtually(main)
+
+
 def test_a_timer_that_rings_a_little_early_is_set_again() -> None:
     class Early(MockClock):
         async def sleep(self, seconds: float) -> None:
@@ -285,5 +297,6 @@ def test_a_stop_is_answered_when_all_is_committed_and_tasks_are_released() -> No
         assert StopCompleted() not in bench.events
         assert bench.committed() == [1]
         await bench.service.close("the test is over")
+        assert bench.store.state.published == (1,)
 
     virtually(main)

@@ -49,6 +49,10 @@ class Place:
         """Deletes everything that is not visible yet."""
         raise NotImplementedError
 
+    def take(self, name: str) -> Counter[int]:
+        """What is visible, which then is there no more."""
+        raise NotImplementedError
+
 
 def numbers_of(text: str) -> Counter[int]:
     return Counter(int(row["n"]) for row in csv.DictReader(io.StringIO(text)))
@@ -70,6 +74,12 @@ class Directory(Place):
     def lose(self, name: str) -> None:
         for path in (self._path / name).glob(".*"):
             path.unlink()
+
+    def take(self, name: str) -> Counter[int]:
+        found = self.visible(name)
+        for path in (self._path / name).glob("[!.]*"):
+            path.unlink()
+        return found
 
 
 class Table(Place):
@@ -95,6 +105,11 @@ class Table(Place):
     def lose(self, name: str) -> None:
         self._execute(f"DELETE FROM {name}_flowjob_staging")
 
+    def take(self, name: str) -> Counter[int]:
+        found = self.visible(name)
+        self._execute(f"DELETE FROM {name}")
+        return found
+
 
 class Bucket(Place):
     def __init__(self, client: Any) -> None:
@@ -116,6 +131,13 @@ class Bucket(Place):
             self._client.abort_multipart_upload(
                 Bucket="results", Key=upload["Key"], UploadId=upload["UploadId"]
             )
+
+    def take(self, name: str) -> Counter[int]:
+        found = self.visible(name)
+        listed = self._client.list_objects_v2(Bucket="results", Prefix=f"{name}/")
+        for entry in listed.get("Contents", ()):
+            self._client.delete_object(Bucket="results", Key=entry["Key"])
+        return found
 
 
 @pytest.fixture
@@ -318,3 +340,26 @@ def test_a_job_that_is_stopped_with_a_savepoint_while_it_is_struck_is_continued_
 
     virtually(main)
     assert place.visible("out") == EVERY_ROW
+
+
+@pytest.mark.parametrize("struck", [False, True])
+def test_results_may_be_moved_on_between_a_stop_and_what_continues_it(
+    tmp_path: Path, place: Place, struck: bool
+) -> None:
+    world = World(tmp_path)
+    strikes = Strikes()
+
+    async def main() -> None:
+        first = Run(world, graph(Struck(place.sink("out"), strikes)), "one", SETTINGS, "job")
+        living = await _going(first, 2)
+        strikes.when = lambda step, number: struck and step == "commit" and not strikes.struck
+        assert (await first.savepoint("end", Stop.SUSPEND)).failure is None
+        await living
+        point = await first.found("end")
+        assert any(s.committables for task in point.manifest.tasks for s in task.operators)
+        taken = place.take("out")
+        second = Run(world, graph(place.sink("out")), "two", SETTINGS, "job")
+        await second.live(point)
+        assert taken + place.visible("out") == EVERY_ROW
+
+    virtually(main)

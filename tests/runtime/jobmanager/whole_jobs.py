@@ -158,18 +158,23 @@ class World:
 
 
 class Run:
-    """One run of a job; `live` once. `failures`: why its tasks were started again."""
+    """One run of a job; `live` once. `failures`: why its tasks were started again. `root`: of the job in the store."""
 
     def __init__(
-        self, world: World, graph: JobGraph, run_id: str, settings: CheckpointSettings
+        self,
+        world: World,
+        graph: JobGraph,
+        run_id: str,
+        settings: CheckpointSettings,
+        root: str | None = None,
     ) -> None:
         self.graph = graph
         self.run_id = run_id
         self.failures: list[Exception] = []
         self.told: list[JobEvent] = []
         self.env = world.env
-        self.plan = CheckpointPlan(location=LOCATION, root=run_id)
-        self.store = SnapshotStore(self.env, LOCATION, run_id)
+        self.plan = CheckpointPlan(location=LOCATION, root=root or run_id)
+        self.store = SnapshotStore(self.env, LOCATION, root or run_id)
         shell = Shell(
             self._send, lambda: self._slots(), self._happened, self.told.append, self._broken
         )
@@ -182,6 +187,7 @@ class Run:
     async def live(self, start: RestorePoint | None = None) -> None:
         """Until all input has been read and all is committed, or cancelled. Raises what is not restarted from."""
         await self.store.claim("")
+        start = None if start is None else self.store.as_logged(start)
         await self.store.begin(self.run_id, "" if start is None else start.name)
         self.checkpoints.open(start)
         try:

@@ -9,7 +9,8 @@ import msgspec
 import msgspec.structs
 
 RETIRED_KEPT = 64
-"""So many retired snapshots stay in the state: a new leader deletes again what its predecessor may not have."""
+"""So many retired snapshots stay in the state: a new leader deletes again what its predecessor may not have. And so
+many that are published."""
 
 
 class Claim(msgspec.Struct, frozen=True, tag_field="record", tag="claim"):
@@ -53,7 +54,15 @@ class Retire(msgspec.Struct, frozen=True, tag_field="record", tag="retire"):
     snapshot: int
 
 
-Record = Claim | Begin | Commit | Retire
+class Published(msgspec.Struct, frozen=True, tag_field="record", tag="published"):
+    """All that `snapshot`, the last of a run, holds of sinks is visible: whoever begins from it has nothing to publish,
+    and need not find it where it was written."""
+
+    generation: int
+    snapshot: int
+
+
+Record = Claim | Begin | Commit | Retire | Published
 
 
 class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,6 +75,7 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     highest     the largest snapshot id in any record
     newest_id   the restore point of this run, 0 before its first
     began_above snapshots of this run have larger ids; -1: not known, in older logs
+    published   snapshots that have nothing left to publish; the newest few, oldest first
     """
 
     generation: int = 0
@@ -77,6 +87,7 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     highest: int = 0
     newest_id: int = 0
     began_above: int = -1
+    published: tuple[int, ...] = ()
 
     @property
     def newest(self) -> Commit | None:
@@ -115,6 +126,8 @@ def refusal(state: LogState, record: Record) -> str | None:
             return f"snapshot {snapshot} is not above {state.highest}: no id is used twice"
         case Retire(snapshot=snapshot):
             return _retire_refusal(state, snapshot)
+        case Published(snapshot=snapshot) if snapshot != state.newest_id:
+            return f"snapshot {snapshot} is not the newest of the run"
     return None
 
 
@@ -140,6 +153,8 @@ def apply(state: LogState, record: Record) -> LogState:
         case Begin(_, run, source):
             above = state.highest
             return replace(state, run=run, source=source, newest_id=0, began_above=above)
+        case Published(snapshot=snapshot):
+            return replace(state, published=(*state.published, snapshot)[-RETIRED_KEPT:])
         case Commit(snapshot=snapshot):
             return replace(
                 state,

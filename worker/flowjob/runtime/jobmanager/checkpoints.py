@@ -6,6 +6,7 @@ must not know TaskManagers or how messages travel: `Shell` is all it sees of its
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.paths import JobPaths
 
 _log = logging.getLogger("flowjob.jobmanager")
+
+LAST_CLEANING = 1.0
+"""Seconds at the end of a job for what is to be logged and deleted."""
 
 _BELOW = JobPaths("")
 """Names of snapshots below the job's root."""
@@ -113,8 +117,11 @@ class CheckpointService:
             await asyncio.wait(self._storing, timeout=self._settings.resend)
         await cancel_all(list(self._storing))
         if self._cleaner is not None:
-            self._cleaning.put_nowait(_nothing())
-            await asyncio.wait([self._cleaner], timeout=0.0 if self._cleaning.empty() else 1.0)
+            cleaned = asyncio.Event()
+            self._cleaning.put_nowait(_say(cleaned))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_CLEANING):
+                    await cleaned.wait()
             await cancel_all([self._cleaner])
         while not self._cleaning.empty():
             self._cleaning.get_nowait().close()
@@ -252,10 +259,12 @@ class CheckpointService:
                 self._shell.happened(job_events.RestartRequested(reason))
             case ev.Restorable():
                 self._settled.set()
-            case ev.Release():
+            case ev.Release(checkpoint):
+                self._cleaning.put_nowait(self._snapshots.say_published(checkpoint))
                 for slot in self._shell.slots():
                     self._shell.send(slot, messages.ReleaseTasks())
-            case ev.StopJob():
+            case ev.StopJob(checkpoint):
+                self._cleaning.put_nowait(self._snapshots.say_published(checkpoint))
                 self._shell.happened(job_events.StopCompleted())
 
     def _trigger(self, barrier: Barrier, tasks: Iterable[TaskId], directory: str) -> None:
@@ -334,8 +343,9 @@ class CheckpointService:
                 _log.warning("something old could not be deleted: %s", error)
 
 
-async def _nothing() -> None:
-    """Work that is done: whoever awaits it has come to the end of the queue."""
+async def _say(cleaned: asyncio.Event) -> None:
+    """Work that only says that all before it is done."""
+    cleaned.set()
 
 
 def all_tasks(graph: JobGraph) -> frozenset[TaskId]:

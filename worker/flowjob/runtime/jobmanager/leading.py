@@ -85,7 +85,7 @@ async def _begin(
         run = state.run  # sinks then find what its earlier lives have left, and remove it
     else:
         point = await _elsewhere(env, store.location, start)
-    allow = start.allow_non_restored
+    point, allow = store.as_logged(point), start.allow_non_restored
     plan = plan_restore(request.graph, point.manifest, allow_non_restored=allow)
     tell(RestorePlanned("\n".join(plan.lines)))
     await store.begin(run, _source(point))

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from flowjob.core.snapshot_log import Begin, Commit, LogState, Record, Retire, refusal
+import msgspec
+
+from flowjob.core.snapshot_log import Begin, Commit, LogState, Published, Record, Retire, refusal
 from flowjob.errors import FlowjobError, LostLeadership, StorageError
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
@@ -21,6 +23,7 @@ from flowjob.runtime.checkpoint.manifest_io import (
 )
 from flowjob.runtime.checkpoint.verifying import check_objects
 from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.jobmanager.committables import published
 from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.garbage import Garbage, Orphans
 from flowjob.runtime.storage.job_log import JobLog, LogUncertain
@@ -151,7 +154,25 @@ class SnapshotStore:
         manifest = await read_manifest(
             self.store, directory, expected=commit.digest or None, expected_crc=crc
         )
-        return RestorePoint(self.location, directory, manifest)
+        return self.as_logged(RestorePoint(self.location, directory, manifest))
+
+    def as_logged(self, point: RestorePoint) -> RestorePoint:
+        """The same, wherever it was found; without results, when it is one of this job's whose results the log knows to
+        be published. They may have been moved on since."""
+        manifest = point.manifest
+        commit = self.state.find(manifest.id)
+        if commit is None or commit.snapshot not in self.state.published:
+            return point
+        if commit.digest != digest(encode_manifest(manifest)):
+            return point
+        tasks = published({task.task: task for task in manifest.tasks})
+        return replace(point, manifest=msgspec.structs.replace(manifest, tasks=tasks))
+
+    async def say_published(self, checkpoint: int) -> None:
+        """Says in the log that sinks have published all there is up to the last snapshot of the run."""
+        record = Published(self._generation, checkpoint)
+        if refusal(self._log.state, record) is None:
+            await self._append(record)
 
     async def check(self, point: RestorePoint) -> None:
         """Raises SnapshotError when an object of a snapshot of this job is gone or too short. Reads no byte of them."""
