@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,12 @@ def test_options_that_would_say_nothing_are_refused(options: list[str], refusal:
     result = CliRunner().invoke(app, ["run", "job.py", *options])
     assert result.exit_code == EXIT_USAGE
     assert refusal in result.output
+
+
+def test_a_time_that_cannot_be_is_no_line_of_the_program_s_fault() -> None:
+    with pytest.raises(errors.PlanError, match=r"interval is 0\.0") as refused:
+        CheckpointOptions(interval=timedelta()).of(fj.Job("j"))
+    assert refused.value.where is None
 
 
 def test_an_endpoint_needs_a_place_on_it() -> None:

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from os import PathLike
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from flowjob.core.checkpoint_settings import CheckpointSettings, Mode, Unaligned
 from flowjob.core.restart_strategy import ExponentialDelay, FailureRate, FixedDelay, NoRestart
 from flowjob.errors import PlanError
+from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
     from flowjob.core.restartable import RestartStrategy
+
+E = TypeVar("E", bound=Enum)
 
 __all__ = ["Checkpoints", "ExponentialDelay", "FailureRate", "FixedDelay", "NoRestart"]
 
@@ -65,6 +69,7 @@ class Checkpoints:
 
     def settings(self) -> CheckpointSettings:
         """For the coordinator. Raises PlanError."""
+        self._check_types()
         try:
             return CheckpointSettings(
                 interval=None if self.interval is None else self.interval.total_seconds(),
@@ -73,13 +78,26 @@ class Checkpoints:
                 timeout=self.timeout.total_seconds(),
                 tolerable_failures=self.tolerable_failures,
                 retained=self.retained,
-                mode=Mode(self.mode),
-                unaligned=Unaligned(self.unaligned),
+                mode=_one_of(Mode, "mode", self.mode),
+                unaligned=_one_of(Unaligned, "unaligned", self.unaligned),
                 alignment_timeout=self.alignment_timeout.total_seconds(),
                 spill_bytes=self.spill_bytes,
             )
         except ValueError as error:
-            raise PlanError(f"checkpoints: {error}") from None
+            raise PlanError(f"checkpoints: {error}", where=caller()) from None
+
+    def _check_types(self) -> None:
+        if not isinstance(self.location, str | PathLike | None):
+            raise _wrong("location", self.location, "a directory, or s3://bucket/prefix")
+        for name in ("interval", "min_pause", "timeout", "alignment_timeout"):
+            value = getattr(self, name)
+            if not isinstance(value, timedelta) and not (name == "interval" and value is None):
+                raise _wrong(name, value, "a time, such as timedelta(seconds=10)")
+        for name in ("retained", "spill_bytes", "max_concurrent", "tolerable_failures"):
+            if not isinstance(getattr(self, name), int):
+                raise _wrong(name, getattr(self, name), "a whole number")
+        if self.restarts is not None and not callable(getattr(self.restarts, "next", None)):
+            raise _wrong("restarts", self.restarts, "a strategy, such as fj.FixedDelay(…)")
 
     def strategy(self) -> RestartStrategy:
         """A new one for each run: strategies remember failures."""
@@ -90,3 +108,14 @@ class Checkpoints:
         import copy
 
         return copy.deepcopy(self.restarts)
+
+
+def _one_of(kind: type[E], name: str, value: object) -> E:
+    known = [str(member.value) for member in kind]
+    if value not in known:
+        raise _wrong(name, value, " or ".join(repr(k) for k in known))
+    return kind(value)
+
+
+def _wrong(name: str, value: object, expected: str) -> PlanError:
+    return PlanError(f"checkpoints: {name} is {value!r}: it must be {expected}", where=caller())

@@ -46,6 +46,10 @@ class Job:
             raise PlanError(
                 f"max_parallelism must be 1 … 32768, got {max_parallelism}", where=caller()
             )
+        if checkpoints is not None and not hasattr(checkpoints, "settings"):
+            raise PlanError(
+                f"checkpoints must be fj.Checkpoints(…), got {checkpoints!r}", where=caller()
+            )
         self.name = name
         self.max_parallelism = max_parallelism
         self.checkpoints = checkpoints

@@ -47,7 +47,10 @@ class CheckpointOptions:
                 "--endpoint is that of an S3 server, but neither --checkpoints nor --from is an s3://bucket/prefix"
             )
         given = {name: value for name, value in said.items() if value is not None}
-        return dataclasses.replace(job.checkpoints or Checkpoints(), **given)  # type: ignore[arg-type]
+        try:
+            return dataclasses.replace(job.checkpoints or Checkpoints(), **given)  # type: ignore[arg-type]
+        except PlanError as error:
+            raise PlanError(error.message) from None  # no line of the program has said it
 
 
 def duration(text: str | None) -> timedelta | None:
