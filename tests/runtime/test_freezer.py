@@ -58,6 +58,18 @@ def test_the_copy_sees_the_memory_as_it_was_and_writes_files(run: Any, tmp_path:
     run(scenario())
 
 
+def test_the_copy_lets_the_stream_go_first(run: Any, tmp_path: Path) -> None:
+    niceness = os.nice(0)
+
+    async def scenario() -> None:
+        answer = await ForkFreezer(tmp_path).freeze(
+            lambda _: str(os.nice(0)).encode(), deadline=LONG
+        )
+        assert int(answer) == min(niceness + module.YIELDS, 19)
+
+    run(scenario())
+
+
 def test_a_large_answer_comes_whole(run: Any, tmp_path: Path) -> None:
     async def scenario() -> None:
         answer = await ForkFreezer(tmp_path).freeze(lambda _: b"x" * 3_000_000, deadline=LONG)
