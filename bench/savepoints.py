@@ -33,7 +33,7 @@ from flowjob.runtime.messages import Answered, Ask
 from flowjob.runtime.minicluster import control_file
 from flowjob.runtime.real.control import WebSocketControl
 
-KEYS = 20_000_000
+KEYS = 18_000_000
 """Make a little more than 1 GB."""
 
 SPLITS = 12
