@@ -15,7 +15,7 @@ from flowjob import files
 from flowjob.connectors.base import SinkContext, SinkWriter
 from flowjob.connectors.files.staged import Staged
 from flowjob.core.commits import CommitPermit
-from flowjob.errors import LostData
+from flowjob.errors import LostData, StorageError
 from flowjob.plan.types import StreamType
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.env import Env
@@ -67,6 +67,21 @@ async def test_files_in_a_bucket_are_exactly_once(tmp_path: Path, env: Env, buck
     await check_exactly_once_sink(lambda: sink, BATCHES, env, read_back)
     uploads = bucket.list_multipart_uploads(Bucket="results").get("Uploads", [])
     assert uploads == [], "nothing unfinished is left"
+
+
+async def test_what_a_server_refuses_is_told_in_a_line_and_is_not_the_programs_fault(
+    env: Env, bucket: Any
+) -> None:
+    writer = files.csv("s3://nowhere/x").writer(context(env))
+    with pytest.raises(StorageError, match=r"cannot list s3://nowhere/x: .*no such bucket there"):
+        await writer.open()
+    await writer.close()
+
+    writer, prepared = await prepare_one("s3://results/x", env)
+    bucket.delete_bucket(Bucket="results")
+    with pytest.raises(StorageError, match=r"cannot make visible s3://results/x/part-r-.*\.csv: "):
+        await writer.commit(prepared, PERMIT)
+    await writer.close()
 
 
 async def test_the_first_of_the_thousands_of_attempts_of_a_run_leaves_nothing_to_the_last(
@@ -147,7 +162,7 @@ async def test_files_that_were_rolled_between_two_barriers_are_committed_togethe
     await writer.close()
 
 
-async def prepare_one(out: Path, env: Env) -> tuple[SinkWriter, list[bytes]]:
+async def prepare_one(out: Path | str, env: Env) -> tuple[SinkWriter, list[bytes]]:
     writer = files.csv(out).writer(context(env))
     await writer.open()
     await write(writer, batch(1, 2))

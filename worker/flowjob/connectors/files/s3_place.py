@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from flowjob.connectors.files.staged import Staged, is_before, lost
 from flowjob.errors import PlanError
+from flowjob.runtime.storage.s3_errors import is_from_s3, told
 
 PART_BYTES = 16 << 20
 """S3 wants at least 5 MiB in every part but the last, and at most 10,000 parts."""
@@ -36,6 +38,10 @@ class S3Place:
 
     def prepare(self, prefix: str) -> int:
         self._scratch.mkdir(parents=True, exist_ok=True)
+        with _telling("list", self._url):
+            return self._first_number(prefix)
+
+    def _first_number(self, prefix: str) -> int:
         bucket, at = split_url(self._url)
         start = _key(at, prefix)
         used = -1
@@ -49,17 +55,22 @@ class S3Place:
 
     def sweep(self, run: str, attempt: int, keep: frozenset[str]) -> None:
         bucket, at = split_url(self._url)
-        pages = self._s3().get_paginator("list_multipart_uploads")
-        for page in pages.paginate(Bucket=bucket, Prefix=_key(at, run)):
-            for found in page.get("Uploads", ()):
-                name = found["Key"].removeprefix(_key(at, ""))
-                if is_before(name, run, attempt) and name not in keep:
-                    self._abort(bucket, found["Key"], found["UploadId"])
+        with _telling("list unfinished uploads of", self._url):
+            pages = self._s3().get_paginator("list_multipart_uploads")
+            for page in pages.paginate(Bucket=bucket, Prefix=_key(at, run)):
+                for found in page.get("Uploads", ()):
+                    name = found["Key"].removeprefix(_key(at, ""))
+                    if is_before(name, run, attempt) and name not in keep:
+                        self._abort(bucket, found["Key"], found["UploadId"])
 
     def path(self, name: str) -> str:
         return str(self._scratch / name)
 
     def stage(self, name: str) -> Staged:
+        with _telling("upload", f"{self._url}/{name}"):
+            return self._upload(name)
+
+    def _upload(self, name: str) -> Staged:
         bucket, at = split_url(self._url)
         key, path = _key(at, name), self.path(name)
         s3 = self._s3()
@@ -87,11 +98,12 @@ class S3Place:
     def publish(self, staged: Staged) -> None:
         bucket, at = split_url(staged.place)
         key = _key(at, staged.name)
-        size = self._size(bucket, key)
-        if size is None:
-            self._complete(bucket, key, staged)
-        elif size != staged.size:
-            raise lost(staged, f"the object has {size:,} bytes now")
+        with _telling("make visible", f"{staged.place}/{staged.name}"):
+            size = self._size(bucket, key)
+            if size is None:
+                self._complete(bucket, key, staged)
+            elif size != staged.size:
+                raise lost(staged, f"the object has {size:,} bytes now")
 
     def discard(self, name: str, staged: Staged | None) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -151,6 +163,17 @@ class S3Place:
                 ),
             )
         return self._client
+
+
+@contextlib.contextmanager
+def _telling(operation: str, place: str) -> Iterator[None]:
+    """What the server or the way to it did wrong is no defect of anybody's program: told in a line, and tried again."""
+    try:
+        yield
+    except Exception as error:
+        if is_from_s3(error):
+            raise told(error, operation, place) from error
+        raise
 
 
 def _key(prefix: str, name: str) -> str:
