@@ -119,6 +119,8 @@ class Life:
                 faults.arm(world, self.scenario.faults, Phase.RUNNING, self.number)
                 self.on_running()
                 self._plan_departure()
+            if self.runs == 2:
+                faults.arm(world, self.scenario.faults, Phase.AGAIN, self.number)
 
     # -- people
 

@@ -35,6 +35,7 @@ class Phase(Enum):
 
     START = "start"
     RUNNING = "running"
+    AGAIN = "running again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,15 +219,17 @@ def _with_faults(scenario: Scenario, chance: random.Random) -> Scenario:
             chance.choice(often),
         )
     count = chance.choice([0, 1, 2] if job.fail_at or store is not scenario.store else [1, 1, 2, 4])
-    faults = tuple(_fault(chance) for _ in range(count))
+    faults = tuple(_fault(chance, number) for number in range(count))
     lives = len(scenario.departures)
     if lives:
         faults = tuple(replace(fault, life=chance.randint(0, lives)) for fault in faults)
     return replace(scenario, job=job, store=store, faults=faults)
 
 
-def _fault(chance: random.Random) -> Fault:
-    phase = chance.choice([Phase.START, Phase.RUNNING, Phase.RUNNING])
+def _fault(chance: random.Random, number: int) -> Fault:
+    """The first ones strike a job that runs well, later ones mostly one that is just recovering."""
+    later = [Phase.START, Phase.RUNNING, Phase.AGAIN, Phase.AGAIN]
+    phase = chance.choice(later if number else [Phase.START, Phase.RUNNING, Phase.RUNNING])
     # Processes start within the first second or so; jobs run for a hundredth of a second or for some seconds.
     at = 1.5 * chance.random() if phase is Phase.START else 3 * 10 ** (-4 * chance.random())
     lasts = chance.choice([0.01, 0.5, 2.0, 2.0, 8.0, 8.0, 40.0]) * chance.random()
