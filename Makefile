@@ -63,6 +63,7 @@ soak: setup ## Run the tests that take minutes: memory over long runs
 simulate: SEEDS ?= 200
 simulate: setup ## Run SEEDS=n simulated clusters, with faults; one command repeats a failure
 	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS)
+	$(BIN)/python -m flowjob.testing.simulation.failover --seeds $(SEEDS)
 
 chaos: SEEDS ?= 20
 chaos: setup $(BIN)/versitygw ## Strike SEEDS=n jobs of real processes, disks and an S3 server (15 s each)

@@ -18,6 +18,7 @@ from flowjob.runtime import task_set
 from flowjob.runtime.exchange import ExchangeSettings
 from flowjob.runtime.jobmanager.request import Listeners
 from flowjob.runtime.minicluster import LocalOptions
+from flowjob.runtime.running_task import RunningTask
 from flowjob.runtime.task_metrics import TaskMetrics
 
 ROOT = Path(__file__).parent.parent
@@ -154,7 +155,7 @@ def documented(page: str) -> set[str]:
 
 
 def test_every_metric_is_documented() -> None:
-    sources = inspect.getsource(TaskMetrics.snapshot) + inspect.getsource(task_set._Running.metrics)
+    sources = inspect.getsource(TaskMetrics.snapshot) + inspect.getsource(RunningTask.metrics)
     names = set(re.findall(r'"([a-z_]+)":', sources))
     assert {"busy_us", "buffered_bytes", "late_rows"} <= names
     assert names <= documented("docs/performance.md")

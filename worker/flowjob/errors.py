@@ -23,6 +23,9 @@ to the JobManager without pickling it. This module must not import anything of o
     ├── StorageError              a store that cannot be reached, refuses, or lost something
     │   ├── ObjectMissing         an object that is not there
     │   └── LostLeadership        another JobManager leads the job now
+    ├── StoodDown                 this JobManager was told to leave; the job goes on
+    ├── AlreadyEnded              a run that is over was to be continued
+    ├── Unreachable               an address that cannot be listened on
     ├── ProtocolError             bytes or messages from a peer that break the protocol
     │   └── HandshakeRefused      a peer with the wrong version, token, job or attempt
     └── JobFailed                 a job that ran and ended badly
@@ -181,6 +184,30 @@ class LostLeadership(StorageError):
     """Another JobManager has claimed the job in its log: this one leads no more, and has to end."""
 
     code = "LOST_LEADERSHIP"
+
+
+class StoodDown(FlowjobError):
+    """This JobManager was told to leave: the job goes on, and the next one finds it."""
+
+    code = "STOOD_DOWN"
+
+
+class AlreadyEnded(FlowjobError):
+    """A JobManager was to continue a run that is over. `outcome`: `succeeded` or `cancelled`."""
+
+    code = "ALREADY_ENDED"
+
+    def __init__(self, outcome: str, run: str) -> None:
+        super().__init__(
+            f"run `{run}` of this job has {outcome}: there is nothing to continue. Begin another one with --run NAME"
+        )
+        self.outcome = outcome
+
+
+class Unreachable(FlowjobError):
+    """An address cannot be listened on."""
+
+    code = "UNREACHABLE"
 
 
 class ProtocolError(FlowjobError):

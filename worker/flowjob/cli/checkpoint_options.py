@@ -53,7 +53,14 @@ class CheckpointOptions:
             raise PlanError(error.message) from None  # no line of the program has said it
 
 
-def duration(text: str | None) -> timedelta | None:
+def seconds(text: str, hint: str) -> float:
+    """Of a duration. Raises a usage error."""
+    found = duration(text, hint)
+    assert found is not None
+    return found.total_seconds()
+
+
+def duration(text: str | None, hint: str = "--checkpoint-interval") -> timedelta | None:
     """`10`, `10s`, `500ms`, `2m`, `1h`; seconds without a unit. Raises a usage error."""
     if text is None:
         return None
@@ -61,6 +68,6 @@ def duration(text: str | None) -> timedelta | None:
     if match is None or (match[2] or "s") not in _UNITS:
         raise typer.BadParameter(
             f"`{text}` is no duration: write 10s, 500ms, 2m or 1h",
-            param_hint="--checkpoint-interval",
+            param_hint=hint,
         )
     return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])

@@ -12,12 +12,14 @@ from flowjob.errors import (
     JobFailed,
     LostLeadership,
     NotDone,
+    StoodDown,
     UserCodeFailed,
 )
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_LEFT = 3  # the job goes on, under another JobManager
 EXIT_CANCELLED = 130  # as a shell says of a program that Ctrl-C ended
 
 
@@ -26,6 +28,8 @@ def exit_status(error: FlowjobError) -> int:
     match error:
         case JobCancelled():
             return EXIT_CANCELLED
+        case StoodDown():
+            return EXIT_LEFT
         case JobFailed() | NotDone() | LostLeadership():
             return EXIT_FAILED
         case _:

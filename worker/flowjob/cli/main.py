@@ -14,22 +14,37 @@ import typer
 
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, exit_with
 from flowjob.cli.options import (
+    AdoptWithin,
+    Advertise,
     AllowNonRestored,
     BatchRows,
     CheckpointInterval,
     CheckpointPlace,
+    ConnectWithin,
+    DataHost,
     Endpoint,
     From,
+    GiveUpAfter,
     JobArguments,
+    JobManagers,
     JobName,
+    Listen,
     NoCheckpoints,
     Parallelism,
     Progress,
+    RunName,
     SavepointName,
+    Scratch,
     Shown,
+    Slots,
+    SlotsWithin,
     SnapshotPath,
+    Standby,
+    StoredAs,
     Target,
     TaskManagers,
+    TokenFile,
+    WorkerName,
 )
 
 app = typer.Typer(
@@ -61,11 +76,8 @@ def run(
 ) -> None:
     """Run a job on this machine, in worker processes, to its end."""
     arguments = arguments_of(arg)
-    said = (checkpoints, checkpoint_interval, endpoint, from_)
-    if no_checkpoints and any(option is not None for option in said):
-        raise typer.BadParameter(
-            "it leaves nothing to say about checkpoints", param_hint="--no-checkpoints"
-        )
+    if no_checkpoints:
+        _refuse_any(checkpoints, checkpoint_interval, endpoint, from_)
     if allow_non_restored and from_ is None:
         raise typer.BadParameter(
             "nothing is restored without --from", param_hint="--allow-non-restored"
@@ -96,6 +108,66 @@ def run(
     finally:
         for worker in workers:
             worker.kill()
+
+
+@app.command()
+def jobmanager(
+    target: Target,
+    parallelism: Parallelism = 1,
+    arg: JobArguments = None,
+    *,
+    listen: Listen = "127.0.0.1:7400",
+    advertise: Advertise = None,
+    token_file: TokenFile = None,
+    run: RunName = "main",
+    name: StoredAs = None,
+    standby: Standby = False,
+    adopt_within: AdoptWithin = "12s",
+    slots_within: SlotsWithin = "5m",
+    checkpoints: CheckpointPlace = None,
+    checkpoint_interval: CheckpointInterval = None,
+    endpoint: Endpoint = None,
+    from_: From = None,
+    allow_non_restored: AllowNonRestored = False,
+) -> None:
+    """Lead a job whose TaskManagers run elsewhere, or go on with one that another JobManager led."""
+    from flowjob.cli.checkpoint_options import CheckpointOptions, duration, seconds
+    from flowjob.cli.services import ServiceOptions, serve_job
+    from flowjob.runtime.jobmanager.request import Service, StartFrom
+
+    kept = CheckpointOptions(
+        location=checkpoints,
+        interval=duration(checkpoint_interval),
+        endpoint=endpoint,
+        start=StartFrom(from_, endpoint, None, allow_non_restored),
+    )
+    within = seconds(adopt_within, "--adopt-within"), seconds(slots_within, "--slots-within")
+    service = Service(run, advertise, standby, within[0])
+    options = ServiceOptions(listen, service, token_file, name, within[1], parallelism, kept)
+    serve_job(target, arguments_of(arg), options)
+
+
+@app.command()
+def taskmanager(
+    *,
+    jobmanagers: JobManagers,
+    slots: Slots = 1,
+    token_file: TokenFile = None,
+    name: WorkerName = None,
+    host: DataHost = "127.0.0.1",
+    connect_within: ConnectWithin = "5m",
+    give_up_after: GiveUpAfter = "30s",
+    directory: Scratch = None,
+) -> None:
+    """Run worker processes for a job that a JobManager elsewhere leads."""
+    from flowjob.cli.checkpoint_options import seconds
+    from flowjob.cli.services import WorkerOptions, serve_slots
+
+    found, lost = (
+        seconds(connect_within, "--connect-within"),
+        seconds(give_up_after, "--give-up-after"),
+    )
+    serve_slots(WorkerOptions(jobmanagers, slots, token_file, name, host, found, lost, directory))
 
 
 @app.command()
@@ -202,6 +274,14 @@ def root(
 
         typer.echo(f"flowjob {installed_version('flowjob')}")
         raise typer.Exit
+
+
+def _refuse_any(*said: str | None) -> None:
+    """A usage error for what was said about checkpoints when there are to be none."""
+    if any(option is not None for option in said):
+        raise typer.BadParameter(
+            "it leaves nothing to say about checkpoints", param_hint="--no-checkpoints"
+        )
 
 
 def arguments_of(pairs: list[str] | None) -> dict[str, str]:

@@ -74,6 +74,73 @@ JobName = Annotated[
 SnapshotPath = Annotated[
     str, typer.Argument(metavar="PATH", help="The directory of a snapshot, or s3://bucket/…")
 ]
+Listen = Annotated[
+    str, typer.Option(metavar="HOST:PORT", help="Where TaskManagers and standbys connect.")
+]
+TokenFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="The secret that the job's processes share; else FLOWJOB_TOKEN. A JobManager makes the file.",
+        show_default=False,
+    ),
+]
+RunName = Annotated[
+    str,
+    typer.Option(
+        "--run", metavar="NAME", help="Of the run: one that was begun is continued, with its tasks."
+    ),
+]
+StoredAs = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="Under which checkpoints are kept; the job's own unless said.",
+        show_default=False,
+    ),
+]
+Advertise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where others reach this JobManager, if not where it listens.",
+        show_default=False,
+    ),
+]
+Standby = Annotated[
+    bool, typer.Option("--standby", help="Wait until no other JobManager of the job answers.")
+]
+AdoptWithin = Annotated[
+    str, typer.Option(metavar="TIME", help="For tasks of the JobManager before to report.")
+]
+SlotsWithin = Annotated[
+    str, typer.Option(metavar="TIME", help="For enough TaskManagers to come; then the job fails.")
+]
+JobManagers = Annotated[
+    str,
+    typer.Option(
+        "--jobmanager", metavar="HOST:PORT[,…]", help="Where a JobManager of the job may be."
+    ),
+]
+Slots = Annotated[int, typer.Option(min=1, help="Worker processes it may have.")]
+WorkerName = Annotated[
+    str | None,
+    typer.Option(
+        "--name", help="Of this TaskManager; host and pid unless said.", show_default=False
+    ),
+]
+DataHost = Annotated[str, typer.Option("--host", help="Where its workers listen for each other.")]
+ConnectWithin = Annotated[
+    str, typer.Option(metavar="TIME", help="For the first JobManager to be found.")
+]
+GiveUpAfter = Annotated[
+    str, typer.Option(metavar="TIME", help="Without a JobManager; until then its workers go on.")
+]
+Scratch = Annotated[
+    str | None,
+    typer.Option("--directory", help="Scratch space on local disk.", show_default=False),
+]
 SavepointName = Annotated[
     str, typer.Option("--name", help="Of the savepoint; made up if not said.")
 ]

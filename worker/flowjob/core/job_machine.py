@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from flowjob.core.failures import ErrorInfo, ErrorKind
+from flowjob.core.job_adopting import Takeover, take_over
 from flowjob.core.job_deadlines import Deadlines
 from flowjob.core.job_ending import Ending, stop_slots
 from flowjob.core.job_events import (
@@ -127,17 +128,26 @@ class JobMachine:
         region = self._region_of.get(slot)
         return 0 if region is None else region.attempt
 
-    def start(self, attempt: int = 1, *, saved: bool = True) -> list[Instruction]:
-        """The first instructions; attempts are counted from `attempt`. `saved`: see restartable.can_help."""
+    def start(
+        self, attempt: int = 1, *, saved: bool = True, found: Takeover | None = None
+    ) -> list[Instruction]:
+        """The first instructions; attempts are counted from `attempt`. `saved`: see restartable.can_help. `found`: what
+        another JobManager has left."""
         self._saved = saved
         if self.state in _OVER:  # cancelled before
             return []
         for region in self.regions:
-            region.attempt = attempt
+            region.attempt = region.least = attempt
         if self.shape.slots == 0:
             return self._ending.end(Succeeded())
-        wait = self._deadlines.set(Wait.REGISTRATION, self.timeouts.registration)
-        return [StartEnumerators(), wait]
+        if found is not None:
+            self._starting.offers.update(found.offers)
+            take_over(self.regions, found)
+        instructions: list[Instruction] = [StartEnumerators(), *self._starting.place()]
+        if any(r.phase is RegionPhase.WAITING for r in self.regions):
+            limit = self.timeouts.registration
+            instructions.append(self._deadlines.set(Wait.REGISTRATION, limit))
+        return instructions
 
     def handle(self, event: Event, at: float = 0.0, chance: float = 0.5) -> list[Instruction]:
         """What to do about `event`, in order. Events of other attempts or unknown slots do nothing.
@@ -302,7 +312,7 @@ class JobMachine:
         match wait:
             case Wait.REGISTRATION:
                 waiting = [r for r in self.regions if r.phase is RegionPhase.WAITING]
-                return self._failed(Lost(self._missing_slots()), waiting)
+                return self._failed(Lost(self._starting.missing(self.shape.slots)), waiting)
             case Wait.SLOT_READY:
                 late = region.labels(SlotPhase.STARTING)
                 limit = self.timeouts.slot_ready
@@ -327,14 +337,6 @@ class JobMachine:
             case Wait.KILL:
                 return self._ending.finish()
 
-    def _missing_slots(self) -> str:
-        offered = ", ".join(f"{n} from {t}" for t, n in self._starting.offers.items()) or "none"
-        return (
-            f"the job needs {self.shape.slots} slots; registered within "
-            f"{self.timeouts.registration:g} s: {offered}. Start more TaskManagers, give them more "
-            "slots, or lower the parallelism."
-        )
-
     # Restarts
 
     def _failed(
@@ -356,7 +358,7 @@ class JobMachine:
     def _restart(self, region: Region, cause: Outcome, after: float) -> list[Instruction]:
         region.phase, region.cause, region.paused = RegionPhase.RESTARTING, cause, after <= 0
         instructions: list[Instruction] = [
-            Tell(Restarting(region.numbers, region.attempt + 1, cause, after)),
+            Tell(Restarting(region.numbers, region.next_attempt, cause, after)),
             *self._deadlines.clear_region(region.number, but=_OF_THE_JOB),
             *stop_slots("it is being restarted", region, kill=True),
         ]

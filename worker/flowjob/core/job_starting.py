@@ -31,6 +31,14 @@ class Starting:
         self._deadlines = deadlines
         self.offers: dict[str, int] = {}
 
+    def missing(self, needed: int) -> str:
+        """What to say when not enough came in time."""
+        offered = ", ".join(f"{n} from {t}" for t, n in self.offers.items()) or "none"
+        return (
+            f"the job needs {needed} slots; registered within {self._timeouts.registration:g} s: {offered}. Start "
+            "more TaskManagers, give them more slots, or lower the parallelism."
+        )
+
     def place(self) -> list[Instruction]:
         """Starts the slots of all regions that wait, together, so that they spread evenly."""
         waiting = [r for r in self._regions if r.phase is RegionPhase.WAITING]

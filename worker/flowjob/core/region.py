@@ -56,6 +56,7 @@ class Region:
     symptom  a lost connection whose reason has not shown yet
     paused   the pause before the next attempt is over
     has_run  some attempt was running
+    least    attempts of this JobManager's begin there: adopted ones are older
     """
 
     number: int
@@ -69,6 +70,11 @@ class Region:
     symptom: Failed | None = None
     paused: bool = False
     has_run: bool = False
+    least: int = 1
+
+    @property
+    def next_attempt(self) -> int:
+        return max(self.attempt + 1, self.least)
 
     @property
     def living(self) -> list[SlotRecord]:
@@ -100,7 +106,7 @@ class Region:
 
     def reset(self) -> None:
         """Nothing is left of the last attempt: wait for places for the next one."""
-        self.attempt += 1
+        self.attempt = self.next_attempt
         self.phase = RegionPhase.WAITING
         self.slots = {}
         self.finished = set()

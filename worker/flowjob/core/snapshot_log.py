@@ -13,11 +13,13 @@ RETIRED_KEPT = 64
 many that are published."""
 
 
-class Claim(msgspec.Struct, frozen=True, tag_field="record", tag="claim"):
-    """A JobManager leads from here on. `revision`: of the job it runs, for people."""
+class Claim(msgspec.Struct, frozen=True, tag_field="record", tag="claim", omit_defaults=True):
+    """A JobManager leads from here on. `revision`: of the job it runs, for people; `address`: where it can be asked
+    whether it lives."""
 
     generation: int
     revision: str
+    address: str = ""
 
 
 class Begin(msgspec.Struct, frozen=True, tag_field="record", tag="begin", omit_defaults=True):
@@ -54,6 +56,13 @@ class Retire(msgspec.Struct, frozen=True, tag_field="record", tag="retire"):
     snapshot: int
 
 
+class Finish(msgspec.Struct, frozen=True, tag_field="record", tag="finish"):
+    """The run is over and is not to be continued: `outcome` is `succeeded` or `cancelled`."""
+
+    generation: int
+    outcome: str
+
+
 class Published(msgspec.Struct, frozen=True, tag_field="record", tag="published"):
     """All that `snapshot`, the last of a run, holds of sinks is visible: whoever begins from it has nothing to publish,
     and need not find it where it was written."""
@@ -62,14 +71,16 @@ class Published(msgspec.Struct, frozen=True, tag_field="record", tag="published"
     snapshot: int
 
 
-Record = Claim | Begin | Commit | Retire | Published
+Record = Claim | Begin | Commit | Retire | Finish | Published
 
 
 class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a log amounts to. Bounded, however long the log.
 
     generation  of the newest Claim; 0 before the first
+    address     what that says
     run, source what the newest Begin says
+    ended       how that run has ended; empty: it has not, as far as is known
     committed   not retired, oldest first
     retired     the newest few, oldest first
     highest     the largest snapshot id in any record
@@ -88,6 +99,8 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     newest_id: int = 0
     began_above: int = -1
     published: tuple[int, ...] = ()
+    address: str = ""
+    ended: str = ""
 
     @property
     def newest(self) -> Commit | None:
@@ -148,11 +161,13 @@ def apply(state: LogState, record: Record) -> LogState:
         return state
     replace = msgspec.structs.replace
     match record:
-        case Claim(generation, revision):
-            return replace(state, generation=generation, revision=revision)
+        case Claim(generation, revision, address):
+            return replace(state, generation=generation, revision=revision, address=address)
         case Begin(_, run, source):
             above = state.highest
-            return replace(state, run=run, source=source, newest_id=0, began_above=above)
+            return replace(state, run=run, source=source, newest_id=0, ended="", began_above=above)
+        case Finish(_, outcome):
+            return replace(state, ended=outcome)
         case Published(snapshot=snapshot):
             return replace(state, published=(*state.published, snapshot)[-RETIRED_KEPT:])
         case Commit(snapshot=snapshot):

@@ -7,7 +7,7 @@ is looked at. The asyncio side (running enumerators, reading snapshots) is runti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -58,12 +58,28 @@ class SplitAssigner(Generic[S]):
         self._given: dict[str, tuple[int, S]] = {}
         self._read: set[str] = set()
         self._unplaced: dict[str, S] = {}  # remembered, and not found again yet: for dealing only
+        self._owed: set[str] = set()  # remembered, and given to nobody yet
+        # Given by a JobManager before this one, and not found again yet: to whom, and whose it is when that is gone.
+        self._owners: dict[str, int] = {}
+        self._heirs: dict[str, frozenset[int]] = {}
         self._complete = False
 
     @property
     def unassigned(self) -> int:
         """Splits found and given to nobody yet."""
         return len(self._free) + len(self._some) + sum(len(q) for q in self._own)
+
+    @property
+    def owes(self) -> bool:
+        """Whether splits that a snapshot had begun wait: it alone knows how far they were, so no later one may count
+        before somebody has them."""
+        return bool(self._owed)
+
+    def adopt(self, owners: Mapping[str, int], finished: Collection[str]) -> None:
+        """Before anything else, where tasks of an earlier JobManager go on: to whom splits were given, by id, and which
+        were read to their end as of the newest snapshot."""
+        self._owners.update(owners)
+        self._read |= set(finished)
 
     def found(self, splits: Iterable[S], *, complete: bool) -> list[Given[S]]:
         """The enumerator found `splits`, in reading order; `complete`: there will be no more. Those it has found
@@ -73,8 +89,11 @@ class SplitAssigner(Generic[S]):
                 continue
             self._place[split.id] = len(self._place)
             split = self._unplaced.pop(split.id, split)
-            if split.id not in self._given and split.id not in self._read:
-                self._enqueue(split)
+            owner = self._owners.pop(split.id, None)
+            if owner is not None:
+                self._given[split.id] = owner, split
+            elif split.id not in self._given and split.id not in self._read:
+                self._enqueue(split, self._heirs.pop(split.id, None))
         self._place_remembered()
         self._complete = self._complete or complete
         return self._answers()
@@ -102,7 +121,13 @@ class SplitAssigner(Generic[S]):
         for id in lost:
             del self._given[id]
         self._read |= remembered.finished
-        again = {s.id: s for s in remembered.unfinished if s.id not in self._given}
+        for id in [id for id, owner in self._owners.items() if owner in subtasks]:
+            del self._owners[id]
+            if only is not None:
+                self._heirs[id] = only
+        held = {*self._given, *self._owners}
+        again = {s.id: s for s in remembered.unfinished if s.id not in held}
+        self._owed = {id for id in {*self._owed, *again} if id not in self._read}
         rest = [s for id, s in lost.items() if id not in again and id not in self._read]
         self._forget_waiting({*again, *remembered.finished})
         if self._deal and not self._place:
@@ -159,6 +184,7 @@ class SplitAssigner(Generic[S]):
         del self._asking[subtask]
         for split in splits:
             self._given[split.id] = subtask, split
+            self._owed.discard(split.id)
         return Given(subtask, splits, self._complete and not self._has_more(subtask))
 
     def _take(self, subtask: int) -> tuple[S, ...]:

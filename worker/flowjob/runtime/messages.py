@@ -7,7 +7,7 @@ drop older ones. Fields are only ever added, with defaults; anything else raises
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import msgspec.structs
@@ -19,6 +19,11 @@ from flowjob.runtime.codec import MAX_MESSAGE as MAX_MESSAGE
 from flowjob.runtime.codec import Codec
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.job_description import JobDescription
+from flowjob.runtime.wire import SplitProgress as SplitProgress
+from flowjob.runtime.wire import TaskInventory as TaskInventory
+from flowjob.runtime.wire import TaskMetrics as TaskMetrics
+from flowjob.runtime.wire import WireBarrier as WireBarrier
+from flowjob.runtime.wire import WireSplit as WireSplit
 
 PROTOCOL = 1
 """Version of this module's words; both sides must have the same."""
@@ -52,7 +57,16 @@ class Welcome(Message, frozen=True):
 
 
 class Refused(Message, frozen=True):
+    """`again`: not for good, so try again soon."""
+
     reason: str
+    again: bool = False
+
+
+class NotLeading(Message, frozen=True):
+    """This JobManager does not lead the job, or not yet. `leader`: the control address of one that may."""
+
+    leader: str = ""
 
 
 class StartSlot(Message, frozen=True):
@@ -96,7 +110,15 @@ class Answered(Message, frozen=True):
 
 
 ToTaskManager = (
-    Welcome | Refused | StartSlot | StopSlot | ToSlot | JobManagerAlive | Shutdown | Answered
+    Welcome
+    | Refused
+    | NotLeading
+    | StartSlot
+    | StopSlot
+    | ToSlot
+    | JobManagerAlive
+    | Shutdown
+    | Answered
 )
 
 
@@ -104,7 +126,7 @@ ToTaskManager = (
 
 
 class Register(Message, frozen=True):
-    """First on every connection. `running` names the slots (number, attempt) still at work."""
+    """First on every connection. `running` names the slots (number, attempt) still at work, `pids` their processes."""
 
     protocol: int
     taskmanager: str
@@ -112,6 +134,7 @@ class Register(Message, frozen=True):
     pid: int
     host: str
     running: list[tuple[int, int]] = []
+    pids: list[int] = []
 
 
 class TaskManagerAlive(Message, frozen=True):
@@ -212,43 +235,12 @@ class RunTasks(Message, frozen=True):
     """All slots have deployed: connect and run."""
 
 
-class SplitProgress(msgspec.Struct, frozen=True):
-    """What a source task knows of a split besides the reader's position: restored with it.
-
-    largest  the largest timestamp seen, µs UTC
-    to_mark  rows since the last pinned watermark
-    reached  what the split's watermark was made of: behind `largest` between two pinned ones. None: the same
-    """
-
-    largest: int
-    to_mark: int = 0
-    reached: int | None = None
-
-
-class WireSplit(msgspec.Struct, frozen=True):
-    """A connectors.base.Split with the position to start from."""
-
-    id: str
-    data: dict[str, Any]
-    position: dict[str, Any] | None = None
-    progress: SplitProgress | None = None
-
-
 class AssignSplits(Message, frozen=True):
     """The answer to RequestSplits. `complete`: there will be no more for this subtask."""
 
     task: TaskId
     splits: list[WireSplit]
     complete: bool
-
-
-class WireBarrier(msgspec.Struct, frozen=True):
-    """core.elements.Barrier; `stop` is the value of a Stop."""
-
-    checkpoint: int
-    savepoint: bool = False
-    unaligned: bool = False
-    stop: str = "no"
 
 
 class TriggerSnapshot(Message, frozen=True):
@@ -279,6 +271,10 @@ class ReleaseTasks(Message, frozen=True):
     """All is committed: tasks that have ended may end."""
 
 
+class ReportTasks(Message, frozen=True):
+    """A new JobManager takes over: from here on older ones' messages do not count. SlotInventory is the answer."""
+
+
 class StopTasks(Message, frozen=True):
     """Close everything and exit."""
 
@@ -294,6 +290,7 @@ ToSlotBody = (
     | AbortSnapshot
     | CommitSnapshot
     | ReleaseTasks
+    | ReportTasks
     | StopTasks
 )
 
@@ -342,6 +339,18 @@ class SnapshotCommitted(Message, frozen=True):
     task: TaskId
 
 
+class SlotInventory(Message, frozen=True):
+    """What the slot is and has. `running`: its tasks were told to run, and none has failed. `highest`: the newest
+    snapshot it was told to trigger. Questions that an earlier JobManager has not answered follow once more."""
+
+    run_id: str
+    digest: str
+    running: bool
+    address: Address | None = None
+    highest: int = 0
+    tasks: list[TaskInventory] = []
+
+
 class SlotError(Message, frozen=True):
     """The slot can't go on; it waits to be stopped."""
 
@@ -360,13 +369,6 @@ class SinkReport(Message, frozen=True):
     data: bytes
 
 
-class TaskMetrics(msgspec.Struct, frozen=True):
-    """Latest figures of one task: totals since its start, never differences."""
-
-    task: TaskId
-    values: dict[str, Any]
-
-
 class MetricsReport(Message, frozen=True):
     tasks: list[TaskMetrics]
     final: bool = False
@@ -374,6 +376,7 @@ class MetricsReport(Message, frozen=True):
 
 FromSlotBody = (
     SlotIsReady
+    | SlotInventory
     | TasksDeployed
     | TaskDone
     | TaskEnded

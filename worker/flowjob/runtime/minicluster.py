@@ -105,7 +105,7 @@ class MiniCluster:
         directory = name if life == 1 else f"{name}.{life}"
         settings = {
             "name": name,
-            "url": self._endpoint.url,
+            "urls": [self._endpoint.url],
             "token": self._endpoint.token,
             "slots": self._slots,
             "directory": str(self._env.directory / directory),
@@ -150,6 +150,7 @@ class LocalOptions:
     restarts  whether a failure is the end; None: as `checkpoints` say, and without those it is
     checkpoints  None: what the job says, False: none
     start     what to begin from: the place of a snapshot, or "latest"; None: nothing
+    name      under which the job's checkpoints are kept; None: its own
     """
 
     taskmanagers: int = 1
@@ -164,6 +165,7 @@ class LocalOptions:
     restarts: RestartStrategy | None = None
     checkpoints: Checkpoints | Literal[False] | None = None
     start: StartFrom | str | None = None
+    name: str | None = None
 
 
 def run_local(
@@ -203,6 +205,7 @@ def job_request(
     """Plans the job. Raises PlanError."""
     planner = importlib.import_module(options.planner)
     graph = planner.compile_job(job, parallelism=parallelism)
+    kept_as = options.name or graph.name
     checkpoints = job.checkpoints if options.checkpoints is None else options.checkpoints or None
     description = JobDescription(
         name=graph.name,
@@ -215,7 +218,7 @@ def job_request(
         planner=options.planner,
         runner=options.runner,
         run=options.run or {},
-        checkpoints=None if checkpoints is None else checkpoint_plan(graph.name, checkpoints),
+        checkpoints=None if checkpoints is None else checkpoint_plan(kept_as, checkpoints),
     )
     start = options.start if isinstance(options.start, StartFrom) else StartFrom(options.start)
     restarts = options.restarts
@@ -229,7 +232,7 @@ def job_request(
         restarts=restarts,
         checkpoints=None if checkpoints is None else checkpoints.settings(),
         start=start,
-        control_file=None if checkpoints is None else control_file(graph.name, checkpoints),
+        control_file=None if checkpoints is None else control_file(kept_as, checkpoints),
     )
 
 

@@ -109,6 +109,7 @@ class Participant:
     calls      there is something that must be attended to before anything else: call `attend`
     orders     those not carried out yet
     suspended  by this checkpoint: nothing may be given any more
+    stops      it was asked to, for a savepoint: only a restart takes that back
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Participant:
         self.ended = False
         self.suspended: int | None = None
         self.calls = False
+        self.stops = False
         self._released = False
         self.wake: Callable[[], None] = _nobody
         self.sections: Callable[[], Mapping[str, Sequence[Section]]] = dict
@@ -146,6 +148,7 @@ class Participant:
             case Abort(checkpoint):
                 self.snapshots.abort(checkpoint)
             case Trigger(barrier):
+                self.stops |= barrier.stop is not Stop.NO
                 self._patience.heard(barrier)
         self.orders.append(order)
         self.calls = True

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec.structs
+
 from flowjob.core.job_events import Address, TaskId, TaskPlace
 from flowjob.errors import PlanError, ProtocolError
 from flowjob.runtime import messages
@@ -29,10 +31,12 @@ from flowjob.runtime.messages import (
     Launch,
     MetricsReport,
     ReleaseTasks,
+    ReportTasks,
     RequestSplits,
     RunTasks,
     SinkReport,
     SlotError,
+    SlotInventory,
     SlotIsReady,
     SnapshotCommitted,
     SnapshotDeclined,
@@ -40,6 +44,7 @@ from flowjob.runtime.messages import (
     StopTasks,
     TaskDone,
     TaskEnded,
+    TaskInventory,
     TaskMetrics,
     TasksDeployed,
     TriggerSnapshot,
@@ -91,6 +96,10 @@ class TaskRunner(Protocol):
 
     def metrics(self) -> Metrics: ...
 
+    def inventory(self) -> tuple[list[TaskInventory], int]:
+        """Its tasks as they are, and the newest snapshot that was triggered: for a JobManager that takes over."""
+        ...
+
     async def close(self) -> None:
         """Releases everything, also after a failure or a cancellation."""
         ...
@@ -124,6 +133,7 @@ class SlotControl:
     def __init__(self, outbox: Outbox, generation: int, attempt: int) -> None:
         self._outbox = outbox
         self._stamp = {"generation": generation, "attempt": attempt}
+        self.generation = generation
         self._asked: dict[TaskId, Callable[[Assigned], None]] = {}
         self.metrics: Callable[[], Metrics] = dict
 
@@ -182,6 +192,14 @@ class SlotControl:
         if tasks or not final:  # without tasks it is still a sign of life
             self.send(MetricsReport(tasks=tasks, final=final, **self._stamp))
 
+    def report_to(self, generation: int, inventory: SlotInventory) -> None:
+        """A new JobManager wants to know what is here; what the last one was asked, and has not answered, it is asked
+        again."""
+        self.generation = self._stamp["generation"] = generation
+        self.send(msgspec.structs.replace(inventory, **self._stamp))
+        for task in self._asked:
+            self.send(RequestSplits(task=task, **self._stamp))
+
     def ready(self, address: Address, digest: str) -> None:
         self.send(SlotIsReady(address=address, digest=digest, **self._stamp))
 
@@ -205,6 +223,8 @@ class Slot:
         self._outbox = Outbox()
         self._runner: TaskRunner | None = None
         self._work: asyncio.Future[None] | None = None
+        self._address: Address | None = None
+        self._at_work = False
 
     async def run(self) -> None:
         """Returns when told to stop and closed. Raises Orphaned when the other side is gone."""
@@ -228,13 +248,19 @@ class Slot:
         self._begin(self._open(launch, control), control)
         while (data := await self._connection.receive()) is not None:
             message = messages.to_slot.decode(data)
-            if (message.generation, message.attempt) != (launch.generation, launch.attempt):
+            newer = isinstance(message, ReportTasks) and message.generation >= control.generation
+            if message.attempt != launch.attempt or (
+                message.generation != control.generation and not newer
+            ):
                 continue
             match message:
                 case DeployTasks():
                     self._begin(self._prepare(message, control), control)
                 case RunTasks():
+                    self._at_work = True
                     self._begin(self._run_tasks(), control)
+                case ReportTasks(generation=generation):
+                    self._report(generation, launch.job, control)
                 case AssignSplits():
                     control.assigned(message)
                 case TriggerSnapshot() | AbortSnapshot() | CommitSnapshot() | ReleaseTasks():
@@ -259,6 +285,7 @@ class Slot:
             except asyncio.CancelledError:
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is, the JobManager must hear of it
+                self._at_work = False
                 control.failed(error)
                 await asyncio.Event().wait()  # until stopped: no later step may run
 
@@ -278,7 +305,20 @@ class Slot:
         )
         self._runner = _resolve(launch.job.runner)(context)
         control.metrics = self._runner.metrics
-        control.ready(await self._runner.open(), launch.job.digest)
+        self._address = await self._runner.open()
+        control.ready(self._address, launch.job.digest)
+
+    def _report(self, generation: int, job: JobDescription, control: SlotControl) -> None:
+        tasks, highest = ([], 0) if self._runner is None else self._runner.inventory()
+        inventory = SlotInventory(
+            run_id=job.run_id,
+            digest=job.digest,
+            running=self._at_work,
+            address=self._address,
+            highest=highest,
+            tasks=tasks,
+        )
+        control.report_to(generation, inventory)
 
     async def _prepare(self, deploy: DeployTasks, control: SlotControl) -> None:
         assert self._runner is not None
@@ -291,6 +331,7 @@ class Slot:
     async def _run_tasks(self) -> None:
         assert self._runner is not None
         await self._runner.run()
+        self._at_work = False
 
     async def _stop(self) -> None:
         if self._work is not None:

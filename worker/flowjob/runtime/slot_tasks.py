@@ -22,6 +22,7 @@ from flowjob.runtime.messages import (
     AbortSnapshot,
     CommitSnapshot,
     ReleaseTasks,
+    TaskInventory,
     TriggerSnapshot,
 )
 from flowjob.runtime.slot import Assigned, RestoreFrom, SlotContext, SnapshotOrder
@@ -39,6 +40,7 @@ class SlotTasks:
         self._exchange: SlotExchange | None = None
         self._tasks: TaskSet | None = None
         self._locations: dict[TaskKey, SlotAddress] = {}
+        self._triggered = 0
 
     async def open(self) -> Address:
         """Opens the data port."""
@@ -131,6 +133,7 @@ class SlotTasks:
                 barrier = Barrier(
                     wire.checkpoint, wire.savepoint, wire.unaligned, Stop(wire.stop), directory
                 )
+                self._triggered = max(self._triggered, wire.checkpoint)
                 tasks.trigger([(t[0], t[1]) for t in triggered], barrier)
             case AbortSnapshot(checkpoint=checkpoint):
                 tasks.abort(checkpoint)
@@ -152,6 +155,11 @@ class SlotTasks:
         if self._tasks is None:
             return {}
         return {TaskId(*key): values for key, values in self._tasks.metrics().items()}
+
+    def inventory(self) -> tuple[list[TaskInventory], int]:
+        """What there is, for a JobManager that takes over."""
+        tasks = self._tasks
+        return [] if tasks is None else tasks.inventory(), self._triggered
 
     async def close(self) -> None:
         if self._exchange is not None:

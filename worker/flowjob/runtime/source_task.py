@@ -178,6 +178,16 @@ class SourceTask:
         if state is not None:
             self._finished += read_splits(part.table for part in state.parts(SPLITS)).finished
 
+    @property
+    def finished(self) -> list[str]:
+        """Ids of splits that were read to their end, also in earlier lives."""
+        return list(self._finished)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """Ids of all others that this task was ever given."""
+        return [*self._active, *(s.id for s in (*self._given_up, *self.inbox.waiting))]
+
     def _unread(self) -> list[WireSplit]:
         reached = self._watermarks.reached
         active = [a.state(reached(id)) for id, a in self._active.items()]

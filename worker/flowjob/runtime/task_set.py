@@ -25,17 +25,18 @@ from flowjob.runtime.checkpoint.in_flight import Consumer
 from flowjob.runtime.checkpoint.sections import RestoredState
 from flowjob.runtime.checkpoint.task_snapshot import Reports, SnapshotSettings, TaskSnapshots
 from flowjob.runtime.driver import Driver
-from flowjob.runtime.env import Clock, Env
+from flowjob.runtime.env import Env
 from flowjob.runtime.exchange import ChannelSpec, EdgeWriter, InputGate, SlotAddress, SlotExchange
 from flowjob.runtime.exchange.overtaking import overtaken_as
 from flowjob.runtime.exchange.spill import Spill
 from flowjob.runtime.job_description import CheckpointPlan
-from flowjob.runtime.messages import WireSplit
+from flowjob.runtime.messages import TaskInventory, WireSplit
 from flowjob.runtime.operators.base import Operator, OperatorContext, OperatorMetrics
 from flowjob.runtime.operators.checked import Checked
 from flowjob.runtime.operators.registry import build
 from flowjob.runtime.operators.union import Union
 from flowjob.runtime.participant import Abort, Ends, Overflow, Participant, Release, Trigger
+from flowjob.runtime.running_task import RunningTask
 from flowjob.runtime.source_task import SourceTask
 from flowjob.runtime.split_reading import SplitInbox
 from flowjob.runtime.storage.object_store import ObjectStore
@@ -81,36 +82,6 @@ class Snapshots:
     store: ObjectStore
 
 
-class _Running:
-    """One built task with its ends."""
-
-    def __init__(
-        self, task: Task | SourceTask, gate: InputGate | None, writers: Mapping[int, EdgeWriter]
-    ) -> None:
-        self.task = task
-        self.gate = gate
-        self.writers = writers
-
-    @property
-    def participant(self) -> Participant:
-        """How the task takes part in snapshots."""
-        assert self.task.participant is not None, "the job takes no snapshots"
-        return self.task.participant
-
-    def metrics(self, clock: Clock) -> dict[str, Any]:
-        writers, gate = self.writers.values(), self.gate
-        buffers = {
-            "bytes_out": sum(w.bytes for w in writers),
-            "batches_out": sum(w.batches for w in writers),
-            "buffered_bytes": sum(w.buffered_bytes for w in writers),
-            "in_flight_bytes": sum(w.in_flight_bytes for w in writers),
-            "queued_bytes": gate.queued_bytes if gate is not None else 0,
-            "bytes_in": gate.bytes if gate is not None else 0,
-        }
-        driver = self.task.driver
-        return driver.metrics.snapshot(driver.chain, clock, buffers)
-
-
 class TaskSet:
     """Life: prepare (gates exist, peers may connect), restore, connect, run. Without `snapshots` tasks end by
     themselves, with them when they are released."""
@@ -133,7 +104,7 @@ class TaskSet:
         self._exchange = exchange
         self._upstairs = upstairs
         self._options = options
-        self._running: dict[TaskKey, _Running] = {}
+        self._running: dict[TaskKey, RunningTask] = {}
         self._inboxes: dict[TaskKey, SplitInbox] = {}
 
     def prepare(self, tasks: Sequence[TaskKey]) -> None:
@@ -251,12 +222,17 @@ class TaskSet:
         """The figures of every task, as plain values."""
         return {key: running.metrics(self._env.clock) for key, running in self._running.items()}
 
+    def inventory(self) -> list[TaskInventory]:
+        """What a JobManager must know that takes over."""
+        return [running.inventory(TaskId(*key)) for key, running in self._running.items()]
+
     # -- building
 
-    async def _run_one(self, key: TaskKey, running: _Running) -> None:
+    async def _run_one(self, key: TaskKey, running: RunningTask) -> None:
         await running.task.run()
         for writer in running.writers.values():
             writer.flush()
+        running.finished = True
         self._upstairs.task_finished(key)
 
     def _beside(self) -> Iterator[Coroutine[Any, Any, None]]:
@@ -301,7 +277,7 @@ class TaskSet:
             timeless = [i for i, s in enumerate(specs) if not s.edge.timestamps]
             participant = self._participant(key, driver, gate, writers)
             task = Task(gate, driver, participant, channels=len(specs), timeless=timeless)
-        self._running[key] = _Running(task, gate, writers)
+        self._running[key] = RunningTask(task, gate, writers)
 
     def _participant(
         self,

@@ -1,8 +1,8 @@
 """The TaskManager: a small supervisor of slot processes on one machine.
 
 It registers with the JobManager, starts and stops slots for it, passes messages and output between them, and reports
-every exit. When it loses its JobManager for longer than the grace time it stops its slots and itself. It reads no
-message that is for a slot, and imports neither Arrow nor any job: it is up in a tenth of a second."""
+every exit. When it loses its JobManager its slots go on for the grace time, for another one to adopt; then it ends. It
+reads no message that is for a slot, and imports neither Arrow nor any job: it is up in a tenth of a second."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowjob.errors import HandshakeRefused, ProtocolError
+from flowjob.errors import ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlConnection, Env
+from flowjob.runtime.finding_jobmanager import Found, JobManagerSearch, SentAway
 from flowjob.runtime.last_words import LastWords
 from flowjob.runtime.messages import (
     FromSlot,
     Leaving,
-    Refused,
     Register,
     Shutdown,
     SlotForked,
@@ -41,11 +41,12 @@ _log = logging.getLogger("flowjob.taskmanager")
 
 @dataclass(frozen=True, slots=True)
 class TaskManagerSettings:
-    """url: the JobManager's control address, ws://host:port. host: where slots listen for data. grace: seconds
-    without a JobManager after which it gives up. stuck_after: seconds of a slot's silence worth a report."""
+    """urls: control addresses, ws://host:port, of JobManagers, of which one leads. host: where slots listen for data.
+    grace: seconds without a JobManager after which it gives up; until then its slots go on. stuck_after: seconds of a
+    slot's silence worth a report."""
 
     name: str
-    url: str
+    urls: tuple[str, ...]
     token: str
     slots: int
     pid: int
@@ -92,52 +93,46 @@ class TaskManager:
             self._reason = reason
             self._ending.set()
 
-    def _give_up(self, reason: str) -> None:
-        self.gave_up = True
-        self.shut_down(reason)
-
     async def run(self) -> str:
         """Serves until the end and returns the reason for it."""
-        within = self._settings.connect_within
+        settings = self._settings
+        search = JobManagerSearch(self._env, settings.urls, settings.token, self._hello)
+        within = settings.connect_within
         try:
             while not self._ending.is_set():
-                connection = await self._connect(within)
-                if connection is not None:
-                    await self._session(connection)
-                within = self._settings.grace
+                found = await search.find(within, self._ending)
+                if found is not None:
+                    await self._session(found)
+                within = settings.grace
+        except SentAway as error:
+            self.gave_up = not error.by_jobmanager
+            self.shut_down(str(error))
         finally:
             await self._stop_all()
         return self._reason
 
     # The connection
 
-    async def _connect(self, within: float) -> ControlConnection | None:
-        """Tries again and again; gives up, and ends the TaskManager, after `within` seconds."""
-        clock, settings = self._env.clock, self._settings
-        until = clock.monotonic() + within
-        last: Exception | None = None
-        while not self._ending.is_set():
-            left = until - clock.monotonic()
-            if left <= 0:
-                self._give_up(
-                    f"no JobManager at {settings.url} for {within:g} s (last error: {last})"
-                )
-                break
-            try:
-                return await self._env.control.connect(settings.url, settings.token, deadline=left)
-            except HandshakeRefused as error:
-                self._give_up(f"{error}; it must be that of the JobManager's job")
-            except (OSError, TimeoutError) as error:
-                last = error
-                await first_of(clock.sleep(0.1), self._ending.wait())
-        return None
+    def _hello(self) -> Register:
+        settings = self._settings
+        alive = [s for s in self._slots.values() if s.process is not None and not s.killed]
+        return Register(
+            protocol=messages.PROTOCOL,
+            taskmanager=settings.name,
+            slots=settings.slots,
+            pid=settings.pid,
+            host=settings.host,
+            running=[(s.number, s.attempt) for s in alive],
+            pids=[s.process.pid for s in alive if s.process is not None],
+            generation=self._generation,
+        )
 
-    async def _session(self, connection: ControlConnection) -> None:
+    async def _session(self, found: Found) -> None:
         """From registration to the loss of this connection."""
+        connection, welcome = found.connection, found.welcome
+        self._generation = welcome.generation
+        self._end_unwanted(welcome)
         try:
-            welcome = await self._register(connection)
-            if welcome is None:
-                return
             await first_of(
                 self._outbox.run(connection),
                 self._beat(connection, welcome),
@@ -162,36 +157,6 @@ class TaskManager:
             await self._outbox.run(connection)
         except ConnectionError:
             pass
-
-    async def _register(self, connection: ControlConnection) -> Welcome | None:
-        settings = self._settings
-        hello = Register(
-            protocol=messages.PROTOCOL,
-            taskmanager=settings.name,
-            slots=settings.slots,
-            pid=settings.pid,
-            host=settings.host,
-            running=[(s.number, s.attempt) for s in self._slots.values()],
-            generation=self._generation,
-        )
-        await connection.send(messages.to_jobmanager.encode(hello))
-        answer = await connection.receive()
-        if answer is None:
-            raise ConnectionError("closed before it had answered the registration")
-        match messages.to_taskmanager.decode(answer):
-            case Welcome() as welcome if welcome.generation >= self._generation:
-                self._generation = welcome.generation
-                self._end_unwanted(welcome)
-                return welcome
-            case Welcome(generation=generation):
-                raise ProtocolError(
-                    f"a JobManager of generation {generation} after {self._generation}"
-                )
-            case Refused(reason=reason) | Shutdown(reason=reason):
-                self.shut_down(f"the JobManager refused this TaskManager: {reason}")
-                return None
-            case other:
-                raise ProtocolError(f"{type(other).__name__} in place of Welcome")
 
     def _end_unwanted(self, welcome: Welcome) -> None:
         wanted = set(welcome.keep)
@@ -257,7 +222,8 @@ class TaskManager:
         if former is not None and former.killed:  # it is as good as gone: take its place then
             former.successor = request
             return
-        if request.slot in self._slots or len(self._slots) >= self._settings.slots:
+        taken = sum(not slot.killed for slot in self._slots.values())
+        if request.slot in self._slots or taken >= self._settings.slots:
             reason = f"could not be started: {self._settings.name} has no free slot"
             self._tell(SlotGone(slot=request.slot, reason=reason, attempt=request.attempt))
             return

@@ -42,6 +42,9 @@ LAST_CLEANING = 1.0
 _BELOW = JobPaths("")
 """Names of snapshots below the job's root."""
 
+MOST_ABORTED = 64
+"""Snapshots of an earlier JobManager that are called off: more are never under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shell:
@@ -105,6 +108,7 @@ class CheckpointService:
             retained=state.retained,
             newest=state.newest_id or None,
             highest=max(state.highest, initial.manifest.id if initial is not None else 0),
+            stopped=state.stopped,
         )
         self._cleaner = asyncio.ensure_future(self._clean())
         self._cleaning.put_nowait(self._snapshots.sweep(state, initial))
@@ -177,6 +181,15 @@ class CheckpointService:
             pending = committables.dealt(newest.manifest, graph, restarted or tasks)
         restored = 0 if newest is None else newest.manifest.id
         self.handle(ev.Started(tasks, sources, restored, pending, restarted))
+
+    def took_over(self, highest: int) -> None:
+        """Tasks of an earlier JobManager go on, which have heard of snapshots up to `highest`: those are nobody's."""
+        first = max(self._coordinator.newest or 0, highest - MOST_ABORTED) + 1
+        for checkpoint in range(first, highest + 1):
+            for slot in self._shell.slots():
+                reason = "its JobManager is gone"
+                self._shell.send(slot, messages.AbortSnapshot(checkpoint=checkpoint, reason=reason))
+        self._coordinator.last_id = max(self._coordinator.last_id, highest)
 
     def tasks_failed(self, reason: str) -> None:
         """Some or all tasks go down. `settled` then says when it is clear where to restart."""

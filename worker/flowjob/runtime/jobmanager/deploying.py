@@ -5,10 +5,11 @@ Slots are told to build their tasks only when both are known. It must not know w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flowjob.core.job_events import Deploy, Event, JobShape, SnapshotsFailed, TaskId
+from flowjob.core.split_assignment import Remembered
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime import messages
 from flowjob.runtime.blame import EXITS
@@ -19,6 +20,7 @@ from flowjob.runtime.jobmanager.snapshot_store import RestorePoint
 from flowjob.runtime.jobmanager.source_restoring import remembered_splits
 from flowjob.runtime.jobmanager.splits import SplitService
 from flowjob.runtime.outbox import cancel_all
+from flowjob.runtime.wire import TaskInventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,28 @@ class Deployment:
         self._deploying: set[asyncio.Future[None]] = set()
         self._new: set[TaskId] = set(self._all)
         self._early: dict[TaskId, messages.TaskEnded] = {}
+        self._remembered: dict[int, Remembered[messages.WireSplit]] = {}
+        self._begun = False
         self.source = "the beginning"
 
     async def begin(self, checkpoints: CheckpointService, initial: RestorePoint | None) -> None:
-        """Before anything starts: splits go on where `initial` has them. Raises SnapshotError and StorageError."""
+        """Before anything starts: reads where `initial` has the splits. Raises SnapshotError and StorageError."""
         self._checkpoints = checkpoints
         if initial is not None:
-            await self._restore(tuple(self._all), initial)
+            self._remembered = await self._read(initial)
+            self.source = told(initial)
+        self._begun = initial is not None
+
+    def go_on(self, adopted: Mapping[TaskId, TaskInventory]) -> None:
+        """At the beginning: splits go on where the snapshot has them, or with the tasks that are `adopted`."""
+        remembered = self._remembered
+        owners = {task: [*has.splits, *has.read] for task, has in adopted.items()}
+        self._splits.adopt(owners, remembered)
+        if self._begun:
+            self._splits.reset([t for t in self._all if t not in adopted], remembered)
+        for task, has in adopted.items():
+            if has.ended:
+                self._early[task] = messages.TaskEnded(task=task)
 
     def reset(self, slots: tuple[int, ...], tasks: tuple[TaskId, ...]) -> None:
         """These tasks are gone, and will be deployed again."""
@@ -80,8 +97,9 @@ class Deployment:
         self._deploy(deploy, newest if point is None else point.result())
 
     def running(self) -> None:
-        """All tasks run."""
-        if self._new and self._checkpoints is not None:
+        """All tasks run. A snapshot must not come before sources have what was begun by others: until then only the
+        JobManager knows of it."""
+        if self._new and self._checkpoints is not None and not self._splits.owes:
             new = frozenset(self._new)
             self._new.clear()
             self._checkpoints.started(None if new == self._all else new)
@@ -135,13 +153,13 @@ class Deployment:
         return point
 
     async def _restore(self, tasks: tuple[TaskId, ...], point: RestorePoint | None) -> None:
-        if point is None:
-            self._splits.reset(tasks, {})
-            return
+        self._splits.reset(tasks, {} if point is None else await self._read(point))
+
+    async def _read(self, point: RestorePoint) -> dict[int, Remembered[messages.WireSplit]]:
         assert self._env.open_store is not None
         store = self._env.open_store(point.location)
         try:
-            self._splits.reset(tasks, await remembered_splits(store, point, self._graph))
+            return await remembered_splits(store, point, self._graph)
         finally:
             await store.close()
 

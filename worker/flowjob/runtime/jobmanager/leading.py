@@ -5,16 +5,24 @@ whatever there is; one that names one begins from that or not at all."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowjob.core.job_outcomes import Cancelled, Succeeded
+from flowjob.core.job_outcomes import Outcome as JobOutcome
 from flowjob.core.snapshot_log import LogState
-from flowjob.errors import SnapshotError
+from flowjob.errors import SnapshotError, StorageError
 from flowjob.plan.restore import plan_restore
-from flowjob.runtime.checkpoint.manifest_io import read_manifest
-from flowjob.runtime.checkpoint.places import snapshot_place
-from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.env import Clock, Env
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService, Shell
+from flowjob.runtime.jobmanager.cluster import Endpoint
+from flowjob.runtime.jobmanager.continuing import (
+    continue_run,
+    elsewhere,
+    is_run,
+    refuse_what_is_over,
+)
 from flowjob.runtime.jobmanager.manifests import JobAtHand
 from flowjob.runtime.jobmanager.request import (
     LATEST,
@@ -25,33 +33,51 @@ from flowjob.runtime.jobmanager.request import (
     StartFrom,
 )
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore
+from flowjob.runtime.jobmanager.standing_by import until_nobody_leads
 from flowjob.runtime.jobmanager.standing_in import newest_that_is_whole
+from flowjob.runtime.outbox import first_of
 
 ATTEMPTS_PER_GENERATION = 1000
 """Attempts of different JobManagers must differ: names of objects are made of them."""
+
+
+SAY_WITHIN = 5.0
+"""Seconds at the end for the log to take how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lead:
     """Leadership of a job.
 
-    run      the id of what runs: of an earlier life, where this one continues it
-    initial  what it begins from
+    run        the id of what runs: of an earlier life, where this one continues it
+    initial    what it begins from
+    continues  another JobManager had this run before: its tasks may still be there
+    is_service whether others may continue it
     """
 
     generation: int
     run: str
     checkpoints: CheckpointService
     initial: RestorePoint | None
+    store: SnapshotStore
+    continues: bool = False
+    is_service: bool = False
+
+    async def say_how_it_ended(self, clock: Clock, outcome: JobOutcome) -> None:
+        """In the log, for those that would continue it; where that takes too long they will find out themselves."""
+        said = {Succeeded: "succeeded", Cancelled: "cancelled"}.get(type(outcome))
+        if said is not None and self.is_service:
+            with contextlib.suppress(StorageError):
+                await first_of(self.store.finish(said), clock.sleep(SAY_WITHIN))
 
     @property
     def attempts_before(self) -> int:
         return (self.generation - 1) * ATTEMPTS_PER_GENERATION
 
 
-async def take_lead(env: Env, request: JobRequest, shell: Shell) -> Lead | None:
+async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = "") -> Lead | None:
     """None when the job takes no snapshots. Raises StorageError, and SnapshotError with the reason for which nothing
-    is started."""
+    is started; AlreadyEnded for a run that is over. `address`: where this JobManager can be asked."""
     settings, plan = request.checkpoints, request.job.checkpoints
     if settings is None or plan is None:
         if request.start.snapshot is not None:
@@ -59,7 +85,14 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell) -> Lead | None:
         return None
     store = SnapshotStore(env, plan.location, plan.root)
     try:
-        initial = await _begin(env, store, request, shell.tell)
+        if request.service is not None:
+            refuse_what_is_over(await store.look(), request.service.run)
+        state = await store.claim(request.job.digest, address)
+        continues = request.service is not None and is_run(state.run, request.service.run)
+        if continues:
+            initial = await continue_run(env, store, request)
+        else:
+            initial = await _begin(env, store, request, shell.tell)
     except BaseException:
         await store.close()
         raise
@@ -67,15 +100,36 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell) -> Lead | None:
     at_hand = JobAtHand(request.graph, run, request.job.explain)
     service = CheckpointService(env, settings, store, at_hand, shell)
     service.open(initial)
-    return Lead(store.state.generation, run, service, initial)
+    is_service = request.service is not None
+    return Lead(store.state.generation, run, service, initial, store, continues, is_service)
+
+
+async def stand_by(
+    env: Env, request: JobRequest, endpoint: Endpoint, leader: Callable[[str], None]
+) -> None:
+    """A standby returns from here when its turn has come. `leader` gets the address of whoever leads until then. Raises
+    AlreadyEnded when the run is over, and HandshakeRefused."""
+    service, plan = request.service, request.job.checkpoints
+    if service is None or not service.standby or plan is None:
+        return
+    store = SnapshotStore(env, plan.location, plan.root)
+    run = service.run
+
+    def heard(state: LogState) -> None:
+        refuse_what_is_over(state, run)
+        leader(f"ws://{state.address}" if state.address else "")
+
+    try:
+        await until_nobody_leads(env, store, endpoint.token, heard)
+    finally:
+        await store.close()
 
 
 async def _begin(
     env: Env, store: SnapshotStore, request: JobRequest, tell: Callable[[JobEvent], None]
 ) -> RestorePoint | None:
     """Leadership comes first: what is newest must not change any more while we look at it."""
-    start, run = request.start, request.job.run_id
-    state = await store.claim(request.job.digest)
+    start, run, state = request.start, request.job.run_id, store.state
     if start.snapshot is None:
         await _say_what_is_left(store, state, tell)
         await store.begin(run, "")
@@ -84,7 +138,7 @@ async def _begin(
         point = await _latest(env, store, start, tell)
         run = state.run  # sinks then find what its earlier lives have left, and remove it
     else:
-        point = await _elsewhere(env, store.location, start)
+        point = await elsewhere(env, store.location, start)
     point, allow = store.as_logged(point), start.allow_non_restored
     plan = plan_restore(request.graph, point.manifest, allow_non_restored=allow)
     tell(RestorePlanned("\n".join(plan.lines)))
@@ -118,7 +172,7 @@ async def _latest(
     if state.newest is not None:
         return await newest_that_is_whole(store, state, tell)
     if state.source:  # that run has no checkpoint of its own yet
-        return await _elsewhere(
+        return await elsewhere(
             env, store.location, StartFrom(state.source, start.endpoint, start.region)
         )
     where = f"{store.paths.root} in {store.store.url}"
@@ -129,19 +183,6 @@ async def _latest(
             "with --from"
         )
     raise SnapshotError(f"{where} has no checkpoint to continue from: start without --from")
-
-
-async def _elsewhere(env: Env, own: StoreLocation, start: StartFrom) -> RestorePoint:
-    """The snapshot at a place that somebody named."""
-    assert start.snapshot is not None
-    assert env.open_store is not None
-    url, directory = snapshot_place(start.snapshot)
-    location = StoreLocation(url, start.endpoint or own.endpoint, start.region or own.region)
-    store = env.open_store(location)
-    try:
-        return RestorePoint(location, directory, await read_manifest(store, directory))
-    finally:
-        await store.close()
 
 
 def _source(point: RestorePoint) -> str:

@@ -1,98 +1,42 @@
-"""The JobManager of one job: carries out what the job machine says, and tells it what happens.
+"""The JobManager of one job: takes the lead, or waits for its turn; meets what an earlier one has left; ends.
 
-Everything that happens ends in `_handle`, which is synchronous: sending is putting into an outbox, so decisions never
-interleave. It reaches TaskManagers through Sessions, and the processes themselves only through a Cluster."""
+What happens in between is conducting.py's. It reaches TaskManagers through Sessions, and the processes themselves only
+through a Cluster."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+import contextlib
+from functools import partial
+from typing import Any
 
 import msgspec.structs
 
-from flowjob.core.coordinator_events import Closed
-from flowjob.core.failures import ErrorInfo
 from flowjob.core.heartbeats import HeartbeatMonitor
 from flowjob.core.job_events import (
-    CancelDeadline,
     CancelRequested,
-    DeadlinePassed,
-    Deploy,
-    Deployed,
-    EnumeratorFailed,
-    Event,
-    Finish,
-    Instruction,
-    Notice,
-    ReplaceTaskManager,
-    ResetTasks,
-    Restarting,
-    Run,
-    SetDeadline,
-    SlotExited,
-    SlotFailed,
-    SlotReady,
-    SlotStarted,
-    StartEnumerators,
-    StartSlot,
-    StopSlot,
-    TaskFinished,
     TaskId,
     TaskManagerLost,
     TaskManagerRegistered,
-    Tell,
-    Wait,
 )
-from flowjob.core.job_machine import JobMachine, JobState
-from flowjob.errors import ProtocolError
+from flowjob.core.job_machine import JobState
+from flowjob.errors import LostLeadership, StoodDown, StorageError
 from flowjob.runtime import messages
-from flowjob.runtime.env import Env
+from flowjob.runtime.env import Env, Listener
 from flowjob.runtime.failures import to_exception
-from flowjob.runtime.jobmanager.asking import (
-    Answering,
-    publish,
-    refuse_a_second,
-    unpublish,
-)
-from flowjob.runtime.jobmanager.checkpoints import Shell
-from flowjob.runtime.jobmanager.deploying import Deployment, Way
-from flowjob.runtime.jobmanager.leading import Lead, take_lead
-from flowjob.runtime.jobmanager.request import Enough, JobEvent, JobRequest, JobResult, Listeners
+from flowjob.runtime.jobmanager.adopting import Adopting, Outcome, Wanted
+from flowjob.runtime.jobmanager.asking import Answering, publish, refuse_a_second, unpublish
+from flowjob.runtime.jobmanager.cluster import Cluster as Cluster
+from flowjob.runtime.jobmanager.cluster import Endpoint as Endpoint
+from flowjob.runtime.jobmanager.cluster import address_of, listen
+from flowjob.runtime.jobmanager.conducting import Conductor
+from flowjob.runtime.jobmanager.leading import Lead, stand_by, take_lead
+from flowjob.runtime.jobmanager.request import Enough, JobRequest, JobResult, Listeners, TookOver
 from flowjob.runtime.jobmanager.sessions import Sessions
-from flowjob.runtime.jobmanager.shape import shape_of
-from flowjob.runtime.jobmanager.splits import SplitService
-from flowjob.runtime.jobmanager.telling import Telling, cause_of
-from flowjob.runtime.outbox import cancel_all
+from flowjob.runtime.outbox import cancel_all, first_of
 
-_log = logging.getLogger("flowjob.jobmanager")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """What a TaskManager needs to find its JobManager."""
-
-    url: str
-    token: str
-
-
-class Cluster(Protocol):
-    """Who makes TaskManagers: MiniCluster on this machine; elsewhere they come by themselves."""
-
-    async def start(self, endpoint: Endpoint, exited: Callable[[str, str], None]) -> None:
-        """Starts TaskManagers; `exited(name, reason)` is called when one's process ends."""
-        ...
-
-    def replace(self, name: str) -> None:
-        """Ends what is left of this TaskManager, and starts another of that name soon."""
-        ...
-
-    async def stop(self) -> None:
-        """Returns when none of its processes lives."""
-        ...
+LOOK_EVERY = 10.0
+"""Seconds between two looks into the log at who leads."""
 
 
 class JobManager:
@@ -101,294 +45,173 @@ class JobManager:
     def __init__(self, env: Env, request: JobRequest, listeners: Listeners | None = None) -> None:
         self._env = env
         self._request = request
-        self._listeners = listeners or Listeners()
-        shape = shape_of(request.graph)
-        self._machine = JobMachine(shape, request.timeouts, restarts=request.restarts)
-        self._telling = Telling(env.clock, self._tell)
-        self._answering = Answering(env, lambda: self._machine.state.value, self.cancel)
+        self._answering = Answering(env, lambda: self.state.value, self.cancel)
+        self._doubts = asyncio.Event()
         interval, timeout = request.heartbeat_interval, request.heartbeat_timeout
         self._sessions = Sessions(
             env,
             monitor=HeartbeatMonitor(interval=interval, timeout=timeout),
-            registered=lambda name, slots: self._handle(TaskManagerRegistered(name, slots)),
-            lost=lambda name, reason: self._handle(TaskManagerLost(name, reason)),
+            registered=self._registered,
+            lost=self._lost,
             received=self._received,
             asked=self._answering.answer,
+            outdated=self._doubts.set,
         )
-        self._splits = SplitService(env, request.graph, self._answer, self._enumerator_failed)
-        way = Way(self._handle, self._to_slot)
-        self._deployment = Deployment(env, request.graph, shape, self._splits, way)
         self._lead: Lead | None = None
         self._error: Exception | None = None
-        self._deadlines: dict[tuple[Wait, int], asyncio.Task[None]] = {}
-        self._finished: asyncio.Event = asyncio.Event()
-        self._finish: Finish | None = None
-        self._metrics: dict[TaskId, dict[str, Any]] = {}
-        self._phases: dict[str, float] = {}
-        self._listener_error: Exception | None = None
-        self._cluster: Cluster | None = None
-        self._began = 0.0
+        self._finished = asyncio.Event()
+        self._conductor = Conductor(
+            env, request, listeners or Listeners(), self._sessions, self._finished
+        )
+        self._adopting: Adopting | None = None
+        self._left = False
 
     @property
     def state(self) -> JobState:
-        return self._machine.state
+        return self._conductor.machine.state
 
     def metrics(self) -> dict[TaskId, dict[str, Any]]:
         """The latest totals of every task."""
-        return dict(self._metrics)
+        return dict(self._conductor.metrics)
 
     def cancel(self, reason: str) -> None:
         """Stops the job; a second call kills what has not stopped yet. `run` then raises JobCancelled."""
-        self._handle(CancelRequested(reason))
+        self._conductor.handle(CancelRequested(reason))
+
+    def leave(self, reason: str) -> None:
+        """Goes away without ending the job, for another JobManager to continue it. `run` then raises StoodDown."""
+        self._stand_down(StoodDown(f"{reason}; the job goes on, and waits for its next JobManager"))
 
     async def run(self, cluster: Cluster) -> JobResult:
-        """Runs the job to its end and stops the cluster. Raises JobFailed and its kin."""
-        clock, token = self._env.clock, self._env.random.token()
-        self._cluster = cluster
-        self._began = clock.monotonic()
-        at = self._request.host, self._request.port
+        """Runs the job to its end and stops the cluster. Raises JobFailed and its kin; LostLeadership and StoodDown
+        when the job goes on without this JobManager."""
+        env, request = self._env, self._request
+        conductor = self._conductor
+        conductor.cluster, conductor.began = cluster, env.clock.monotonic()
+        token = request.token or env.random.token()
+        listener: Listener | None = None
+        beside: list[asyncio.Future[None]] = []
         try:
-            await self._take_lead()
-        except BaseException:
-            await cluster.stop()
-            raise
-        listener = await self._env.control.serve(*at, token, self._sessions.serve)
-        beating = asyncio.ensure_future(self._sessions.beat())
-        try:
-            lead = self._lead
-            before = 0 if lead is None else lead.attempts_before
-            saved = lead is None or lead.initial is not None
-            self._apply(self._machine.start(before + 1, saved=saved))
-            host, port = listener.address
-            endpoint = Endpoint(f"ws://{host}:{port}", token)
-            await publish(self._env, self._request, endpoint.url, token)
-            await cluster.start(endpoint, self._process_exited)
+            await refuse_a_second(env, request)
+            listener = await listen(env, request, token, self._sessions.serve)
+            endpoint = Endpoint(f"ws://{address_of(listener, request)}", token)
+            beside = [asyncio.ensure_future(w) for w in (self._sessions.beat(), self._mind_log())]
+            await first_of(self._begin(endpoint), self._finished.wait())
+            if not self._finished.is_set():
+                await publish(env, request, endpoint.url, token)
+                await cluster.start(endpoint, conductor.process_exited)
             await self._finished.wait()
         finally:
+            await self._close(cluster, beside)
+            if listener is not None:
+                await unpublish(env, request, token)
+                await listener.close()
+        return self._result(env.clock.monotonic() - conductor.began)
+
+    async def _close(self, cluster: Cluster, beside: list[asyncio.Future[None]]) -> None:
+        if self._left and self._request.service is not None:
+            await self._sessions.abandon()
+        else:
             self._sessions.end("the job has ended")
-            await self._deployment.close()
-            await self._splits.close()
-            if self._lead is not None:
-                await self._lead.checkpoints.close("the job has ended")
-            await cluster.stop()
-            await cancel_all([beating, *self._deadlines.values()])
-            await unpublish(self._env, self._request, token)
-            await listener.close()
-        return self._result(clock.monotonic() - self._began)
+        await self._conductor.close()
+        finish = self._conductor.finish
+        if self._lead is not None:
+            if finish is not None and not self._left:
+                await self._lead.say_how_it_ended(self._env.clock, finish.outcome)
+            await self._lead.checkpoints.close("the job has ended")
+        await cluster.stop()
+        await cancel_all(beside)
+        await self._conductor.close_deadlines()
 
-    async def _take_lead(self) -> None:
-        await refuse_a_second(self._env, self._request)
-        shell = Shell(
-            send=self._to_running_slot,
-            slots=lambda: list(self._machine.slots),
-            happened=self._handle,
-            tell=self._tell,
-            broken=self._broken,
-        )
-        lead = self._lead = await take_lead(self._env, self._request, shell)
-        if lead is not None:
-            job = msgspec.structs.replace(self._request.job, run_id=lead.run)
-            self._request = dataclasses.replace(self._request, job=job)
-            self._answering.checkpoints = lead.checkpoints
-            self._sessions.generation = lead.generation
-            self._telling.attempts_before = lead.attempts_before
-            await self._deployment.begin(lead.checkpoints, lead.initial)
+    async def _begin(self, endpoint: Endpoint) -> None:
+        """Leads, and has the tasks running, or on their way."""
+        conductor, shell = self._conductor, self._conductor.shell(self._stand_down)
+        waiting = partial(setattr, self._sessions, "leader")
+        await stand_by(self._env, self._request, endpoint, waiting)
+        lead = self._lead = await take_lead(self._env, self._request, shell, endpoint.address)
+        if lead is None:
+            self._sessions.generation = 1
+            conductor.start(1, saved=True, found=None)
+            return
+        conductor.job = msgspec.structs.replace(conductor.job, run_id=lead.run)
+        conductor.checkpoints = self._answering.checkpoints = lead.checkpoints
+        conductor.telling.attempts_before = lead.attempts_before
+        await conductor.deployment.begin(lead.checkpoints, lead.initial)
+        self._sessions.keeping = lead.continues
+        self._sessions.generation = lead.generation
+        found = await self._adopt(lead) if lead.continues else None
+        conductor.start(lead.attempts_before + 1, saved=lead.initial is not None, found=found)
 
-    def _broken(self, error: Exception) -> None:
-        """This JobManager must not go on: another one leads."""
-        self._error = self._error or error
-        self._handle(CancelRequested(str(error)))
+    async def _adopt(self, lead: Lead) -> Outcome:
+        """What is left of the JobManager before."""
+        service, conductor = self._request.service, self._conductor
+        assert service is not None
+        wanted = Wanted(conductor.machine.shape, lead.run, conductor.job.digest, lead.generation)
+        adopting = self._adopting = Adopting(self._env.clock, wanted, conductor.ask_inventory)
+        await adopting.wait(service.adopt_within)
+        self._adopting, self._sessions.keeping = None, False
+        outcome = adopting.decide(lead.store.state.highest)
+        source = conductor.deployment.source
+        conductor.tell(TookOver(f"took the job over at {source}; {outcome.told}"))
+        return outcome
+
+    def _stand_down(self, error: Exception) -> None:
+        """This JobManager must not go on. Nothing is said to anybody any more: another one leads, or will."""
+        if self._finished.is_set():
+            return  # the job has ended
+        self._error, self._left = error, True
+        self._conductor.silent = True
+        self._finished.set()
+
+    async def _mind_log(self) -> None:
+        """Who leads no more, and hears of nobody who would say so, finds out here."""
+        while True:
+            await first_of(self._env.clock.sleep(LOOK_EVERY), self._doubts.wait())
+            self._doubts.clear()
+            if self._lead is None:
+                continue
+            with contextlib.suppress(StorageError):
+                if not await self._lead.store.leads():
+                    self._stand_down(LostLeadership("another JobManager has taken over the job"))
+                    return
 
     def _result(self, seconds: float) -> JobResult:
-        assert self._finish is not None
         if self._error is not None:
             raise self._error
-        enough = isinstance(self._listener_error, Enough)
-        if self._listener_error is not None and not enough:
-            raise self._listener_error
-        failure = to_exception(self._finish.outcome, self._finish.unstopped)
+        conductor = self._conductor
+        finish, broken = conductor.finish, conductor.listener_error
+        assert finish is not None
+        enough = isinstance(broken, Enough)
+        if broken is not None and not enough:
+            raise broken
+        failure = to_exception(finish.outcome, finish.unstopped)
         if failure is not None and not enough:
             raise failure
-        job = self._request.job
+        job, metrics = conductor.job, conductor.metrics
         return JobResult(
-            job.name, job.run_id, seconds, self._metrics, self._phases, complete=not enough
+            job.name, job.run_id, seconds, metrics, conductor.phases, complete=not enough
         )
 
-    # What happens
+    # What TaskManagers do
 
-    def _handle(self, event: Event) -> None:
-        before = self._machine.state
-        clock, chance = self._env.clock, self._env.random
-        self._apply(self._machine.handle(event, clock.monotonic(), chance.random()))
-        after = self._machine.state
-        if after is JobState.RUNNING:
-            self._deployment.running()
-        if after is not before:
-            self._phases[after.value] = self._env.clock.monotonic() - self._began
-            if after is JobState.STOPPING and self._lead is not None:
-                self._lead.checkpoints.handle(Closed("the job is ending"))
-            if self._listeners.on_state is not None:
-                self._call(self._listeners.on_state, after)
+    def _registered(self, hello: messages.Register) -> None:
+        if self._adopting is not None:
+            self._adopting.registered(hello)
+        else:
+            self._conductor.handle(TaskManagerRegistered(hello.taskmanager, hello.slots))
 
-    def _process_exited(self, name: str, reason: str) -> None:
-        self._handle(TaskManagerLost(name, reason, fatal=True))
-
-    def _enumerator_failed(self, vertex: int, error: ErrorInfo) -> None:
-        self._handle(EnumeratorFailed(vertex, error))
+    def _lost(self, name: str, reason: str) -> None:
+        self._doubts.set()
+        if self._adopting is not None:
+            self._adopting.lost(name)
+        else:
+            self._conductor.handle(TaskManagerLost(name, reason))
 
     def _received(self, name: str, message: messages.ToJobManager) -> None:
-        slot = getattr(message, "slot", -1)
-        record = self._machine.slots.get(slot)
-        attempt = self._machine.attempt_of(slot)
-        if message.attempt != attempt or record is None or record.taskmanager != name:
-            _log.warning("dropped %s of %s: not of this attempt", type(message).__name__, name)
-            return
-        match message:
-            case messages.SlotForked(pid=pid):
-                self._handle(SlotStarted(slot, message.attempt, pid))
-            case messages.SlotGone(reason=reason, last_output=lines):
-                self._handle(SlotExited(slot, message.attempt, reason, tuple(lines)))
-            case messages.SlotOutput(stream=stream, lines=lines):
-                if self._listeners.on_output is not None:
-                    self._call(self._listeners.on_output, slot, stream, lines)
-            case messages.SlotSilent(seconds=seconds):
-                _log.warning(
-                    "%s has been silent for %.0f s; its stacks are in its output",
-                    record.label,
-                    seconds,
-                )
-            case messages.FromSlot(body=body):
-                self._from_slot(slot, messages.from_slot.decode(body))
-            case _:
-                raise ProtocolError(f"{type(message).__name__} from a registered TaskManager")
-
-    def _from_slot(self, slot: int, message: messages.FromSlotBody) -> None:
-        attempt = message.attempt
-        if (message.generation, attempt) != (
-            self._sessions.generation,
-            self._machine.attempt_of(slot),
-        ):
-            return
-        match message:
-            case messages.SlotIsReady(address=address):
-                self._handle(SlotReady(slot, attempt, address))
-            case messages.TasksDeployed():
-                self._handle(Deployed(slot, attempt))
-            case messages.TaskDone(task=task):
-                self._handle(TaskFinished(slot, attempt, task))
-            case messages.SlotError(error=error):
-                self._handle(SlotFailed(slot, attempt, error))
-            case messages.RequestSplits(task=task):
-                self._splits.asked(task)
-            case messages.SinkReport(sink=sink, data=data):
-                if self._listeners.on_report is not None:
-                    self._call(self._listeners.on_report, sink, data)
-            case messages.MetricsReport(tasks=tasks):
-                self._metrics.update((t.task, t.values) for t in tasks)
-                if tasks and self._listeners.on_metrics is not None:
-                    self._call(self._listeners.on_metrics, self._metrics)
-            case _:
-                self._deployment.received(message)
-
-    def _call(self, listener: Callable[..., object], *arguments: object) -> None:
-        """A listener's exception is its client's own: the job is stopped for it, and `run` raises it."""
-        if self._listener_error is not None:
-            return
-        try:
-            listener(*arguments)
-        except Exception as error:  # noqa: BLE001 - carried to the client, see above
-            self._listener_error = error
-            self._handle(CancelRequested(f"a listener stopped it: {error!r}"))
-
-    # What to do
-
-    def _apply(self, instructions: list[Instruction]) -> None:
-        for instruction in instructions:
-            self._apply_one(instruction)
-
-    def _apply_one(self, instruction: Instruction) -> None:
-        match instruction:
-            case StartSlot(taskmanager, slot, attempt):
-                launch = self._launch(taskmanager, slot, attempt)
-                self._sessions.send(
-                    taskmanager, messages.StartSlot(slot=slot, attempt=attempt, launch=launch)
-                )
-            case Deploy():
-                self._deployment.deploy(instruction)
-            case Run(taskmanager, slot, attempt):
-                self._to_slot(taskmanager, slot, messages.RunTasks(attempt=attempt))
-            case StopSlot(taskmanager, slot, attempt, reason, kill):
-                grace = 0.0 if kill else self._request.stop_grace
-                stop = messages.StopSlot(slot=slot, attempt=attempt, reason=reason, grace=grace)
-                self._sessions.send(taskmanager, stop)
-            case StartEnumerators():
-                self._splits.start()
-            case ResetTasks(slots, tasks):
-                for task in tasks:
-                    self._metrics.pop(task, None)
-                self._deployment.reset(slots, tasks)
-            case ReplaceTaskManager(name):
-                assert self._cluster is not None
-                self._cluster.replace(name)
-            case Tell(notice):
-                self._notice(notice)
-            case SetDeadline(wait, seconds, region):
-                self._clear_deadline(wait, region)
-                waiting = asyncio.ensure_future(self._deadline(wait, seconds, region))
-                self._deadlines[wait, region] = waiting
-            case CancelDeadline(wait, region):
-                self._clear_deadline(wait, region)
-            case Finish():
-                self._finish = instruction
-                self._finished.set()
-
-    def _launch(self, taskmanager: str, slot: int, attempt: int) -> bytes:
-        host = self._sessions.host_of(taskmanager)
-        launch = messages.Launch(
-            slot=slot,
-            host=host,
-            job=self._request.job,
-            attempt=attempt,
-            generation=self._sessions.generation,
-        )
-        return messages.to_slot.encode(launch)
-
-    def _to_slot(self, taskmanager: str, slot: int, message: messages.ToSlotBody) -> None:
-        body = messages.to_slot.encode(messages.stamped(message, self._sessions.generation))
-        self._sessions.send(
-            taskmanager, messages.ToSlot(slot=slot, body=body, attempt=message.attempt)
-        )
-
-    def _answer(self, task: TaskId, splits: list[messages.WireSplit], complete: bool) -> None:
-        answer = messages.AssignSplits(task=task, splits=splits, complete=complete)
-        self._to_running_slot(task.subtask, answer)  # slot sharing: subtask i is in slot i
-
-    def _to_running_slot(self, slot: int, message: messages.ToSlotBody) -> None:
-        record = self._machine.slots.get(slot)
-        if record is not None:
-            attempt = self._machine.attempt_of(slot)
-            stamped = msgspec.structs.replace(message, attempt=attempt)
-            self._to_slot(record.taskmanager, slot, stamped)
-
-    def _notice(self, notice: Notice) -> None:
-        if isinstance(notice, Restarting) and self._lead is not None:
-            self._lead.checkpoints.tasks_failed(cause_of(notice.cause))
-        self._telling.source = self._deployment.source
-        self._telling.notice(notice)
-
-    def _tell(self, event: JobEvent) -> None:
-        _log.info("%s", event.text)
-        if self._listeners.on_event is not None:
-            self._call(self._listeners.on_event, event)
-
-    def _clear_deadline(self, wait: Wait, region: int) -> None:
-        task = self._deadlines.pop((wait, region), None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-
-    async def _deadline(self, wait: Wait, seconds: float, region: int) -> None:
-        await self._env.clock.sleep(seconds)
-        self._handle(DeadlinePassed(wait, region))
+        if self._adopting is not None:
+            self._adopting.received(name, message)
+        else:
+            self._conductor.received(name, message)
 
 
 async def run_job(

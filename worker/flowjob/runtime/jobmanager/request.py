@@ -38,6 +38,22 @@ class StartFrom:
 
 
 @dataclass(frozen=True, slots=True)
+class Service:
+    """A JobManager in a process of its own, which others can take the place of.
+
+    run           name of the run: one that the log has is continued, with its tasks where they still are
+    address       host:port where TaskManagers and other JobManagers reach it; None: where it listens
+    standby       waits until nobody leads
+    adopt_within  seconds for the tasks of the JobManager before to report
+    """
+
+    run: str
+    address: str | None = None
+    standby: bool = False
+    adopt_within: float = 12.0
+
+
+@dataclass(frozen=True, slots=True)
 class JobRequest:
     """A job to run.
 
@@ -48,6 +64,8 @@ class JobRequest:
     checkpoints when to take snapshots, into JobDescription.checkpoints; None: the job takes none
     start       what to begin from
     control_file  where to write how the job can be reached; None: nowhere
+    token       lets TaskManagers in; None: a new one
+    service     None: this JobManager begins and ends with its client, and its TaskManagers with it
     """
 
     graph: JobGraph
@@ -62,6 +80,8 @@ class JobRequest:
     checkpoints: CheckpointSettings | None = None
     start: StartFrom = field(default_factory=StartFrom)
     control_file: Path | None = None
+    token: str | None = None
+    service: Service | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +112,10 @@ class WorkersRestarted(JobEvent):
 
 class SnapshotFailed(JobEvent):
     """A checkpoint or savepoint came to nothing; the job goes on."""
+
+
+class TookOver(JobEvent):
+    """This JobManager leads now, instead of another one; and what becomes of the tasks."""
 
 
 class RestartsExhausted(JobEvent):

@@ -18,6 +18,7 @@ from flowjob.runtime.messages import (
     Ask,
     JobManagerAlive,
     Leaving,
+    NotLeading,
     Refused,
     Register,
     Shutdown,
@@ -46,21 +47,30 @@ class Session:
 
 
 class Sessions:
-    """All TaskManagers. `registered(name, slots)`, `lost(name, reason)` and `received(name, message)` are called
-    for what they do. `generation` is the JobManager's, to be set before the first connection."""
+    """All TaskManagers. `registered(hello)`, `lost(name, reason)` and `received(name, message)` are called for what
+    they do, `outdated` when one of them knows a newer JobManager.
+
+    generation  the JobManager's; 0: it does not lead, so nobody may register
+    leader      the address of whoever leads meanwhile
+    keeping     TaskManagers' slots go on until it is clear what becomes of them
+    """
 
     def __init__(
         self,
         env: Env,
         *,
         monitor: HeartbeatMonitor,
-        registered: Callable[[str, int], None],
+        registered: Callable[[Register], None],
         lost: Callable[[str, str], None],
         received: Callable[[str, ToJobManager], None],
         asked: Callable[[Ask], Awaitable[Answered]],
+        outdated: Callable[[], None],
     ) -> None:
         self._env = env
-        self.generation = 1
+        self.generation = 0
+        self.leader = ""
+        self.keeping = False
+        self._outdated = outdated
         self._monitor = monitor
         self._registered = registered
         self._lost = lost
@@ -83,6 +93,12 @@ class Sessions:
         """Sends all TaskManagers home, also those that come later."""
         self._ended = reason
         self.broadcast(Shutdown(reason=reason))
+
+    async def abandon(self) -> None:
+        """Leaves TaskManagers to another JobManager: they and their slots go on."""
+        self.generation = 0
+        for session in list(self._sessions.values()):
+            await session.connection.close("this JobManager leads no more")
 
     def broadcast(self, message: ToTaskManager) -> None:
         for name in self._sessions:
@@ -130,8 +146,7 @@ class Sessions:
         refusal = self._refusal(hello)
         if refusal is not None:
             _log.info("refused %s: %s", hello.taskmanager, refusal)
-            refused = Refused(reason=refusal, generation=self.generation)
-            await connection.send(messages.to_taskmanager.encode(refused))
+            await connection.send(messages.to_taskmanager.encode(refusal))
             return None
         session = Session(hello.taskmanager, hello.host, connection)
         self._sessions[session.name] = session
@@ -139,21 +154,30 @@ class Sessions:
         timeout = self._monitor.timeout
         self.send(
             session.name,
-            Welcome(heartbeat_interval=self._monitor.interval, heartbeat_timeout=timeout),
+            Welcome(
+                keep=hello.running if self.keeping else [],
+                heartbeat_interval=self._monitor.interval,
+                heartbeat_timeout=timeout,
+            ),
         )
-        self._registered(session.name, hello.slots)
+        self._registered(hello)
         return session
 
-    def _refusal(self, hello: Register) -> str | None:
+    def _refusal(self, hello: Register) -> Refused | NotLeading | None:
         if hello.protocol != messages.PROTOCOL:
-            return (
-                f"it speaks protocol version {hello.protocol}, this JobManager {messages.PROTOCOL}"
+            return Refused(
+                reason=f"it speaks protocol version {hello.protocol}, this JobManager {messages.PROTOCOL}"
             )
+        if not self.generation:
+            return NotLeading(leader=self.leader)
         if hello.generation > self.generation:
-            return f"it belongs to a newer JobManager (generation {hello.generation})"
+            self._outdated()
+            newer = f"it belongs to a newer JobManager (generation {hello.generation})"
+            return Refused(reason=newer, again=True)
         if hello.taskmanager in self._sessions:
-            return f"there is already a TaskManager named {hello.taskmanager}"
-        return self._ended
+            there = f"there is already a TaskManager named {hello.taskmanager}"
+            return Refused(reason=there, again=True)
+        return None if self._ended is None else Refused(reason=self._ended)
 
     async def _read(self, session: Session) -> None:
         while (data := await session.connection.receive()) is not None:

@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from flowjob.core.snapshot_log import Begin, Commit, LogState, Published, Record, Retire, refusal
+from flowjob.core.snapshot_log import (
+    Begin,
+    Commit,
+    Finish,
+    LogState,
+    Published,
+    Record,
+    Retire,
+    refusal,
+)
 from flowjob.errors import FlowjobError, LostLeadership, StorageError
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
@@ -64,6 +73,7 @@ class SnapshotStore:
         self._env = env
         self._log = JobLog(self.store, self.paths, env.clock, env.random)
         self._generation = 0
+        self._address = ""
         self._appending = asyncio.Lock()
         self._garbage = Garbage(self.store, env.clock)
 
@@ -76,10 +86,21 @@ class SnapshotStore:
         """The log as it is, without claiming anything."""
         return await self._log.read()
 
-    async def claim(self, revision: str) -> LogState:
-        """Takes leadership, which comes before anything is decided; the log as it is then."""
-        self._generation = await self._log.claim(revision)
+    async def claim(self, revision: str, address: str = "") -> LogState:
+        """Takes leadership, which comes before anything is decided; the log as it is then. `address`: where this
+        JobManager can be asked."""
+        self._address = address
+        self._generation = await self._log.claim(revision, address)
         return self._log.state
+
+    async def leads(self) -> bool:
+        """Whether nobody has claimed the job since: a look at the log. Raises StorageError."""
+        async with self._appending:
+            return (await self._log.read()).generation == self._generation
+
+    async def finish(self, outcome: str) -> None:
+        """The run is over, and nobody is to continue it."""
+        await self._append(Finish(self._generation, outcome))
 
     async def begin(self, run: str, source: str) -> None:
         """A run begins, from nothing or from a snapshot."""
@@ -209,7 +230,9 @@ class SnapshotStore:
         """Claims anew: that alone tells what an append with an unknown outcome has become."""
         while True:
             try:
-                self._generation = await self._log.claim("settles an unknown outcome")
+                self._generation = await self._log.claim(
+                    "settles an unknown outcome", self._address
+                )
             except LostLeadership:
                 raise
             except StorageError as error:

@@ -86,6 +86,28 @@ class SplitService:
                 self._failed_ones.discard(vertex)
                 self._begin(vertex)
 
+    def adopt(
+        self,
+        owners: Mapping[TaskId, Collection[str]],
+        remembered: Mapping[int, Remembered[WireSplit]],
+    ) -> None:
+        """Before anything else: these tasks go on, and each has the splits with these ids."""
+        for vertex, assigner in self._assigners.items():
+            of = {
+                id: task.subtask
+                for task, ids in owners.items()
+                if task.vertex == vertex
+                for id in ids
+            }
+            known = remembered.get(vertex)
+            finished = frozenset[str]() if known is None else known.finished
+            assigner.adopt({id: owner for id, owner in of.items() if id not in finished}, finished)
+
+    @property
+    def owes(self) -> bool:
+        """Whether splits that a snapshot had begun wait to be asked for."""
+        return any(assigner.owes for assigner in self._assigners.values())
+
     async def close(self) -> None:
         await cancel_all(list(self._running.values()))
 

@@ -23,8 +23,14 @@ TOKEN_VARIABLE = "FLOWJOB_TOKEN"
 
 def main() -> None:
     """Exits 0 when it was told to end, 1 when it had no JobManager."""
-    ignore_interrupts()
     settings, owned = _arguments(sys.argv[1:])
+    serve(settings, owned=owned)
+
+
+def serve(settings: dict[str, Any], *, owned: bool = False) -> None:
+    """Never returns. `settings`: fields of TaskManagerSettings without `pid`, and `directory`, which may be None; a
+    TaskManager that is `owned` gets them on standard input."""
+    ignore_interrupts()
     zygote = spawn_zygote()
 
     import asyncio
@@ -51,7 +57,7 @@ def _arguments(arguments: list[str]) -> tuple[dict[str, Any], bool]:
 
     parser = argparse.ArgumentParser(prog="flowjob taskmanager")
     parser.add_argument("--owned", action="store_true", help="settings come on standard input")
-    parser.add_argument("--jobmanager", dest="url", help="ws://host:port of the JobManager")
+    parser.add_argument("--jobmanager", dest="urls", help="host:port of the JobManager")
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--name", default=f"taskmanager-{os.getpid()}")
     parser.add_argument("--host", default="127.0.0.1", help="address that slots listen on for data")
@@ -59,12 +65,19 @@ def _arguments(arguments: list[str]) -> tuple[dict[str, Any], bool]:
     given = vars(parser.parse_args(arguments))
     owned = given.pop("owned")
     if not owned:
-        if given["url"] is None:
+        if given["urls"] is None:
             parser.error("--jobmanager is needed (or --owned)")
+        given["urls"] = control_urls(given["urls"])
         given["token"] = os.environ.pop(TOKEN_VARIABLE, None)
         if given["token"] is None:
             parser.error(f"{TOKEN_VARIABLE} must hold the job's token")
     return given, owned
+
+
+def control_urls(addresses: str) -> tuple[str, ...]:
+    """`host:port,host:port` as control addresses."""
+    found = [address.strip().removeprefix("ws://") for address in addresses.split(",")]
+    return tuple(f"ws://{address}" for address in found if address)
 
 
 def _settings_from_owner(give_up: Any) -> dict[str, Any]:
@@ -93,6 +106,8 @@ async def _run(given: dict[str, Any], owned: bool, zygote: Any, directory: Path)
     taskmanager = TaskManager(real_env(directory), settings, launcher)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, taskmanager.shut_down, "it got SIGTERM")
+    if not owned:
+        loop.add_signal_handler(signal.SIGINT, taskmanager.shut_down, "it got SIGINT")
     orphaned = False
     if owned:
 

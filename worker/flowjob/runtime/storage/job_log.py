@@ -91,7 +91,7 @@ class JobLog:
             if not await self._is_outrun(self._last):
                 return self._state
 
-    async def claim(self, revision: str, *, patience: float = 60.0) -> int:
+    async def claim(self, revision: str, address: str = "", *, patience: float = 60.0) -> int:
         """Takes leadership: from now on all earlier claimants' appends fail. Returns the generation.
 
         The claim stands behind everything that has been read, without a gap, because its number was free. `interrupted`
@@ -105,7 +105,7 @@ class JobLog:
             while True:
                 await self.read()
                 generation = self._state.generation + 1
-                if await self._create(Claim(generation, revision), patience):
+                if await self._create(Claim(generation, revision, address), patience):
                     self._generation = generation
                     self.interrupted, self._others_wrote = self._others_wrote, False
                     return generation

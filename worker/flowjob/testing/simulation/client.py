@@ -94,7 +94,7 @@ class Life:
         open_store = world.storage.open
         launcher = SimLauncher(world, process, open_store)
         env = make_env(world, process, directory, launcher, open_store)
-        request = self._request(env)
+        request = self.request(env)
         slots = max((v.parallelism for v in request.graph.vertices), default=1)
         per_taskmanager = -(-slots // self.taskmanagers)
         cluster = MiniCluster(env, taskmanagers=self.taskmanagers, slots=per_taskmanager)
@@ -159,7 +159,7 @@ class Life:
 
     # -- the job
 
-    def _request(self, env: Env) -> JobRequest:
+    def request(self, env: Env) -> JobRequest:
         scenario = self.scenario
         graph = compile_job(build(scenario.job), parallelism=self.parallelism)
         job = JobDescription(

@@ -97,7 +97,9 @@ class SimLauncher:
 class SimTaskManager(SimProcess):
     """What runtime/real/taskmanager_process.py is for a real one."""
 
-    def __init__(self, world: World, owner: SimProcess, number: int, open_store: OpenStore) -> None:
+    def __init__(
+        self, world: World, owner: SimProcess | None, number: int, open_store: OpenStore
+    ) -> None:
         name = f"tm{number}"
         super().__init__(world, name, len(world.processes) + 1, f"host-{number}", owner)
         self._open_store = open_store

@@ -46,7 +46,7 @@ def _may_be(kind: FaultKind, process: SimProcess) -> bool:
             return process.name.startswith("slot")
         case FaultKind.KILL_TASKMANAGER:
             return isinstance(process, SimTaskManager)
-        case FaultKind.KILL_JOBMANAGER:
+        case FaultKind.KILL_JOBMANAGER | FaultKind.PAUSE_JOBMANAGER | FaultKind.LEAVE:
             return process.name.startswith("jm")
         case _:
             return True
@@ -54,7 +54,10 @@ def _may_be(kind: FaultKind, process: SimProcess) -> bool:
 
 def _strike_process(world: World, fault: Fault, victim: SimProcess) -> None:
     match fault.kind:
-        case FaultKind.PAUSE:
+        case FaultKind.LEAVE:
+            world.note(victim.name, "is told to leave")
+            world.loop.post(victim, victim.terminated)
+        case FaultKind.PAUSE | FaultKind.PAUSE_JOBMANAGER:
             world.note(victim.name, f"is stopped for {fault.lasts:.3f} s")
             world.loop.keep_busy(victim, fault.lasts)
         case FaultKind.WALL_JUMP:

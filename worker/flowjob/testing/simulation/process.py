@@ -63,7 +63,8 @@ class SimProcess(Lane):
         self.returned = False
         self.directory = Path("/nowhere")
         self.on_stop = self.kill
-        self._watchers: list[tuple[SimProcess, Callable[[int], object]]] = []
+        self.terminated: Callable[[], object] = self.kill
+        self._watchers: list[tuple[Lane, Callable[[int], object]]] = []
         if parent is not None:
             parent.children.append(self)
 
@@ -74,7 +75,7 @@ class SimProcess(Lane):
             self, lambda: self.world.loop.create_task(self._live(main), name="main")
         )
 
-    def watch(self, watcher: SimProcess, ended: Callable[[int], object]) -> None:
+    def watch(self, watcher: Lane, ended: Callable[[int], object]) -> None:
         """Calls `ended(status)` in the process `watcher`, a moment after this one's end."""
         if self.status is not None:
             self._tell(watcher, ended)
@@ -128,7 +129,7 @@ class SimProcess(Lane):
         """Its parent has ended. Replaced where a process does something about it."""
         self.kill()
 
-    def _tell(self, watcher: SimProcess, ended: Callable[[int], object]) -> None:
+    def _tell(self, watcher: Lane, ended: Callable[[int], object]) -> None:
         loop = self.world.loop
         loop.post_at(loop.now + _delay(self.world), watcher, ended, self.status)
 

@@ -28,7 +28,9 @@ from flowjob.testing.simulation.scenario import Scenario
 from flowjob.testing.simulation.storage import SimStorage
 from flowjob.testing.simulation.world import World
 
-_MEMORY = "/dev/shm"
+_SHM = "/dev/shm"
+MEMORY = _SHM if os.path.isdir(_SHM) else None
+"""Where worlds are: directories on disk cost more than all the rest."""
 
 
 @dataclass
@@ -61,14 +63,11 @@ class Outcome:
 
 def simulate(scenario: Scenario, *, tracing: bool = False) -> Outcome:
     """Runs it to its end."""
-    memory = (
-        _MEMORY if os.path.isdir(_MEMORY) else None
-    )  # directories on disk cost more than all the rest
-    with tempfile.TemporaryDirectory(prefix="flowjob-simulation-", dir=memory) as directory:
+    with tempfile.TemporaryDirectory(prefix="flowjob-simulation-", dir=MEMORY) as directory:
         world = World(scenario.seed, Path(directory), scenario.physics, tracing)
         world.ledger = Ledger()
         outcome = Outcome(scenario)
-        with _garbage_kept() as left_open, _logging(world):
+        with garbage_kept() as left_open, noting_logs(world):
             try:
                 world.inside(_run, world, scenario, outcome)
                 outcome.notes = list(world.notes)
@@ -79,7 +78,7 @@ def simulate(scenario: Scenario, *, tracing: bool = False) -> Outcome:
 
 
 @contextmanager
-def _garbage_kept() -> Iterator[list[str]]:
+def garbage_kept() -> Iterator[list[str]]:
     """Finalizers run when all is over: not at odd moments, and without a word about coroutines of killed processes.
 
     Gives, afterwards, what was found about files and the like that nobody has closed."""
@@ -162,7 +161,7 @@ class _Notes(logging.Handler):
 
 
 @contextmanager
-def _logging(world: World) -> Iterator[None]:
+def noting_logs(world: World) -> Iterator[None]:
     """What processes log goes into the notes."""
     logger = logging.getLogger("flowjob")
     handler, level, up = _Notes(world), logger.level, logger.propagate

@@ -1,0 +1,97 @@
+"""A run that another JobManager has begun is continued: from what, or why not.
+
+Reads what the log names and looks whether it is there; core/recovery.py decides. It must not know how runs begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowjob.core.recovery import (
+    Candidate,
+    Facts,
+    Health,
+    Ready,
+    Refuse,
+    ReplayCommit,
+    StartFresh,
+    StopOrphaned,
+    resolve,
+)
+from flowjob.core.snapshot_log import LogState
+from flowjob.errors import AlreadyEnded, LostLeadership, ObjectMissing, SnapshotError
+from flowjob.plan.restore import plan_restore
+from flowjob.runtime.checkpoint.manifest_io import read_manifest
+from flowjob.runtime.checkpoint.places import snapshot_place
+from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.jobmanager.committables import prepared_of
+from flowjob.runtime.jobmanager.request import JobRequest, StartFrom
+from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore
+
+
+def run_id(name: str, token: str) -> str:
+    """Of a new run called `name`: sinks make names of it, so no two may have the same."""
+    return f"{name}-{token[:8]}"
+
+
+def is_run(id: str, name: str) -> bool:
+    """Whether that is the id of a run called `name`."""
+    return id.rpartition("-")[0] == name
+
+
+def refuse_what_is_over(state: LogState, run: str) -> None:
+    """Raises AlreadyEnded when the log says that there is nothing to continue."""
+    if is_run(state.run, run) and state.ended:
+        raise AlreadyEnded(state.ended, run)
+
+
+async def continue_run(env: Env, store: SnapshotStore, request: JobRequest) -> RestorePoint | None:
+    """The snapshot that the run goes on from, None for its beginning: leadership is claimed. Raises SnapshotError,
+    StorageError, AlreadyEnded."""
+    state = store.state
+    assert request.service is not None
+    refuse_what_is_over(state, request.service.run)
+    points: dict[str, RestorePoint] = {}
+
+    async def candidate(snapshot: int, name: str, read: Callable[[], object]) -> Candidate:
+        try:
+            point = await read()  # type: ignore[misc]
+        except ObjectMissing as error:
+            return Candidate(snapshot, name, Health.MISSING, str(error))
+        except SnapshotError as error:
+            return Candidate(snapshot, name, Health.DAMAGED, str(error))
+        points[name] = point
+        pending = {p.sink for t in point.manifest.tasks for p in prepared_of(t)}
+        return Candidate(snapshot, name, pending=tuple(sorted(pending)))
+
+    newest = source = None
+    if (commit := state.newest) is not None:
+        newest = await candidate(commit.snapshot, commit.manifest, lambda: store.read(commit))
+    elif state.source:
+        start = StartFrom(state.source, request.start.endpoint, request.start.region)
+        source = await candidate(0, state.source, lambda: elsewhere(env, store.location, start))
+    facts = Facts(state.generation, state, state.run, newest=newest, source=source)
+    match resolve(facts):
+        case Ready(chosen) | ReplayCommit(chosen):
+            point = points[chosen.name]
+            allow = request.start.allow_non_restored
+            plan_restore(request.graph, point.manifest, allow_non_restored=allow)
+            return point
+        case StartFresh():
+            return None
+        case StopOrphaned(generation):
+            raise LostLeadership(f"generation {generation} leads {store.paths.root}")
+        case Refuse(reason):
+            raise SnapshotError(reason)
+
+
+async def elsewhere(env: Env, own: StoreLocation, start: StartFrom) -> RestorePoint:
+    """The snapshot at a place that somebody named."""
+    assert start.snapshot is not None
+    assert env.open_store is not None
+    url, directory = snapshot_place(start.snapshot)
+    location = StoreLocation(url, start.endpoint or own.endpoint, start.region or own.region)
+    store = env.open_store(location)
+    try:
+        return RestorePoint(location, directory, await read_manifest(store, directory))
+    finally:
+        await store.close()
