@@ -257,6 +257,24 @@ def test_a_sink_with_pending_results_may_never_go() -> None:
     assert "--allow-non-restored" not in str(e.value)
 
 
+def test_a_sink_whose_results_are_all_published_may_go() -> None:
+    """Rows of its section `pending` are no state of their own: the coordinator says what of them is pending still."""
+    old = snapshot(graph(processed(**SMALL)))
+    part = PartEntry(section="pending", distribution="union", rows=2, length=0, crc32=0)
+    tasks = []
+    for task in old.tasks:
+        states = [
+            msgspec.structs.replace(s, parts=[part]) if s.kind == "sink" else s
+            for s in task.operators
+        ]
+        tasks.append(msgspec.structs.replace(task, operators=states))
+    old = msgspec.structs.replace(old, tasks=tasks)
+    job = fj.Job("payments")
+    source = job.read(fj.from_rows([Payment("a", 1.0, datetime(2026, 1, 1))], Payment)).named("in")
+    job.write(processed(**SMALL)(source), fj.discard(), name="other")
+    assert fates(plan_restore(compile_job(job), old))["out"] is Fate.GONE
+
+
 def test_a_sink_with_pending_results_is_told_the_name_that_would_keep_them() -> None:
     """The identity of a sink without a name comes from what is before it, and changes with that."""
 

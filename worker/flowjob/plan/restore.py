@@ -86,6 +86,8 @@ class _Stored:
     def add(self, state: OperatorState) -> None:
         self.subtasks += 1
         self.pending += len(state.committables)
+        if self.kind == "sink":
+            return  # its rows say once more what is pending, or was before it was published
         for part in state.parts:
             same = part.distribution == "broadcast" and part.section in self.rows
             self.rows[part.section] += 0 if same else part.rows
