@@ -92,7 +92,10 @@ def test_an_index_gives_the_slots_a_dict_would(kind, spread, actions):
     everything = list(model.slots)
     assert index.find(keys(everything)).tolist() == list(model.slots.values())
     stored = keys(everything).hashes.tolist()
-    assert index.hashes(np.array(list(model.slots.values()), np.int64)).tolist() == stored
+    held = np.array(list(model.slots.values()), np.int64)
+    assert index.hashes(held).tolist() == stored
+    assert index.all_hashes()[held].tolist() == stored
+    assert len(index.all_hashes()) == model.limit
 
 
 @pytest.mark.parametrize("expected_keys", [0, 100, 1 << 15, 100_000])

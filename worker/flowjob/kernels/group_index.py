@@ -128,6 +128,10 @@ class GroupIndex:
         """uint64[k]: hash64 of the keys of these slots."""
         return self._hashes[slots]
 
+    def all_hashes(self) -> UInt64s:
+        """uint64[slot_limit]: hash64 of the key of each slot, anything where there is none; not a copy."""
+        return self._hashes[: self.slot_limit]
+
     def _check_layout(self, keys: EncodedKeys) -> None:
         if self._layout is None:
             self._layout = keys.layout

@@ -77,6 +77,11 @@ class KeyStore:
         found: np.ndarray[tuple[int], np.dtype[np.uint64]] = self._index.hashes(slots)
         return found
 
+    def all_hashes(self) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
+        """The same for all slots, where none was ever released; not a copy."""
+        found: np.ndarray[tuple[int], np.dtype[np.uint64]] = self._index.all_hashes()
+        return found
+
     def release(self, slots: Int64s) -> None:
         """Forgets these keys."""
         if len(slots):

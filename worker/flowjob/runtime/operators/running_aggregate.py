@@ -72,10 +72,10 @@ class RunningAggregate(Operator):
         return self.keys.nbytes + self.contents.nbytes
 
     def snapshot(self) -> Iterator[Section]:
-        slots = np.arange(self.keys.limit)  # none is ever released
-        rows = Rows(self._stored_schema(), len(slots), self._stored)
+        # No slot is ever released: row numbers are slots.
+        rows = Rows(self._stored_schema(), self.keys.limit, self._stored)
         meta = {"arrived": self._arrived}
-        yield Section(AGGREGATES, Distribution.KEYED, rows, self.keys.hashes(slots), meta)
+        yield Section(AGGREGATES, Distribution.KEYED, rows, self.keys.all_hashes(), meta)
 
     def restore(self, state: RestoredState) -> None:
         """Arrival numbers of several former subtasks overlap, but a key's are all of one of them."""
