@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,14 @@ from flowjob.core.snapshot_log import Commit, LogState
 from flowjob.errors import StorageError
 from flowjob.runtime.storage import garbage as garbage_module
 from flowjob.runtime.storage.garbage import UNFINISHED_MICROS, Garbage, Orphans
+from flowjob.runtime.storage.local import LocalStore
 from flowjob.runtime.storage.memory import MemoryObjects, MemoryStore, NoFaults
+from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.storage.paths import JobPaths
 from flowjob.runtime.storage.shared_files import SharedFiles
 from flowjob.testing import MockClock, run_virtually
+from flowjob.testing.virtual_time import run_inline
+from tests.runtime.storage.fakes import SeededRandom
 
 PATHS = JobPaths.of("j")
 
@@ -40,7 +45,7 @@ class Counting(NoFaults):
             raise StorageError("delete: refused")
 
 
-async def filled(store: MemoryStore, *names: str) -> None:
+async def filled(store: ObjectStore, *names: str) -> None:
     for name in names:
         await store.put(name, b"x")
 
@@ -110,6 +115,22 @@ def test_a_large_directory_goes_in_several_requests(monkeypatch: pytest.MonkeyPa
 
 
 # -- what crashes have left
+
+
+def test_what_a_killed_writer_has_begun_goes_with_the_directory(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = LocalStore(str(tmp_path), SeededRandom(), run_inline)
+        await filled(store, "a/1/x", "a/2/x")
+        for directory in ("a/1", "a/2"):
+            (tmp_path / directory / ".unfinished-by-the-killed").touch()
+        garbage = Garbage(store, MockClock())
+        garbage.delete("a/1", unfinished=True)
+        garbage.delete("a/2")
+        await garbage.finished()
+
+    run_virtually(scenario())
+    left = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [Path("a/2/.unfinished-by-the-killed")]
 
 
 def test_a_start_finds_what_can_never_be_committed_and_what_nobody_needs() -> None:

@@ -30,6 +30,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 UNFINISHED_MICROS = 24 * 3_600_000_000
 """How old a write that never ended must be before it is swept away: no write that lives takes a day."""
 
+END_OF_TIME = 1 << 62
+
 _log = logging.getLogger("flowjob.storage")
 
 
@@ -47,14 +49,15 @@ class Garbage:
         """Directories and files that are still to be deleted."""
         return len(self._tasks)
 
-    def delete(self, name: str) -> None:
-        """The object of that name, or all of that directory, goes soon. Returns at once."""
+    def delete(self, name: str, *, unfinished: bool = False) -> None:
+        """The object of that name, or all of that directory, goes soon. Returns at once. `unfinished`: so does what is
+        being written there, by whoever may have died over it."""
         if name in self._tasks:
             return
         if len(self._tasks) >= MOST_WAITING:
             _log.warning("%s: %s stays until the job starts again", self._store.url, name)
             return
-        task = asyncio.create_task(self._delete(name), name=f"delete {name}")
+        task = asyncio.create_task(self._delete(name, unfinished), name=f"delete {name}")
         self._tasks[name] = task
         task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
@@ -74,11 +77,13 @@ class Garbage:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _delete(self, name: str) -> None:
+    async def _delete(self, name: str, unfinished: bool) -> None:
         pause = FIRST_PAUSE
         while True:
             try:
                 async with self._free:
+                    if unfinished:
+                        await self._store.sweep(prefix_of(name), END_OF_TIME)
                     await delete_all(self._store, name)
                 return
             except StorageError as error:
@@ -132,7 +137,7 @@ class Orphans:
         """Has all of it deleted, and the rests of writes that never ended. A store that fails is left for next time."""
         with contextlib.suppress(StorageError):
             for name in await self.find(now):
-                garbage.delete(name)
+                garbage.delete(name, unfinished=True)
             await self.store.sweep(prefix_of(self.paths.root), now - UNFINISHED_MICROS)
 
     async def _checkpoints(self) -> list[str]:
