@@ -134,7 +134,7 @@ def _job(seed: int, chance: random.Random, kind: str | None) -> JobSpec:
         slow_commit=chance.choice([0.0, 0.0, 0.1, 1.0]),
         sink_width=chance.choice([0, 0, 0, 1, 2]),
         source_width=chance.choice([0, 0, 1, 3]),
-        groups=chance.choice([3, 16, 128]),
+        groups=chance.choice([3, 5, 16, 128]),
         edge=chance.choice(["direct", "direct", "rebalance", "rescale"]),
     )
 
@@ -193,10 +193,21 @@ def _with_checkpoints(scenario: Scenario, chance: random.Random) -> Scenario:
 
 
 def _with_lives(scenario: Scenario, chance: random.Random) -> Scenario:
-    """Of a job that takes a while, mostly: else there is nothing left for later lives."""
-    waits = max(scenario.job.waits, chance.choice([0.0, 0.03, 0.3, 0.3]))
-    job = replace(scenario.job, waits=waits)
-    return replace(scenario, job=job, departures=departures_of(chance))
+    return replace(scenario, job=_lively(scenario, chance), departures=departures_of(chance))
+
+
+def _lively(scenario: Scenario, chance: random.Random) -> JobSpec:
+    """A job that takes a while, mostly: else there is nothing left for faults and later lives."""
+    job, settings = scenario.job, scenario.checkpoints
+    if chance.random() < 0.2:
+        return job
+    few = settings is not None and settings.interval is not None and settings.interval > 0.05
+    return replace(
+        job,
+        splits=max(job.splits, chance.choice([1, 2, 3])),
+        rows=max(job.rows, 40),
+        waits=max(job.waits, chance.choice([0.001, 0.03, 0.3 if few else 0.03])),
+    )
 
 
 _STRIKES = (
@@ -209,7 +220,7 @@ _STRIKES = (
 
 
 def _with_faults(scenario: Scenario, chance: random.Random) -> Scenario:
-    job, store = scenario.job, scenario.store
+    job, store = _lively(scenario, chance), scenario.store
     if chance.random() < 0.2:
         job = replace(job, fail_at=chance.randint(1, max(1, job.rows * job.splits)))
     if chance.random() < 0.3:
