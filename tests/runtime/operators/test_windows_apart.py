@@ -8,12 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowjob.aggregates import count
 from flowjob.core.elements import Watermark
 from flowjob.runtime.operators.base import Side
 from flowjob.runtime.operators.window_aggregate import window_aggregate
-from tests.runtime.operators.harness import rows_of
-from tests.runtime.operators.rescaling import Fleet, Rescale
+from flowjob.windows import WindowAssigner, session, sliding, tumbling
+from tests.runtime.operators.harness import batch, rows_of
+from tests.runtime.operators.rescaling import Feed, Fleet, Rescale, WallTime
 from tests.runtime.operators.window_scripts import KINDS, declared, scripts
+from tests.runtime.operators.windowing import INT64, MICRO, schema, spec
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -48,6 +51,32 @@ def test_a_row_is_judged_by_the_time_its_key_group_had_come_to(name: str, data: 
         return found
 
     assert shown(True) == shown(False)
+
+
+@pytest.mark.parametrize(
+    "assigner",
+    [
+        tumbling(10 * MICRO, time="processing"),
+        sliding(10 * MICRO, 5 * MICRO, time="processing"),
+        session(gap=10 * MICRO, time="processing"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("late", [0, 1, 2, 100])
+def test_a_window_that_was_over_when_the_barrier_came_and_had_not_fired_fires_after_a_restore(
+    assigner: WindowAssigner, late: int
+) -> None:
+    """The operator was busy, so the clock had passed the window's end before it was told of the time."""
+    fleet = Fleet(lambda: window_aggregate(spec(assigner, {"n": count()})), 1)
+    fleet.take(Feed(batch([{"k": 1, "v": 1}], schema(INT64))))
+    (subtask,) = fleet.subtasks
+    due = subtask.operator.next_timer()
+    assert due is not None
+    fleet.wall = due + late
+    subtask.clock.set(fleet.wall)
+    fired = fleet.rescaled(2).take(WallTime(100))
+    counted = [row["n"] for output in fired for row in rows_of(output)]
+    assert counted == ([1, 1] if "sliding" in str(assigner) else [1])
 
 
 def shown_rows(output: Any) -> list[str]:

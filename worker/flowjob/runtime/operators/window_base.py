@@ -178,9 +178,10 @@ class WindowOperator(Operator):
             "shape": list(self.shape),
         }
         if not self.event_time:
-            # An idle subtask takes no notice of the clock: it has come as far as nothing is due.
+            # An idle subtask takes no notice of the clock: it has come as far as nothing is due. A busy one may have
+            # come to the barrier before it came to a window that was over: that has not fired.
             found["due"] = due = self.next_end()
-            now = self._flushed if due is None else min(self._flushed, due)
+            now = self._flushed if due is None else min(self._flushed, due - 1)
             found["passed"] = max(self.passed, now - 1)
         return found
 
