@@ -97,7 +97,11 @@ def list_all(job: str, place: str | None, endpoint: str | None) -> None:
         return lines
 
     lines = with_stores(work)
-    for line in lines or [f"there are none of job {job} in {location.url}"]:
+    nothing = (
+        f"there are none of job {job} in {location.url}. If its program or `flowjob run` names another place, say it: "
+        "--checkpoints"
+    )
+    for line in lines or [nothing]:
         typer.echo(line)
 
 
