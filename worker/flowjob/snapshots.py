@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flowjob.job import Job
-    from flowjob.plan.state_layout import StateLayout
+    from flowjob.plan.stored_layout import StateLayout
     from flowjob.runtime.checkpoint.editing import Replacement
     from flowjob.runtime.checkpoint.manifest import Manifest, OperatorState, PartEntry
     from flowjob.runtime.env import StoreLocation

@@ -17,7 +17,8 @@ import msgspec
 from flowjob.errors import StateMismatch
 from flowjob.plan.job_graph import ChainNode, JobGraph
 from flowjob.plan.state_changes import changes
-from flowjob.plan.state_layout import StateLayout, layout_of
+from flowjob.plan.state_layout import layout_of
+from flowjob.plan.stored_layout import StateLayout
 from flowjob.plan.stored_state import STATE_PREFIX
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from flowjob.column_types import ValueType
 from flowjob.plan.specs import OperatorSpec
-from flowjob.plan.state_layout import ROWS, SectionLayout, StateLayout, stored_states
+from flowjob.plan.state_layout import ROWS, stored_states
+from flowjob.plan.stored_layout import SectionLayout, StateLayout
 from flowjob.plan.stored_state import (
     KEY_PREFIX,
     MAP_KEY,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import msgspec
 import pyarrow as pa
 
 from flowjob.plan.job_graph import ChainNode, JobGraph
@@ -23,6 +22,7 @@ from flowjob.plan.specs import (
     WindowAggregateSpec,
     WindowApplySpec,
 )
+from flowjob.plan.stored_layout import SectionLayout, StateLayout
 from flowjob.plan.stored_state import (
     StoredState,
     key_fields,
@@ -36,38 +36,6 @@ from flowjob.state import State, declared_states
 
 ROWS = "rows"
 """In StateLayout.sections: the rows a window keeps."""
-
-
-class SectionLayout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The columns of a section, as the IPC message of an Arrow schema, and the stored_state.Kind of what it holds."""
-
-    schema: bytes
-    kind: str = ""
-
-    @property
-    def arrow(self) -> pa.Schema:
-        return pa.ipc.read_schema(pa.py_buffer(self.schema))
-
-
-class StateLayout(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One operator that has state.
-
-    kind      of operator, as in OperatorState
-    facts     what must be the same for the state to mean the same, in words: `window`, `aggregates`, …
-    sections  what may change as far as schema evolution goes: declared states, rows of windows
-    key       the key columns, as the IPC message of an Arrow schema; empty for what is not keyed
-    """
-
-    uid: str
-    name: str
-    kind: str
-    facts: dict[str, str] = {}
-    sections: dict[str, SectionLayout] = {}
-    key: bytes = b""
-
-    @property
-    def key_fields(self) -> list[pa.Field]:
-        return list(pa.ipc.read_schema(pa.py_buffer(self.key))) if self.key else []
 
 
 def state_layouts(graph: JobGraph) -> list[StateLayout]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from flowjob.errors import SchemaError
-from flowjob.plan.state_layout import StateLayout
+from flowjob.plan.stored_layout import StateLayout
 from flowjob.plan.stored_state import (
     EXPIRES,
     KEY_PREFIX,

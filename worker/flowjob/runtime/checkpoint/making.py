@@ -9,7 +9,7 @@ from io import BytesIO
 
 from flowjob.core.job_events import TaskId
 from flowjob.plan.job_graph import JobGraph
-from flowjob.plan.state_layout import StateLayout
+from flowjob.plan.stored_layout import StateLayout
 from flowjob.runtime.checkpoint.manifest import (
     Manifest,
     OperatorState,

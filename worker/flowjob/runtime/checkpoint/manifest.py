@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from flowjob.core.job_events import TaskId
-from flowjob.plan.state_layout import StateLayout
+from flowjob.plan.stored_layout import StateLayout
 
 FORMAT = 1
 """Version of the snapshot format, docs/snapshot-format.md. Every later version must read it."""
