@@ -22,12 +22,13 @@ PACKAGE = Path(flowjob.__file__).parent
 
 @dataclass(frozen=True)
 class Mutation:
-    """`old` occurs once in `file`, below the package."""
+    """`old` occurs once in `file`, below the package. `faults`: as the simulation's option."""
 
     name: str
     file: str
     old: str
     new: str
+    faults: str = "yes"
 
 
 MUTATIONS = [
@@ -104,12 +105,14 @@ MUTATIONS = [
         "runtime/jobmanager/snapshot_store.py",
         "            self._garbage.delete(self.paths.checkpoint(checkpoint))\n",
         "",
+        faults="no",
     ),
     Mutation(
         "what failed snapshots have left is never deleted",
         "core/retention.py",
         "found = [Discard(c, self._failed.pop(c)) for c in old]",
         "found = []",
+        faults="no",
     ),
     Mutation(
         "a start takes needed checkpoints for orphans",
@@ -182,6 +185,7 @@ MUTATIONS = [
         "core/coordinator.py",
         "            self._schedule.failed(self._now)\n",
         "            self._schedule.failed(self._now + 1e6)\n",
+        faults="no",
     ),
     Mutation(
         "attempts write to the same objects",
@@ -209,7 +213,7 @@ def _play(mutation: Mutation, seeds: int) -> str:
         path.write_text(text.replace(mutation.old, mutation.new))
         command = [sys.executable, "-m", "flowjob.testing.simulation", "--seeds", str(seeds)]
         ran = subprocess.run(
-            [*command, "--stop", "--faults", "yes"],
+            [*command, "--stop", "--faults", mutation.faults],
             env={**os.environ, "PYTHONPATH": directory},
             capture_output=True,
             text=True,
