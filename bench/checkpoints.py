@@ -22,6 +22,7 @@ from typing import Any
 
 import flowjob as fj
 from bench.columns import windows
+from bench.failover import seconds_without
 from bench.runner import ZYGOTE_DEPTH, children
 from bench.sources import StampedRows, keyed_rows
 from flowjob.checkpointing import Checkpoints
@@ -153,7 +154,15 @@ def recovery(_: int | None, parallelism: int) -> dict[str, Any]:
         "parallelism": parallelism,
         "slot_s": _after_kill(parallelism, depth=ZYGOTE_DEPTH + 1),
         "taskmanager_s": _after_kill(parallelism, depth=1),
+        "jobmanager_s": _without_jobmanager(parallelism, standby=False),
+        "standby_s": _without_jobmanager(parallelism, standby=True),
     }
+
+
+def _without_jobmanager(parallelism: int, *, standby: bool) -> float:
+    """To the first checkpoint that the next one commits."""
+    tries = [seconds_without(parallelism, RECOVERY_RATE, standby=standby) for _ in range(TRIES)]
+    return round(median(tries), 3)
 
 
 def _after_kill(parallelism: int, *, depth: int) -> float:

@@ -166,4 +166,11 @@ def test_it_waits_until_all_is_there_but_not_for_ever_and_not_long_for_a_fresh_c
         fresh = await waited(lambda found: found.adopting.registered(hello("a", offers=2)))
         assert fresh == 3.0
 
+        def one_of_two(found: Reports) -> None:
+            found.adopting.registered(hello("a", 0, offers=2))
+            loop.call_later(1.0, found.report, "a", 0)
+
+        loop = asyncio.get_running_loop()
+        assert await waited(one_of_two) == 3.0
+
     virtually(main)

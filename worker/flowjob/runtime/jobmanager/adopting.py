@@ -18,7 +18,7 @@ from flowjob.runtime.messages import FromSlot, Register, SlotInventory
 from flowjob.runtime.wire import TaskInventory
 
 FRESH = 0.3
-"""Share of the waiting time after which nobody is expected any more, when there are slots for all that do nothing."""
+"""Share of the waiting time after which nobody is expected any more, when there are places for all tasks."""
 
 Place = tuple[str, int]
 """(TaskManager, slot number)."""
@@ -122,7 +122,7 @@ class Adopting:
         began = self._clock.monotonic()
         while True:
             past = self._clock.monotonic() - began
-            enough = within * FRESH if self._is_fresh() else within
+            enough = within * FRESH if self._has_room() else within
             if self._is_complete() or past >= enough:
                 return
             self._changed.clear()
@@ -143,9 +143,10 @@ class Adopting:
             found.update(t.task for t in slot.inventory.tasks)
         return self._wanted.shape.tasks() <= found
 
-    def _is_fresh(self) -> bool:
-        """There are places for all, and nothing runs."""
-        return not self._slots and sum(self._offers.values()) >= self._wanted.shape.slots
+    def _has_room(self) -> bool:
+        """There are places for all tasks, and everybody has answered: who is missing is probably gone."""
+        answered = all(slot.inventory is not None for slot in self._slots.values())
+        return answered and sum(self._offers.values()) >= self._wanted.shape.slots
 
     def decide(self, highest: int) -> Outcome:
         """`highest`: snapshot id that the log knows."""

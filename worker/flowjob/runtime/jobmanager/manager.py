@@ -92,7 +92,8 @@ class JobManager:
         listener: Listener | None = None
         beside: list[asyncio.Future[None]] = []
         try:
-            await refuse_a_second(env, request)
+            if request.service is None or not request.service.standby:
+                await refuse_a_second(env, request)
             listener = await listen(env, request, token, self._sessions.serve)
             endpoint = Endpoint(f"ws://{address_of(listener, request)}", token)
             beside = [asyncio.ensure_future(w) for w in (self._sessions.beat(), self._mind_log())]
