@@ -376,6 +376,23 @@ def test_unknown_operators_and_states_are_told_with_the_nearest_name() -> None:
         made.operator("check").state("limits")
 
 
+def test_rows_must_be_a_table(tmp_path: Path) -> None:
+    start = fj.new_snapshot(job())
+    rows: Any = [{"account": "a", "value": 1.0}]
+    with pytest.raises(fj.errors.SchemaError, match=r"must be a pyarrow\.Table, not a list"):
+        start.with_state("check", "last", rows)
+    batch: Any = pa.RecordBatch.from_pylist(rows)
+    assert start.with_state("check", "last", batch).operator("check").state("last").rows == 1
+    no_job: Any = "job.py"
+    with pytest.raises(fj.errors.TypeMismatch, match=r"takes an fj\.Job, got 'job\.py'"):
+        fj.new_snapshot(no_job)
+
+
+def test_places_may_be_paths(tmp_path: Path) -> None:
+    fj.write_snapshot(tmp_path / "start", fj.new_snapshot(job()))
+    assert fj.read_snapshot(tmp_path / "start").job == "payments"
+
+
 def test_nothing_is_written_over_a_snapshot(tmp_path: Path) -> None:
     made = fj.new_snapshot(job())
     fj.write_snapshot(str(tmp_path / "a"), made)

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowjob.errors import SnapshotError
+from flowjob.errors import SnapshotError, TypeMismatch
+from flowjob.plan.where import caller
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +35,7 @@ class _Origin:
     directory: str
 
 
-def read_snapshot(path: str, *, endpoint: str | None = None) -> Snapshot:
+def read_snapshot(path: str | PathLike[str], *, endpoint: str | None = None) -> Snapshot:
     """The snapshot in a directory: a path, or `s3://bucket/…`; `endpoint` of another S3 than Amazon's.
 
     Reads the manifest only; state is read when it is asked for. SnapshotError when there is none, or not all of it;
@@ -43,13 +45,15 @@ def read_snapshot(path: str, *, endpoint: str | None = None) -> Snapshot:
     from flowjob.runtime.env import StoreLocation
     from flowjob.runtime.real.stores import with_stores
 
-    url, directory = snapshot_place(path)
+    url, directory = snapshot_place(fspath(path))
     location = StoreLocation(url, endpoint)
     manifest = with_stores(lambda open_store: read_manifest(open_store(location), directory))
     return Snapshot(manifest, _Origin(location, directory), {})
 
 
-def write_snapshot(path: str, snapshot: Snapshot, *, endpoint: str | None = None) -> None:
+def write_snapshot(
+    path: str | PathLike[str], snapshot: Snapshot, *, endpoint: str | None = None
+) -> None:
     """Writes a savepoint with what `snapshot` holds into a new directory: a path, or `s3://bucket/…`.
 
     It is complete in itself, and a job can be started from it. SnapshotError when there is a snapshot already."""
@@ -58,7 +62,7 @@ def write_snapshot(path: str, snapshot: Snapshot, *, endpoint: str | None = None
     from flowjob.runtime.env import StoreLocation
     from flowjob.runtime.real.stores import OpenStore, with_stores
 
-    target = StoreLocation(whole_place(path), endpoint)
+    target = StoreLocation(whole_place(fspath(path)), endpoint)
 
     async def write(open_store: OpenStore) -> None:
         at = snapshot._origin
@@ -78,6 +82,8 @@ def new_snapshot(job: Job) -> Snapshot:
     from flowjob.runtime.operators.empty_state import empty_sections
     from flowjob.runtime.real.env import real_env
 
+    if not hasattr(job, "graph"):
+        raise TypeMismatch(f"new_snapshot takes an fj.Job, got {job!r}", where=caller())
     graph = compile_job(job)
     env = real_env(Path())  # for their clock
     sections = {

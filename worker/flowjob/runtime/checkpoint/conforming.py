@@ -38,12 +38,18 @@ def expected_schema(layout: StateLayout | None, section: str) -> pa.Schema | Non
     return pa.schema([*keys, *found.arrow])
 
 
-def conformed(table: pa.Table, schema: pa.Schema, label: str) -> pa.Table:
+def conformed(table: pa.Table | pa.RecordBatch, schema: pa.Schema, label: str) -> pa.Table:
     """`table` with the columns of `schema`, in its order.
 
     A key column may be called as it is in the program (`account` for `key.account`). A value that is a row may come as
     one column `value`, or as the columns of the row. Columns that the engine can do without may be missing: times of
     expiry, and those that begin with `__`. SchemaError, with both lists of columns, for anything else."""
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    if not isinstance(table, pa.Table):
+        raise SchemaError(
+            f"{label} must be a pyarrow.Table, not a {type(table).__name__}: pa.Table.from_pylist(rows), for example"
+        )
     used: set[str] = set()
     columns = []
     fields = []
