@@ -11,7 +11,14 @@ import flowjob as fj
 from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.coordinator_events import SavepointRequested
 from flowjob.core.elements import Stop
-from flowjob.core.job_events import Event, SnapshotSaved, SnapshotsFailed, StopCompleted, TaskId
+from flowjob.core.job_events import (
+    Event,
+    RestartRequested,
+    SnapshotSaved,
+    SnapshotsFailed,
+    StopCompleted,
+    TaskId,
+)
 from flowjob.errors import LostLeadership, StorageError
 from flowjob.plan import compile_job
 from flowjob.runtime import messages as m
@@ -273,6 +280,40 @@ def test_a_savepoint_is_answered_and_stays_when_checkpoints_are_retired() -> Non
         again = await bench.service.request(SavepointRequested("r2", "before the change"))
         assert again.failure is not None
         assert "Choose another name" in again.failure
+        await bench.service.close("the test is over")
+
+    virtually(main)
+
+
+def test_a_stop_that_is_not_logged_leaves_no_savepoint_whose_results_nobody_publishes() -> None:
+    """Its manifest was there already."""
+
+    class NoLog(NoFaults):
+        on = False
+
+        async def before(self, operation: str, name: str) -> None:
+            if self.on and "/log/" in name and operation == "create":
+                raise StorageError("the log is away")
+
+    async def main() -> None:
+        faults = NoLog()
+        bench = Bench(MemoryObjects(), faults)
+        await bench.lead()
+        faults.on = True
+        asked = asyncio.ensure_future(
+            bench.service.request(SavepointRequested("r", "end", Stop.SUSPEND))
+        )
+        await asyncio.sleep(100.0)
+        assert bench.names("savepoints/") == ["j/savepoints/end/manifest.json"]
+        faults.on = False
+        assert (await asked).failure == "another outcome is in the log"
+        assert any(isinstance(e, RestartRequested) for e in bench.events)
+        bench.service.tasks_failed("it is restarted")
+        await bench.service.settled()
+        bench.service.started(None)
+        await asyncio.sleep(2.5)
+        assert bench.committed()
+        assert bench.names("savepoints/") == []
         await bench.service.close("the test is over")
 
     virtually(main)

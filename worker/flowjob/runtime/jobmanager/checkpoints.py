@@ -260,7 +260,7 @@ class CheckpointService:
                 self._cleaning.put_nowait(self._snapshots.retire(checkpoint))
             case ev.Discard(checkpoint, savepoint):
                 directory = self._directory(checkpoint, savepoint)
-                self._cleaning.put_nowait(self._snapshots.discard(directory))
+                self._cleaning.put_nowait(self._snapshots.discard(directory, checkpoint))
             case ev.Answer(request):
                 answer = self._answers.pop(request, None)
                 if answer is not None and not answer.done():

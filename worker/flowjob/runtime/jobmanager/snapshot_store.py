@@ -114,14 +114,13 @@ class SnapshotStore:
         """Writes into the log that a written snapshot counts. False: it is certain that it does not, and never will.
 
         Raises LostLeadership when another JobManager has the job."""
-        states = [state for task in manifest.tasks for state in task.operators]
         record = Commit(
             self._generation,
             manifest.id,
             f"{directory}/{MANIFEST}",
             savepoint=manifest.kind == "savepoint",
             digest=digest(encode_manifest(manifest)),
-            results=sum(len(state.committables) for state in states),
+            results=results_of(manifest),
         )
         if refusal(self._log.state, record) is not None:
             return False
@@ -136,13 +135,18 @@ class SnapshotStore:
             self._garbage.delete(self.paths.checkpoint(checkpoint))
             await self._log.trim()
 
-    async def discard(self, directory: str) -> None:
+    async def discard(self, directory: str, checkpoint: int) -> None:
         """Deletes what a snapshot that came to nothing has left. A savepoint that has its manifest is complete, and is
-        somebody's."""
+        somebody's; but not one whose results nobody will publish, because the job went on from before."""
         whole = self.paths.full(directory)
         is_checkpoint = self.paths.checkpoint_of(f"{whole}/") is not None
         if is_checkpoint or await self.store.head(f"{whole}/{MANIFEST}") is None:
             self._garbage.delete(whole, unfinished=True)
+            return
+        manifest = await read_manifest(self.store, whole)
+        if manifest.id == checkpoint and results_of(manifest) and not self.state.find(checkpoint):
+            await self.store.delete([f"{whole}/{MANIFEST}"])
+            self._garbage.delete(whole)
 
     async def in_the_way(self, directory: str) -> str | None:
         """What keeps a new savepoint from `directory`, for people: its tasks would overwrite what is there, and what is
@@ -244,6 +248,12 @@ class SnapshotStore:
                     f"another JobManager has taken over the job in {self.store.url}; this one has to end"
                 )
             return
+
+
+def results_of(manifest: Manifest) -> int:
+    """How many items of sinks are published with it."""
+    states = [state for task in manifest.tasks for state in task.operators]
+    return sum(len(state.committables) for state in states)
 
 
 def objects_of(point: RestorePoint) -> set[str]:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from flowjob.core.checkpoint_settings import Mode, Unaligned
 from flowjob.errors import FlowjobError
+from flowjob.runtime.jobmanager.snapshot_store import results_of
 from flowjob.testing.simulation import reference
 from flowjob.testing.simulation.audit import Audit
 from flowjob.testing.simulation.client import Life
@@ -30,6 +31,7 @@ def judge(world: World, scenario: Scenario, play: Play, audit: Audit | None) -> 
     found = [f"nobody handled this: {text}" for text in world.complaints]
     found += world.ledger.faults + world.storage.watch.faults + play.problems
     found += [] if audit is None else audit.problems
+    found += _pending_savepoints(world, play)
     for life in play.lives:
         if life.error is not None:
             found += _wrong_end(world, scenario, life, life.error)
@@ -45,6 +47,18 @@ def judge(world: World, scenario: Scenario, play: Play, audit: Audit | None) -> 
     for process in world.processes:
         if process.left and process.status != KILLED:
             found.append(f"{process.name} returned while these still ran: {process.left}")
+    return found
+
+
+def _pending_savepoints(world: World, play: Play) -> list[str]:
+    """Of a job that goes on, that were answered with success: whoever begins from one must have nothing to publish."""
+    asked = [(wish, answer) for life in play.lives for wish, answer in life.asked]
+    places = [a.place for wish, a in asked if wish.what == "savepoint" and a is not None]
+    found = []
+    for place in filter(None, places):
+        manifest = world.storage.watch.manifest(place.partition("://")[2].partition("/")[2])
+        if results_of(manifest):
+            found.append(f"savepoint {place} of a job that went on holds results to publish")
     return found
 
 
