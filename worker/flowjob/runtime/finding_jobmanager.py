@@ -56,7 +56,7 @@ class JobManagerSearch:
         clock = self._env.clock
         until = clock.monotonic() + within
         pause = FIRST_PAUSE
-        last: Exception | None = None
+        last = "nobody was asked"
         while not ending.is_set():
             for url in self._candidates():
                 left = until - clock.monotonic()
@@ -69,7 +69,7 @@ class JobManagerSearch:
                 except HandshakeRefused as error:
                     raise SentAway(f"{error}; it must be that of the JobManager's job") from error
                 except (OSError, TimeoutError, ProtocolError) as error:
-                    last = error
+                    last = str(error) or "nobody answered in time"
                 if ending.is_set():
                     return None
             await first_of(clock.sleep(pause * (1 - self._env.random.random() / 2)), ending.wait())

@@ -171,7 +171,8 @@ class Conductor:
         record = self.machine.slots.get(slot)
         attempt = self.machine.attempt_of(slot)
         if message.attempt != attempt or record is None or record.taskmanager != name:
-            _log.warning("dropped %s of %s: not of this attempt", type(message).__name__, name)
+            # The last words of a slot that was given up: nobody has to read of them.
+            _log.info("dropped %s of %s: not of this attempt", type(message).__name__, name)
             return
         match message:
             case messages.SlotForked(pid=pid):
