@@ -12,6 +12,7 @@ from flowjob.core.snapshot_log import (
     Begin,
     Claim,
     Commit,
+    Finish,
     LogState,
     Published,
     Record,
@@ -164,3 +165,13 @@ def test_records_are_readable_by_people_and_take_later_fields() -> None:
     }
     later = {"record": "retire", "generation": 1, "snapshot": 2, "by": "a later version"}
     assert msgspec.convert(later, Record) == Retire(1, 2)  # type: ignore[arg-type]
+
+
+def test_the_log_says_where_its_leader_is_and_that_a_run_is_over_until_another_one_begins() -> None:
+    led = fold([Claim(1, "r", "here:1"), Begin(1, "a"), Claim(2, "r", "there:1")])
+    assert (led.address, led.ended) == ("there:1", "")
+    assert apply(led, Finish(1, "succeeded")).ended == ""  # from one that leads no more
+    over = apply(led, Finish(2, "succeeded"))
+    assert over.ended == "succeeded"
+    assert apply(over, Claim(3, "r")).ended == "succeeded"
+    assert apply(over, Begin(2, "b")).ended == ""

@@ -191,3 +191,38 @@ def test_every_split_is_with_somebody_in_the_end_and_everybody_hears_of_the_end(
     assert given_out == list(range(found))
     if deal:
         assert all(int(i) % parallelism == s for s, theirs in owned.items() for i in theirs)
+
+
+@pytest.mark.parametrize("deal", [False, True])
+def test_what_tasks_of_an_earlier_jobmanager_have_is_given_to_nobody_else(deal: bool) -> None:
+    splits = assigner(2, deal=deal)
+    splits.adopt({"a": 0, "b": 1}, ["d"])
+    splits.asked(0)
+    given = ids(splits.found(parts("abcd"), complete=True))
+    assert [text for _, text, _ in given if text] == ["c"]
+
+
+def test_when_such_a_task_is_lost_its_splits_come_back_as_the_snapshot_has_them_and_to_its_heirs() -> (
+    None
+):
+    splits = assigner(2, deal=False)
+    splits.adopt({"a": 0, "b": 0, "c": 1}, ["d"])
+    splits.reset([0], Remembered((Part("a", 7),)))
+    assert splits.owes
+    assert splits.asked(0)[0].splits == (Part("a", 7),)
+    assert not splits.owes
+    assert splits.asked(1) == []
+    found = splits.found(parts("abcd"), complete=True)
+    assert ids(found) == [(1, "", True)]
+    assert ids(splits.asked(0)) == [(0, "b", True)]
+
+
+def test_it_owes_what_a_snapshot_had_begun_until_somebody_has_it() -> None:
+    splits = assigner(2, deal=True)
+    assert not splits.owes
+    splits.reset([0, 1], Remembered((Part("a", 3), Part("b", 4)), frozenset("c")))
+    splits.asked(0)
+    splits.asked(1)
+    assert splits.owes  # whose they are is known when they are found
+    splits.found(parts("abc"), complete=True)
+    assert not splits.owes
