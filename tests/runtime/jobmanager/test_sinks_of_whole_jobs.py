@@ -363,3 +363,49 @@ def test_results_may_be_moved_on_between_a_stop_and_what_continues_it(
         assert taken + place.visible("out") == EVERY_ROW
 
     virtually(main)
+
+
+@pytest.mark.parametrize("step", ["commit", "half", "committed"])
+def test_a_jobmanager_that_takes_a_stopped_job_over_publishes_what_is_left_and_no_more(
+    tmp_path: Path, place: Place, step: str
+) -> None:
+    world = World(tmp_path)
+    strikes = Strikes()
+
+    async def main() -> None:
+        first = Run(world, graph(Struck(place.sink("out"), strikes)), "one", SETTINGS, "job")
+        living = await _going(first, 2)
+        strikes.also = living.cancel  # the JobManager, and all with it
+        strikes.when = lambda at, number: at == step and not strikes.struck
+        asked = asyncio.ensure_future(first.savepoint("end", Stop.SUSPEND))
+        await asyncio.gather(living, asked, return_exceptions=True)
+        assert living.cancelled()
+        heir = Run(world, graph(place.sink("out")), "one", SETTINGS, "job")
+        await heir.take_over()
+        stopped = place.take("out")
+        assert 0 < stopped.total() < ROWS
+        last = Run(world, graph(place.sink("out")), "two", SETTINGS, "job")
+        await last.live(await heir.found("end"))
+        assert stopped + place.visible("out") == EVERY_ROW
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("step", ["prepare", "prepared", "commit", "half", "committed"])
+def test_a_jobmanager_that_takes_a_run_over_gives_every_row_once(
+    tmp_path: Path, place: Place, step: str
+) -> None:
+    world = World(tmp_path)
+    strikes = Strikes()
+
+    async def main() -> None:
+        first = Run(world, graph(Struck(place.sink("out"), strikes)), "one", SETTINGS, "job")
+        living = await _going(first, 2)
+        strikes.also = living.cancel
+        strikes.when = lambda at, number: at == step and not strikes.struck
+        await asyncio.gather(living, return_exceptions=True)
+        assert living.cancelled()
+        await Run(world, graph(place.sink("out")), "one", SETTINGS, "job").take_over()
+
+    virtually(main)
+    assert place.visible("out") == EVERY_ROW

@@ -189,16 +189,25 @@ class Run:
         await self.store.claim("")
         start = None if start is None else self.store.as_logged(start)
         await self.store.begin(self.run_id, "" if start is None else start.name)
+        await self._attempts(start)
+
+    async def take_over(self) -> None:
+        """Goes on with the run whose JobManager was killed, from its newest checkpoint; none of its tasks lives."""
+        state = await self.store.claim("")
+        assert state.newest is not None
+        await self._attempts(await self.store.read(state.newest), first=1001)
+
+    async def _attempts(self, start: RestorePoint | None, first: int = 1) -> None:
         self.checkpoints.open(start)
         try:
-            for number in itertools.count(1):
-                point = start if number == 1 else await self.checkpoints.settled()
+            for number in itertools.count(first):
+                point = start if number == first else await self.checkpoints.settled()
                 self.attempt = Attempt(self, number, point)
                 try:
                     await self.attempt.live()
                     return
                 except FlowjobError as error:
-                    if number > 20 or type(error).__name__ == "LostData":
+                    if number > first + 20 or type(error).__name__ == "LostData":
                         raise
                     self.failures.append(error)
                     self.checkpoints.tasks_failed(str(error))
