@@ -14,7 +14,14 @@ from unittest import mock
 
 import pytest
 
+import flowjob as fj
 from flowjob.cli.main import main
+from flowjob.core.snapshot_log import Begin
+from flowjob.runtime.env import StoreLocation
+from flowjob.runtime.real.clock import RealClock, RealRandom
+from flowjob.runtime.real.stores import OpenStore, with_stores
+from flowjob.runtime.storage.job_log import JobLog
+from flowjob.runtime.storage.paths import JobPaths
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +41,10 @@ rows = job.read(fj.files.jsonl("in/*.jsonl", Row)).map(step)
 counted = rows.key_by("key").agg(seen=fj.count())
 job.write(counted, fj.files.jsonl("out"))
 """
+
+
+class Row(fj.Schema):
+    n: int
 
 
 class Directory:
@@ -118,6 +129,9 @@ def test_a_job_is_stopped_with_a_savepoint_and_continued_from_it(
     assert running.communicate(timeout=30)[0] == ""
     assert running.returncode == 0
 
+    status, said = directory.ask("savepoint", "delete", end.strip())
+    assert status == 2
+    assert "is where job numbers would go on after a failure, and with `--from latest`" in said
     (directory.path / "slow").unlink()
     seen = directory.results()
     status, said = directory.run("run", "counting.py", "--no-progress", "--from", end.strip())
@@ -137,6 +151,25 @@ def test_a_job_is_stopped_with_a_savepoint_and_continued_from_it(
     assert "\n      aggregates: 7 rows\n" in inspected
     assert directory.ask("savepoint", "delete", first)[0] == 0
     assert directory.ask("savepoint", "verify", first)[0] == 2
+
+
+def test_a_savepoint_that_a_run_began_from_is_deleted_only_by_force(directory: Directory) -> None:
+    """Before that run has a checkpoint of its own, a restart would need it."""
+    root = directory.path / ".flowjob" / "numbers"
+    begun = root / "savepoints" / "begun"
+    job = fj.Job("numbers")
+    job.write(job.read(fj.from_rows([Row(1)], Row)), fj.discard())
+    fj.write_snapshot(begun, fj.new_snapshot(job))
+
+    async def log(open_store: OpenStore) -> None:
+        log = JobLog(open_store(StoreLocation(str(root))), JobPaths(""), RealClock(), RealRandom())
+        generation = await log.claim("revision")
+        await log.append(Begin(generation, "run", f"{begun}/manifest.json"))
+
+    with_stores(log)
+    status, said = directory.ask("savepoint", "delete", str(begun))
+    assert (status, "or say --force" in said) == (2, True)
+    assert directory.ask("savepoint", "delete", str(begun), "--force") == (0, "1 object deleted\n")
 
 
 def test_what_does_not_run_cannot_be_asked(directory: Directory) -> None:

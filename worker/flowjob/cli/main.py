@@ -232,11 +232,17 @@ def savepoint_verify(path: SnapshotPath, endpoint: Endpoint = None) -> None:
 
 
 @savepoint.command("delete")
-def savepoint_delete(path: SnapshotPath, endpoint: Endpoint = None) -> None:
+def savepoint_delete(
+    path: SnapshotPath,
+    endpoint: Endpoint = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if its job would continue from there.")
+    ] = False,
+) -> None:
     """Delete a savepoint."""
     from flowjob.cli.savepoints import delete
 
-    delete(path, endpoint)
+    delete(path, endpoint, force=force)
 
 
 @app.command()

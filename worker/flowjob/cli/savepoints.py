@@ -31,7 +31,8 @@ from flowjob.runtime.real.clock import RealClock, RealRandom
 from flowjob.runtime.real.control import WebSocketControl
 from flowjob.runtime.real.stores import OpenStore, with_stores
 from flowjob.runtime.storage.job_log import JobLog
-from flowjob.runtime.storage.paths import JobPaths, prefix_of, word
+from flowjob.runtime.storage.object_store import ObjectStore
+from flowjob.runtime.storage.paths import MANIFEST, JobPaths, prefix_of, word
 
 T = TypeVar("T")
 
@@ -143,9 +144,9 @@ def verify(path: str, endpoint: str | None) -> None:
     typer.echo("it is whole")
 
 
-def delete(path: str, endpoint: str | None) -> None:
+def delete(path: str, endpoint: str | None, *, force: bool = False) -> None:
     """Deletes a savepoint, also one that was never finished. Raises SnapshotError for a checkpoint: those belong to
-    their job."""
+    their job; and without `force` for what the job would continue from."""
 
     async def work(open_store: OpenStore, location: StoreLocation, directory: str) -> int:
         store = open_store(location)
@@ -156,10 +157,26 @@ def delete(path: str, endpoint: str | None) -> None:
                     f"{path} is a {manifest.kind} and belongs to its job, which deletes it by itself; only savepoints "
                     "are deleted here"
                 )
+            if not force and await _is_needed(store, directory):
+                raise SnapshotError(
+                    f"{path} is where job {manifest.job} would go on after a failure, and with `--from latest`: it has "
+                    "nothing newer. Let it take a checkpoint first, or say --force"
+                )
         return await delete_snapshot(store, directory)
 
     deleted = _with_snapshot(path, endpoint, work)
     typer.echo(f"{_count(deleted, 'object')} deleted")
+
+
+async def _is_needed(store: ObjectStore, directory: str) -> bool:
+    """Whether the newest run of the job that it lies with would begin there. What others do with it nobody can know."""
+    paths, name = JobPaths(""), f"{directory}/{MANIFEST}"
+    if not directory.startswith(prefix_of(paths.savepoints)):
+        return False
+    log = await JobLog(store, paths, RealClock(), RealRandom()).read()
+    if log.newest is not None:
+        return log.newest.manifest == name
+    return log.source == f"{store.url.rstrip('/')}/{name}"
 
 
 async def _manifest(open_store: OpenStore, location: StoreLocation, directory: str) -> Manifest:
