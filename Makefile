@@ -11,7 +11,7 @@ ROWS ?=
 VERSITYGW := v1.8.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes soak simulate chaos lint format crds bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes soak simulate golden chaos lint format crds bench clean corpus
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ simulate: SEEDS ?= 200
 simulate: setup ## Run SEEDS=n simulated clusters, with faults; one command repeats a failure
 	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS)
 	$(BIN)/python -m flowjob.testing.simulation.failover --seeds $(SEEDS)
+
+golden: setup ## Kill and restore every golden job in many ways, at other parallelisms; one command repeats a failure
+	$(BIN)/python -m tests.golden
 
 chaos: SEEDS ?= 20
 chaos: setup $(BIN)/versitygw ## Strike SEEDS=n jobs of real processes, disks and an S3 server (15 s each)

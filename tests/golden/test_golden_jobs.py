@@ -1,0 +1,52 @@
+"""Every golden job gives its result also with snapshots, killed, restored at another parallelism, killed, and restored
+at a third. `make golden` does the same in many more ways."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.golden.golden import golden_jobs
+from tests.golden.plans import DEFAULT, FEW, PLANS
+from tests.golden.recovering import Recovered, recover
+
+pytestmark = pytest.mark.slow
+
+JOBS = golden_jobs()
+RARE = {
+    *("window_shifted", "window_count", "two_phase_session", "apply_shifted", "apply_sliding"),
+    *("apply_count", "trigger_event", "trigger_purging", "q0", "q1"),
+}
+"""Much like others: for `make golden` alone."""
+
+HERE = [n for n in JOBS if n not in RARE and not n.startswith(("corpus_", "restarts_"))]
+"""Also without those whose own tests kill them already."""
+
+SAVED = ["everything", "window_session", "changelog", "three_formats", "database", "q5"]
+
+
+def disturbed(name: str, plan: str) -> Recovered:
+    recovered = recover(JOBS[name], PLANS[plan].lives, PLANS[plan].mode)
+    assert recovered.problems == [], "\n".join(recovered.problems)
+    assert recovered.rows > 0
+    assert recovered.midway > 0, "nothing was left to do when it was restored: read more slowly"
+    if recovered.stateful and name not in EMPTY:
+        assert recovered.with_state > 0, "there was no state when it was restored"
+    return recovered
+
+
+EMPTY = {"other_times", "side_by_side"}
+"""Their operators have an identity, and nothing to keep."""
+
+
+@pytest.mark.parametrize(("name", "plan"), [(n, DEFAULT[i % 2]) for i, n in enumerate(HERE)])
+def test_killed_twice_it_gives_the_same_at_three_parallelisms(name: str, plan: str) -> None:
+    disturbed(name, plan)
+
+
+@pytest.mark.parametrize(("name", "plan"), [(n, FEW[i % 2]) for i, n in enumerate(SAVED)])
+def test_from_savepoints_it_gives_the_same_at_three_parallelisms(name: str, plan: str) -> None:
+    disturbed(name, plan)
+
+
+def test_barriers_overtake_rows_of_some_of_them() -> None:
+    assert disturbed("as_they_come", "unaligned").in_flight > 0
