@@ -59,7 +59,7 @@ def _advice(store: SnapshotStore, state: LogState, newest: Commit, damage: Snaps
     kind = "savepoint" if newest.savepoint else "checkpoint"
     others = [c for c in reversed(state.committed) if c.snapshot < newest.snapshot]
     said = (
-        f"{kind} {newest.snapshot}, the newest of the job, cannot be read: {damage}. Nothing was started. To see what "
+        f"{kind} {newest.snapshot}, the newest of the job, cannot be read: {damage}. To see what "
         f"is left of it: flowjob savepoint verify {_place(store, newest)}"
     )
     if not others:
