@@ -9,6 +9,7 @@ import io
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from flowjob.plan import compile_job
 from flowjob.plan.job_graph import JobGraph
 from flowjob.testing.virtual_time import run_virtually
 from tests.buckets import bucket_named
+from tests.connectors.database.postgres import postgres
 from tests.runtime.jobmanager.whole_jobs import Run, Strikes, Struck, World
 
 pytestmark = pytest.mark.slow
@@ -83,17 +85,18 @@ class Directory(Place):
 
 
 class Table(Place):
-    def __init__(self, path: Path) -> None:
-        self._path = path / "db"
+    """Connections as `connect` makes them."""
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, check_same_thread=False)
-        connection.execute("PRAGMA synchronous = OFF")  # the machine does not fail here
-        return connection
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
 
     def _execute(self, statement: str) -> list[Any]:
-        with contextlib.closing(self._connect()) as connection, connection:
-            return connection.execute(statement).fetchall()
+        with contextlib.closing(self._connect()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            found = cursor.fetchall() if cursor.description else []
+            connection.commit()
+            return list(found)
 
     def sink(self, name: str) -> Sink:
         self._execute(f"CREATE TABLE IF NOT EXISTS {name} (n BIGINT)")
@@ -146,13 +149,48 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield client
 
 
-@pytest.fixture(params=["directory", "table", pytest.param("bucket", marks=pytest.mark.s3)])
+def sqlite(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = OFF")  # the machine does not fail here
+    return connection
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[Callable[[], Any]]:
+    """Connections to a server without tables."""
+    import psycopg
+
+    connect = partial(psycopg.connect, server)
+    yield connect
+    with contextlib.closing(connect()) as connection:
+        for name in ("out", "elsewhere"):
+            connection.execute(f"DROP TABLE IF EXISTS {name}, {name}_flowjob_staging")
+        connection.execute("DROP TABLE IF EXISTS flowjob_commits")
+        connection.commit()
+
+
+@pytest.fixture(
+    params=[
+        "directory",
+        "table",
+        pytest.param("postgres", marks=pytest.mark.postgres),
+        pytest.param("bucket", marks=pytest.mark.s3),
+    ]
+)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     match request.param:
         case "directory":
             return Directory(tmp_path)
         case "table":
-            return Table(tmp_path)
+            return Table(partial(sqlite, tmp_path / "db"))
+        case "postgres":
+            return Table(request.getfixturevalue("database"))
         case _:
             return Bucket(request.getfixturevalue("bucket"))
 
