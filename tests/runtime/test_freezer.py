@@ -101,6 +101,20 @@ def test_a_failure_in_the_copy_is_told_in_a_line_and_logged_whole(
     assert "in fails" in caplog.text
 
 
+def test_a_disk_that_is_full_is_told_in_a_line(
+    run: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(directory: Path) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+
+    async def scenario() -> None:
+        with pytest.raises(OSError, match=r"^OSError: \[Errno 28\] No space left on device: '/"):
+            await ForkFreezer(tmp_path).freeze(full, deadline=LONG)
+
+    run(scenario())
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("end", "reason"),
     [

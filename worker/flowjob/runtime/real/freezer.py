@@ -101,8 +101,10 @@ class _Copy:
             self.answer.set_result(body)
         else:
             text = body.decode(errors="replace")
-            _log.error("in a frozen copy of the process:\n%s", text)
-            self._fail(text.rstrip().rsplit("\n", 1)[-1])
+            line = text.rstrip().rsplit("\n", 1)[-1]
+            if text.rstrip() != line:
+                _log.error("in a frozen copy of the process:\n%s", text)
+            self._fail(line)
 
     def _time_out(self, deadline: float) -> None:
         if not self.answer.done():
@@ -144,6 +146,8 @@ def _work_and_exit(
         os.closerange(pipe + 1, os.sysconf("SC_OPEN_MAX"))
         try:
             succeeded, answer = True, work(directory)
+        except OSError as error:  # the machine's: a full disk is told in a line
+            succeeded, answer = False, "".join(traceback.format_exception_only(error)).encode()
         except BaseException:  # noqa: BLE001 - the parent raises it
             succeeded, answer = False, traceback.format_exc().encode()
         left = memoryview(_HEAD.pack(succeeded, len(answer)) + answer)
