@@ -121,6 +121,7 @@ records = st.one_of(
     st.builds(Begin, generations, st.sampled_from("ab")),
     st.builds(commit, generations, st.integers(1, 30), savepoint=st.booleans()),
     st.builds(Retire, generations, st.integers(1, 30)),
+    st.builds(Published, generations, st.integers(1, 30)),
 )
 
 
@@ -137,6 +138,8 @@ def test_whatever_is_in_a_log_its_state_is_sound_and_survives_storage(said: list
         )
         if state.newest_id:
             assert state.newest is not None
+        assert len(set(state.published)) == len(state.published)
+        assert set(state.published) - set(before.published) <= {before.newest_id}
         gone = {c.snapshot for c in before.committed} - {c.snapshot for c in state.committed}
         assert all(g < state.newest_id for g in gone)
         copy = msgspec.convert(msgspec.json.decode(msgspec.json.encode(record)), Record)  # type: ignore[arg-type]

@@ -169,7 +169,8 @@ def apply(state: LogState, record: Record) -> LogState:
         case Finish(_, outcome):
             return replace(state, ended=outcome)
         case Published(snapshot=snapshot):
-            return replace(state, published=(*state.published, snapshot)[-RETIRED_KEPT:])
+            published = (*(p for p in state.published if p != snapshot), snapshot)
+            return replace(state, published=published[-RETIRED_KEPT:])
         case Commit(snapshot=snapshot):
             return replace(
                 state,

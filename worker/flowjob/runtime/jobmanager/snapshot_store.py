@@ -195,8 +195,8 @@ class SnapshotStore:
 
     async def say_published(self, checkpoint: int) -> None:
         """Says in the log that sinks have published all there is up to the last snapshot of the run."""
-        record = Published(self._generation, checkpoint)
-        if refusal(self._log.state, record) is None:
+        record, state = Published(self._generation, checkpoint), self._log.state
+        if checkpoint not in state.published and refusal(state, record) is None:
             await self._append(record)
 
     async def check(self, point: RestorePoint) -> None:
