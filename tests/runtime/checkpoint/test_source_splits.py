@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.core.elements import MIN_TIME
+from flowjob.errors import PlanError
 from flowjob.runtime.checkpoint.sections import Distribution
 from flowjob.runtime.checkpoint.source_splits import read_splits, splits_section
 from flowjob.runtime.messages import SplitProgress, WireSplit
@@ -30,6 +32,14 @@ def test_splits_keep_their_position_and_progress(
     assert section.distribution is Distribution.SPLIT
     restored = read_splits([section.table])
     assert (restored.unfinished, restored.finished) == (unfinished, finished)
+
+
+def test_a_position_that_cannot_be_stored_is_the_connector_s_mistake() -> None:
+    split = WireSplit("one", {}, {"at": object()})
+    with pytest.raises(
+        PlanError, match=r"split `one`: its position, .* cannot be stored: .*object"
+    ):
+        splits_section([split], [])
 
 
 def test_the_splits_of_all_subtasks_are_read_together() -> None:

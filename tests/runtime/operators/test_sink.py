@@ -11,6 +11,7 @@ import pytest
 
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
 from flowjob.core.elements import Barrier, Stop
+from flowjob.errors import PlanError
 from flowjob.plan.specs import SinkSpec
 from flowjob.plan.types import StreamType
 from flowjob.runtime.batch import Batch
@@ -132,4 +133,17 @@ def test_snapshots_say_what_is_pending_unless_they_leave_nothing_to_publish(
         run.prepare(given)
     sections = list(run.operator.snapshot())
     assert [c for s in sections for c in s.table.column(0).to_pylist()] == told
+    run.close()
+
+
+def test_a_writer_that_prepares_something_else_than_bytes_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def prepare(self: Recorder, checkpoint: int) -> list[Any]:
+        return [{"file": "a"}]
+
+    monkeypatch.setattr(Recorder, "prepare", prepare)
+    run = harness(RecordingSink(prepares=True))
+    with pytest.raises(PlanError, match=r"sink `recording`: `prepare` has to give bytes, .* dict"):
+        run.prepare(Barrier(1))
     run.close()

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from flowjob.errors import PlanError
 from flowjob.runtime.checkpoint.sections import Distribution, Section
 from flowjob.runtime.messages import SplitProgress, WireSplit
 
@@ -69,12 +70,24 @@ def _row(split: WireSplit) -> dict[str, Any]:
     return {
         "id": split.id,
         "finished": False,
-        "data": msgspec.msgpack.encode(split.data),
-        "position": None if split.position is None else msgspec.msgpack.encode(split.position),
+        "data": _packed(split.id, "data", split.data),
+        "position": None
+        if split.position is None
+        else _packed(split.id, "position", split.position),
         "largest": None if progress is None else progress.largest,
         "to_mark": None if progress is None else progress.to_mark,
         "reached": None if progress is None else progress.reached,
     }
+
+
+def _packed(split: str, what: str, value: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.msgpack.encode(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PlanError(
+            f"split `{split}`: its {what}, {value!r}, cannot be stored: {error}. The connector has to make it of "
+            "numbers, text, bytes, lists and dicts"
+        ) from error
 
 
 def _split(row: dict[str, Any]) -> WireSplit:

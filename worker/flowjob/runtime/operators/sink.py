@@ -12,6 +12,7 @@ import pyarrow as pa
 from flowjob.connectors.base import SinkContext, SinkWriter
 from flowjob.core.commits import CommitPermit
 from flowjob.core.elements import Barrier, Stop
+from flowjob.errors import PlanError
 from flowjob.plan.specs import SinkSpec
 from flowjob.plan.types import HIDDEN_PREFIX, OBJECT_COLUMN
 from flowjob.runtime.batch import Batch, Data
@@ -80,6 +81,11 @@ class SinkOperator(Operator):
 
     async def _prepare(self, checkpoint: int) -> None:
         fresh = await self._the_writer().prepare(checkpoint)
+        if not all(isinstance(prepared, bytes) for prepared in fresh):
+            kinds = ", ".join(sorted({type(prepared).__name__ for prepared in fresh}))
+            raise PlanError(
+                f"sink `{self._spec.sink.name}`: `prepare` has to give bytes, which snapshots keep, not {kinds}"
+            )
         self._fresh += fresh
         self._pending += fresh
 
