@@ -61,11 +61,13 @@ def main() -> int:
     with pressure(given.pressure):
         for seed in seeds:
             began = time.monotonic()
-            found, story = play(scenario_of(seed, stores=kinds), keep=given.keep)
-            seconds = time.monotonic() - began
-            print(f"seed {seed}: {'FAILED' if found else 'ok'} in {seconds:.0f} s", flush=True)
+            played = play(scenario_of(seed, stores=kinds), keep=given.keep)
+            seconds, found = time.monotonic() - began, played.problems
+            slowest = f", slowest restart {played.slowest} s" if played.slowest else ""
+            outcome = f"{'FAILED' if found else 'ok'} in {seconds:.0f} s"
+            print(f"seed {seed}: {outcome} ({played.lives} runs{slowest})", flush=True)
             if found or alone:
-                print(story, flush=True)
+                print(played.story, flush=True)
             for problem in found:
                 print(f"  ! {problem}", flush=True)
             if found:

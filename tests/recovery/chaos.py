@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -244,8 +245,22 @@ def _stopped(process: psutil.Process | None) -> Iterator[None]:
             strike(process, signal.SIGCONT)
 
 
-def play(scenario: Scenario, *, keep: bool = False) -> tuple[list[str], str]:
-    """Problems, and the story. `keep`: the directory stays for whoever wants to look into it."""
+@dataclass(frozen=True, slots=True)
+class Played:
+    """problems  what is wrong; none: all went well
+    story     what happened, and, where something is wrong, what the runs said
+    lives     runs that it took
+    slowest   seconds that the longest restart took; 0 without any
+    """
+
+    problems: list[str]
+    story: str
+    lives: int
+    slowest: float
+
+
+def play(scenario: Scenario, *, keep: bool = False) -> Played:
+    """`keep`: the directory stays for whoever wants to look into it."""
     directory = Path(tempfile.mkdtemp(prefix="flowjob-chaos-"))
     try:
         with opened(scenario.store, directory) as place:
@@ -256,7 +271,8 @@ def play(scenario: Scenario, *, keep: bool = False) -> tuple[list[str], str]:
             story += [f"--- {run.log.name}\n{run.said[-3000:]}" for run in playing.runs]
         if keep:
             story.append(f"in {directory}")
-        return found, "\n".join(story)
+        restarts = [seconds for run in playing.runs for seconds in run.restarts]
+        return Played(found, "\n".join(story), len(playing.runs), max(restarts, default=0.0))
     finally:
         if not keep:
             shutil.rmtree(directory, ignore_errors=True)

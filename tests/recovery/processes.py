@@ -22,6 +22,7 @@ ENDS_WITHIN = 150.0
 """Seconds, on a busy machine; what takes longer hangs."""
 
 GONE_WITHIN = 15.0
+RESTARTED = re.compile(r"; restarted from .* in (\d+\.\d) s \(attempt")
 STRANGE = re.compile(
     "never retrieved|was never awaited|was destroyed|Exception ignored|AssertionError"
 )
@@ -74,6 +75,11 @@ class Run:
         lines = self.said.splitlines()
         ours = "verified_job.py" not in self.said
         return [li for li in lines if STRANGE.search(li) or (ours and li.startswith("Traceback"))]
+
+    @property
+    def restarts(self) -> list[float]:
+        """Seconds that each took."""
+        return [float(found) for found in RESTARTED.findall(self.said)]
 
     def taskmanagers(self) -> list[psutil.Process]:
         return _children(self.client)

@@ -13,5 +13,5 @@ pytestmark = pytest.mark.slow
 def test_a_job_whose_processes_are_killed_one_by_one_and_together_gives_each_result_once() -> None:
     killed = (Fault(Kind.SLOT, 1, 0.0), Fault(Kind.ALL, 2, 0.0))
     scenario = Scenario(1, parallelisms=(2, 1), rows=4_000, rate=4_000, faults=killed)
-    found, story = play(scenario)
-    assert found == [], story
+    played = play(scenario)
+    assert played.problems == [], played.story
