@@ -153,8 +153,8 @@ MUTATIONS = [
     Mutation(
         "a restart does not wait until it is clear from where",
         "runtime/jobmanager/checkpoints.py",
-        "        await self._settled.wait()\n        return self._newest\n",
-        "        return self._newest\n",
+        "        await self._settled.wait()\n",
+        "",
     ),
     Mutation(
         "two leaders may write the same entry of the log",

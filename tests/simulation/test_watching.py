@@ -32,6 +32,7 @@ class Watched:
         self.objects = MemoryObjects()
         self.watch = StoreWatch(PATHS, self.objects)
         self._length = 0
+        self.now = 1.0
 
     def put(self, name: str, data: bytes) -> None:
         run_virtually(MemoryStore(self.objects).put(name, data))
@@ -42,7 +43,7 @@ class Watched:
         name = PATHS.log_entry(self._length)
         self.put(name, msgspec.json.encode({"record": record}))
         before = len(self.watch.faults)
-        self.watch.created(name, 1.0)
+        self.watch.created(name, self.now)
         return self.watch.faults[before:]
 
     def store(self, checkpoint: int, *, state: bool = True) -> Commit:
@@ -102,6 +103,19 @@ def test_what_counts_is_not_deleted_before_it_is_retired() -> None:
     watched.log(Retire(1, 1))
     watched.watch.deleted(name)
     assert watched.watch.faults == []
+
+
+def test_what_is_retired_does_not_stay_for_long() -> None:
+    watched = Watched()
+    watched.log(Claim(1, "a"))
+    for checkpoint in (1, 2):
+        watched.log(watched.store(checkpoint))
+    watched.log(Retire(1, 1))
+    watched.log(watched.store(3))
+    assert watched.watch.lingers == []
+    watched.now += 10.0
+    watched.log(watched.store(4))
+    assert "snapshot 1 is there" in watched.watch.lingers[0]
 
 
 def test_sinks_may_publish_what_is_logged_or_what_a_run_began_from() -> None:

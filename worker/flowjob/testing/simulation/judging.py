@@ -32,6 +32,8 @@ def judge(world: World, scenario: Scenario, play: Play, audit: Audit | None) -> 
     found += world.ledger.faults + world.storage.watch.faults + play.problems
     found += [] if audit is None else audit.problems
     found += _pending_savepoints(world, play)
+    if _undisturbed(scenario) and not scenario.departures:
+        found += world.storage.watch.lingers
     for life in play.lives:
         if life.error is not None:
             found += _wrong_end(world, scenario, life, life.error)
