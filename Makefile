@@ -62,7 +62,7 @@ soak: setup ## Run the tests that take minutes: memory over long runs
 
 simulate: SEEDS ?= 200
 simulate: setup ## Run SEEDS=n simulated clusters, with faults; one command repeats a failure
-	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS)
+	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS) --processes 2
 	$(BIN)/python -m flowjob.testing.simulation.failover --seeds $(SEEDS)
 
 golden: setup ## Kill and restore every golden job in many ways, at other parallelisms; one command repeats a failure
