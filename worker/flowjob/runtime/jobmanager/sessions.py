@@ -77,10 +77,12 @@ class Sessions:
         self._received = received
         self._asked = asked
         self._sessions: dict[str, Session] = {}
+        self._hosts: dict[str, str] = {}
         self._ended: str | None = None
 
     def host_of(self, name: str) -> str:
-        return self._sessions[name].host
+        """Of a TaskManager that has ever registered: it may be gone, and nobody told of that yet."""
+        return self._hosts[name]
 
     def send(self, name: str, message: ToTaskManager) -> None:
         """To a TaskManager; one that is gone gets nothing."""
@@ -150,6 +152,7 @@ class Sessions:
             return None
         session = Session(hello.taskmanager, hello.host, connection)
         self._sessions[session.name] = session
+        self._hosts[session.name] = session.host
         self._monitor.seen(session.name, self._env.clock.monotonic())
         timeout = self._monitor.timeout
         self.send(

@@ -40,7 +40,7 @@ from flowjob.testing.simulation.process import KILLED, SimProcess
 from flowjob.testing.simulation.run import MEMORY, garbage_kept, noting_logs
 from flowjob.testing.simulation.scenario import Fault, FaultKind, Phase, Scenario, scenario_of
 from flowjob.testing.simulation.storage import SimStorage
-from flowjob.testing.simulation.world import World
+from flowjob.testing.simulation.world import StoreHabits, World
 
 PORT, TOKEN = 7400, "the job's token"
 
@@ -84,10 +84,15 @@ def failover_of(seed: int) -> FailoverScenario:
         rows=max(base.job.rows, 40),
         splits=max(base.job.splits, 2),
     )
+    store = base.store
+    if chance.random() < 0.2:
+        often = [0.0, 0.02, 0.1]
+        store = StoreHabits(0.005, chance.choice(often), chance.choice(often), chance.choice(often))
     struck = tuple(_fault(chance) for _ in range(chance.choice([1, 1, 2, 3, 5])))
     base = dataclasses.replace(
         base,
         job=job,
+        store=store,
         checkpoints=settings,
         restarts=FixedDelay(attempts=100, delay=0.1),
         faults=struck,
