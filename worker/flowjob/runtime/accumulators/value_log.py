@@ -13,7 +13,7 @@ import pyarrow as pa
 from flowjob.runtime.batch import Int64s
 
 _COMPACT_ABOVE = 1024
-_ROWS_PER_GATHERED = 8
+_ROWS_PER_GATHERED = 32
 
 
 class ValueLog:

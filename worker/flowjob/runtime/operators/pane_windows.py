@@ -244,13 +244,12 @@ class PaneWindows(WindowOperator):
     def take_snapshot(self) -> Iterator[Section]:
         writing = self._writing()
         for table, slots in self.tables.live(self.grid.first_live(self.expired)):
-            columns = partial(self._stored, table, slots)
+            columns = partial(self._stored, table)
             writing.add_made(columns, table.contents, slots, table.hashes(slots))
         yield writing.section(self.meta)
 
-    def _stored(self, table: PaneTable, slots: Int64s, rows: Int64s) -> list[pa.Array]:
+    def _stored(self, table: PaneTable, _: Int64s, some: Int64s) -> list[pa.Array]:
         """The columns of a section but for the contents', of some of the table's slots."""
-        some = slots[rows]
         panes = table.panes_of(some)
         own = [times(self.grid.times(panes)), times(self.grid.times(panes + 1))]
         own.append(pa.array(table.arrivals[some]))

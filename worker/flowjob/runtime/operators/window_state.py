@@ -53,10 +53,10 @@ def combined(metas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Rows of one table of slots."""
+    """Rows of one table of slots; `slots` is None where row i is slot i."""
 
-    slots: Int64s
-    columns: Callable[[Int64s], Sequence[pa.Array]]
+    slots: Int64s | None
+    columns: Callable[[Int64s, Int64s], Sequence[pa.Array]]
     contents: Contents | None
 
 
@@ -88,7 +88,7 @@ class Writing:
         """Rows with what `contents` has in `slots`; `hashes` of their keys, if they are known."""
         columns = [*keys, *own]
 
-        def taken(rows: Int64s) -> list[pa.Array]:
+        def taken(rows: Int64s, _: Int64s) -> list[pa.Array]:
             at = pa.array(rows)
             return [column.take(at) for column in columns]
 
@@ -97,16 +97,17 @@ class Writing:
 
     def add_made(
         self,
-        columns: Callable[[Int64s], Sequence[pa.Array]],
+        columns: Callable[[Int64s, Int64s], Sequence[pa.Array]],
         contents: Contents | None,
         slots: Int64s,
         hashes: UInt64s,
     ) -> None:
-        """The same for many rows: `columns` makes the key's and the own ones of some, by number, when they are
-        stored."""
+        """The same for many rows: `columns` makes the key's and the own ones of some, by numbers and slots, when they
+        are stored."""
         if len(slots):
             self._hashes.append(hashes)
-            self._pieces.append(_Piece(slots, columns, contents))
+            same = bool(slots[0] == 0 and (np.diff(slots) == 1).all())
+            self._pieces.append(_Piece(None if same else slots, columns, contents))
             self._starts.append(self._starts[-1] + len(slots))
 
     def section(self, meta: Mapping[str, Any]) -> Section:
@@ -132,9 +133,10 @@ class Writing:
         return pa.concat_batches(made).take(pa.array(back))
 
     def _made(self, piece: _Piece, rows: Int64s) -> pa.RecordBatch:
-        arrays = list(piece.columns(rows))
+        slots = rows if piece.slots is None else piece.slots[rows]
+        arrays = list(piece.columns(rows, slots))
         if piece.contents is not None:
-            arrays += piece.contents.state(piece.slots[rows])
+            arrays += piece.contents.state(slots)
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
