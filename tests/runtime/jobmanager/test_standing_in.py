@@ -95,7 +95,7 @@ def test_where_nothing_was_published_since_an_older_one_stands_in(
     (event,) = told
     assert isinstance(event, OlderCheckpointUsed)
     assert event.text.startswith("checkpoint 3 cannot be read (")
-    assert "beginning from checkpoint 2: nothing has been published since" in event.text
+    assert "beginning from checkpoint 2: no sink has committed anything since" in event.text
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

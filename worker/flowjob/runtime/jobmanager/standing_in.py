@@ -18,7 +18,7 @@ _log = logging.getLogger("flowjob.jobmanager")
 
 
 class OlderCheckpointUsed(JobEvent):
-    """The newest checkpoint cannot be read; an older one is begun from. No result is lost or doubled."""
+    """The newest checkpoint cannot be read; an older one is begun from, and nothing is committed twice by that."""
 
 
 async def newest_that_is_whole(
@@ -42,7 +42,7 @@ async def newest_that_is_whole(
         tell(
             OlderCheckpointUsed(
                 f"checkpoint {newest.snapshot} cannot be read ({damage}); beginning from checkpoint {commit.snapshot}: "
-                "nothing has been published since, so no result is lost or doubled"
+                "no sink has committed anything since, so what is exactly once stays so"
             )
         )
         return point
