@@ -50,7 +50,8 @@ UNTIL, STEPS = 4000.0, 2_000_000
 
 @dataclass(frozen=True)
 class Mode:
-    """How snapshots are taken: as in fj.Checkpoints. `pause`: seconds that a source takes for a read, on average."""
+    """How snapshots are taken: as in fj.Checkpoints. `pause`, `slow`: seconds that a source
+    takes for a read, and a sink for a batch, on average. `exchange`: bytes that may be on their way; 0: as ever."""
 
     unaligned: str = "never"
     interval: float = 0.01
@@ -58,6 +59,13 @@ class Mode:
     batch_rows: int = 7
     max_concurrent: int = 1
     pause: float = 0.002
+    slow: float = 0.0
+    exchange: int = 0
+
+    def exchange_options(self) -> dict[str, float]:
+        """See RunOptions."""
+        little = {"receive_budget": 2 * self.exchange, "exclusive_bytes": self.exchange}
+        return {"flush_interval": 0.0, **(little if self.exchange else {})}
 
     def checkpoints(self) -> fj.Checkpoints:
         return fj.Checkpoints(
@@ -188,7 +196,7 @@ class Cluster:
             run={
                 "batch_rows": self._mode.batch_rows,
                 "checked": True,
-                "exchange": {"flush_interval": 0.0},
+                "exchange": self._mode.exchange_options(),
             },
         )
         request = job_request(

@@ -63,12 +63,13 @@ class Which(fj.Args):
     name: str
     directory: str
     pause: float
+    slow: float
 
 
 def build(which: Which) -> fj.Job:
-    """The job, reading slowly and writing to the cluster's ledger."""
+    """The job as it is disturbed: reading and writing as slowly as it is told, to the cluster's ledger."""
     from tests.golden.paces import paced
     from tests.golden.sinks import with_ledger
 
     job = golden_jobs()[which.name].build(Path(which.directory))
-    return with_ledger(paced(job, which.pause))
+    return with_ledger(paced(job, which.pause), which.slow)

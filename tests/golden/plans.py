@@ -36,6 +36,14 @@ PLANS = {
         lives(Life(3, killed=3, delay=0.001), Life(2, killed=2, delay=0.008), Life(1)),
         Mode("always", max_concurrent=3, interval=0.003),
     ),
+    "crowded": Plan(
+        lives(Life(2, killed=2), Life(3, killed=2), Life(1)),
+        Mode("always", pause=0.0005, slow=0.006, exchange=300, batch_rows=3),
+    ),
+    "crowded, waiting": Plan(
+        lives(Life(3, killed=2), Life(2, killed=1), Life(4)),
+        Mode("never", pause=0.0005, slow=0.006, exchange=300, batch_rows=3),
+    ),
     "savepoint": Plan(
         lives(Life(2, killed=1, savepoint="a"), Life(3, killed=1), Life(1)), Mode(pause=0.006)
     ),

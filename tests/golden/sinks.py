@@ -4,7 +4,7 @@ Files and databases stay as they are: they are exactly once by themselves. It mu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
@@ -19,9 +19,10 @@ from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.world import current_world
 
 
-def with_ledger(job: Job) -> Job:
-    """The same program, with every sink that only shows rows replaced. The job itself stays as it is."""
-    return _with(job, lambda title: LedgerSink(title=title))
+def with_ledger(job: Job, slow: float = 0.0) -> Job:
+    """The same program, with every sink that only shows rows replaced. The job itself stays as it is. `slow`: seconds
+    that a sink takes for each batch, on average."""
+    return _with(job, lambda title: LedgerSink(title=title, slow=slow))
 
 
 def with_collecting(job: Job) -> Job:
@@ -44,6 +45,7 @@ class LedgerSink(Sink):
     """`title`: the name of the sink it stands for."""
 
     title: str
+    slow: float = 0.0
 
     @property
     def name(self) -> str:
@@ -54,19 +56,22 @@ class LedgerSink(Sink):
         return frozenset(Mode)
 
     def writer(self, context: SinkContext) -> SinkWriter:
-        return _Writer(self.title, context, current_world().ledger)
+        return _Writer(self, context, current_world().ledger)
 
 
 class _Writer(SinkWriter):
-    def __init__(self, title: str, context: SinkContext, ledger: Ledger) -> None:
-        self._title = title
+    def __init__(self, sink: LedgerSink, context: SinkContext, ledger: Ledger) -> None:
+        self._title = sink.title
+        self._slow = sink.slow
         self._context = context
         self._ledger = ledger
         self._rows: list[dict[str, object]] = []
         self._count = 0
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: Batch) -> Awaitable[None] | None:
         self._rows.append({"sink": self._title, "report": encode_report(batch)})
+        env = self._context.env
+        return env.clock.sleep(self._slow * 2 * env.random.random()) if self._slow else None
 
     async def prepare(self, checkpoint: int) -> list[bytes]:
         if not self._rows:

@@ -49,4 +49,4 @@ def test_from_savepoints_it_gives_the_same_at_three_parallelisms(name: str, plan
 
 
 def test_barriers_overtake_rows_of_some_of_them() -> None:
-    assert disturbed("as_they_come", "unaligned").in_flight > 0
+    assert disturbed("running", "crowded").in_flight > 0
