@@ -66,3 +66,8 @@ def test_an_address_that_is_not_ours_is_refused_with_the_reason(
     options = ServiceOptions("192.0.2.1:7400", Service("main"))  # an address of nobody's
     with pytest.raises(Unreachable, match=r"cannot listen on 192\.0\.2\.1:7400: .*assign"):
         serve_job("nowhere.py", {}, options)
+
+
+def test_the_name_of_a_run_is_part_of_the_names_of_files() -> None:
+    with pytest.raises(typer.BadParameter, match="name of a run"):
+        serve_job("any.py", {}, ServiceOptions("127.0.0.1:0", Service("a/b")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import re
 import secrets
 import signal
 import sys
@@ -55,6 +56,10 @@ class ServiceOptions:
 def serve_job(target: str, arguments: Mapping[str, str], options: ServiceOptions) -> None:
     """Runs a job's JobManager until the job has ended, or somebody else leads it. Raises FlowjobError."""
     host, port = split_address(options.listen, "--listen")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", options.service.run):
+        raise typer.BadParameter(
+            "letters, digits, `_`, `.` and `-` make a name of a run", param_hint="--run"
+        )
     token = token_of(options.token_file, make=True)
     entrypoint = locate(target, arguments, Path.cwd())
     job = load(entrypoint)

@@ -113,8 +113,9 @@ class CheckpointService:
         self._cleaner = asyncio.ensure_future(self._clean())
         self._cleaning.put_nowait(self._snapshots.sweep(state, initial))
 
-    async def close(self, reason: str) -> None:
-        """The job is over. Old snapshots that are being deleted get a moment for it."""
+    async def close(self, reason: str, *, tidy: bool = True) -> None:
+        """The job is over. Old snapshots that are being deleted get a moment for it. Not `tidy`: it goes on without us,
+        and what we have stored last may count, for all we know."""
         self.handle(ev.Closed(reason))
         self._set_alarm(None)
         if self._storing:
@@ -129,7 +130,7 @@ class CheckpointService:
             await cancel_all([self._cleaner])
         while not self._cleaning.empty():
             self._cleaning.get_nowait().close()
-        await self._snapshots.close(self._generation)
+        await self._snapshots.close(self._generation if tidy else None)
 
     # -- what people ask
 

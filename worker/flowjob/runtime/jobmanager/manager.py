@@ -119,7 +119,8 @@ class JobManager:
         if self._lead is not None:
             if finish is not None and not self._left:
                 await self._lead.say_how_it_ended(self._env.clock, finish.outcome)
-            await self._lead.checkpoints.close("the job has ended")
+            tidy = not isinstance(self._error, StoodDown)
+            await self._lead.checkpoints.close("the job has ended", tidy=tidy)
         await cluster.stop()
         await cancel_all(beside)
         await self._conductor.close_deadlines()
