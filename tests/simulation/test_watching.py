@@ -105,17 +105,16 @@ def test_what_counts_is_not_deleted_before_it_is_retired() -> None:
     assert watched.watch.faults == []
 
 
-def test_what_is_retired_does_not_stay_for_long() -> None:
+def test_what_nobody_needs_does_not_stay_for_long() -> None:
     watched = Watched()
     watched.log(Claim(1, "a"))
-    for checkpoint in (1, 2):
-        watched.log(watched.store(checkpoint))
-    watched.log(Retire(1, 1))
-    watched.log(watched.store(3))
+    commits = [watched.store(checkpoint) for checkpoint in (1, 2, 3, 4, 5)]
+    for record in (commits[0], commits[2], Retire(1, 1), commits[3]):  # the second one has failed
+        watched.log(record)
     assert watched.watch.lingers == []
     watched.now += 10.0
-    watched.log(watched.store(4))
-    assert "snapshot 1 is there" in watched.watch.lingers[0]
+    watched.log(commits[4])
+    assert [text.split()[4] for text in watched.watch.lingers] == ["1", "2"]
 
 
 def test_sinks_may_publish_what_is_logged_or_what_a_run_began_from() -> None:

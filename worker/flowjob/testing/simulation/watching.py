@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from flowjob.core.snapshot_log import Begin, Claim, Commit, LogState, Record, Retire, apply, refusal
+from flowjob.core.snapshot_log import Begin, Claim, Commit, LogState, Record, apply, refusal
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import decode_manifest, digest
 from flowjob.runtime.checkpoint.verifying import all_parts
 from flowjob.runtime.storage.memory import MemoryObjects
-from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join, prefix_of
+from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join
 
 LINGERS = 3.0
-"""Virtual seconds within which what is retired is deleted, while nothing goes wrong."""
+"""Virtual seconds within which what nobody needs is deleted, while nothing goes wrong."""
 
 
 class _Entry(msgspec.Struct):
@@ -29,7 +29,7 @@ class StoreWatch:
     """log      all records amount to this
     commits  (virtual seconds, record)
     faults   what must never happen
-    lingers  what must not happen where nothing disturbs: retired, and still there long after that
+    lingers  what must not happen where nothing disturbs: needed by nobody, and still there after a while
     """
 
     paths: JobPaths
@@ -43,7 +43,7 @@ class StoreWatch:
         self._entries: set[str] = set()
         self._known: set[int] = set()
         self._needed: dict[int, set[str]] = {}
-        self._retired: dict[int, float] = {}
+        self._unwanted: dict[int, float] = {}
 
     def created(self, name: str, now: float) -> None:
         """An object was made that was not there, unless it was."""
@@ -58,9 +58,7 @@ class StoreWatch:
             case Commit():
                 self.commits.append((now, record))
                 self._committed(record)
-                self._look_for_retired(now)
-            case Retire(snapshot=snapshot):
-                self._retired[snapshot] = now
+                self._look_for_unwanted(record.snapshot, now)
             case Begin(source=source) if source:
                 self._begun(source)
             case Claim():
@@ -113,15 +111,14 @@ class StoreWatch:
         if missing:
             self.faults.append(f"{record} was logged while these were not stored: {missing[:3]}")
 
-    def _look_for_retired(self, now: float) -> None:
-        """Jobs run for ever: what they keep must not become more and more."""
-        for snapshot in [s for s, since in self._retired.items() if since < now - LINGERS]:
-            del self._retired[snapshot]
-            inside = prefix_of(self.paths.checkpoint(snapshot))
-            if any(name.startswith(inside) for name in self.objects.found):
-                self.lingers.append(
-                    f"snapshot {snapshot} is there {LINGERS} s after it was retired"
-                )
+    def _look_for_unwanted(self, newest: int, now: float) -> None:
+        """Jobs run for ever: what retired and failed snapshots leave must not become more and more."""
+        there = {self.paths.checkpoint_of(name) for name in self.objects.found}
+        unwanted = {n for n in there if n is not None and n < newest and self.log.find(n) is None}
+        self._unwanted = {n: self._unwanted.get(n, now) for n in unwanted}
+        for snapshot, since in self._unwanted.items():
+            if since < now - LINGERS:
+                self.lingers.append(f"nobody has needed snapshot {snapshot} since {since:.3f} s")
 
     def _begun(self, source: str) -> None:
         """`source` is a URL and the name of a manifest."""
