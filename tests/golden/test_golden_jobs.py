@@ -14,7 +14,8 @@ pytestmark = pytest.mark.slow
 JOBS = golden_jobs()
 RARE = {
     *("window_shifted", "window_count", "two_phase_session", "apply_shifted", "apply_sliding"),
-    *("apply_count", "trigger_event", "trigger_purging", "q0", "q1"),
+    *("apply_count", "apply_count_sliding", "trigger_count", "trigger_event", "trigger_purging"),
+    *("two_phase_sliding", "by_function", "running_spread", "q0", "q1"),
 }
 """Much like others: for `make golden` alone."""
 
