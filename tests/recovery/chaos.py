@@ -206,7 +206,8 @@ class Play:
         yield from verifier.problems(self.directory / "out", self.scenario.rows, run)
         retained = self.scenario.job.get("retained", 2)
         assert isinstance(retained, int)
-        yield from leaks(objects, "verified", retained)
+        torn = bool(self.scenario.faults)
+        yield from leaks(objects, "verified", retained, torn=torn)
         for port in self.ports:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -20,8 +20,12 @@ def objects_in(directory: Path) -> dict[str, bytes]:
     }
 
 
-def leaks(objects: Mapping[str, bytes], job: str, retained: int) -> Iterator[str]:
-    """What nobody needs, of a job that has ended well: all but the log and the newest `retained` checkpoints."""
+def leaks(
+    objects: Mapping[str, bytes], job: str, retained: int, *, torn: bool = False
+) -> Iterator[str]:
+    """What nobody needs, of a job that has ended well: all but the log and the newest `retained` checkpoints. `torn`:
+    writers were killed; what they had begun stays for a day, because nobody else knows that they do not write any more.
+    """
     committed = _committed(objects, f"{job}/log/")
     if not 1 <= len(committed) <= retained:
         yield f"{len(committed)} checkpoints are retained instead of {retained}: {committed}"
@@ -39,6 +43,8 @@ def leaks(objects: Mapping[str, bytes], job: str, retained: int) -> Iterator[str
     for name in sorted(needed - set(objects)):
         yield f"{name} is needed by a checkpoint and gone"
     for name in sorted(set(objects) - needed):
+        if torn and posixpath.basename(name).startswith(".unfinished-"):
+            continue
         if not name.startswith(f"{job}/log/0"):
             yield f"leaked object: {name}"
 

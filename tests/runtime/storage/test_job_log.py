@@ -76,6 +76,20 @@ def test_who_lost_to_another_claim_can_append_no_more() -> None:
     run_virtually(scenario())
 
 
+def test_who_has_looked_and_knows_that_another_leads_is_told_the_same() -> None:
+    async def scenario() -> None:
+        objects = MemoryObjects()
+        old, new = log_of(MemoryStore(objects), 1), log_of(MemoryStore(objects), 2)
+        await old.claim("r1")
+        record = said(old, "was about to be said")
+        await new.claim("r2")
+        await old.read()
+        with pytest.raises(LostLeadership, match=r"generation 2.* has taken over"):
+            await old.append(record)
+
+    run_virtually(scenario())
+
+
 def test_a_read_that_fails_leaves_nothing_running() -> None:
     class OneRefused(NoFaults):
         async def before(self, operation: str, name: str) -> None:

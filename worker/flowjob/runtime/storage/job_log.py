@@ -119,6 +119,9 @@ class JobLog:
         async with self._appending:
             if not self._generation:
                 raise LostLeadership(f"{self._where()}: this JobManager does not lead")
+            if self._state.generation > self._generation:  # somebody has looked meanwhile
+                self._generation = 0
+                raise await self._lost()
             if why := refusal(self._state, record):
                 raise ValueError(f"{self._where()}: {record} must not be appended: {why}")
             generation, self._generation = self._generation, 0  # until the outcome is known
