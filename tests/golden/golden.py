@@ -29,6 +29,7 @@ class Golden:
     timeless  of these sinks the timestamps of rows depend on which of two rows comes first
     bags      of these sinks lists hold their values in any order
     batch     rows that are read at a time; None: as the mode says
+    pace      so much slower than others it reads, having little to read
     clocked   its result depends on when rows come: `check` alone says what is right, given the outputs
     """
 
@@ -43,6 +44,7 @@ class Golden:
     timeless: frozenset[str] = frozenset()
     bags: frozenset[str] = frozenset()
     batch: int | None = None
+    pace: float = 1.0
     clocked: bool = False
 
 

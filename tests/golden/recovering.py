@@ -79,7 +79,12 @@ def recover(golden: Golden, lives: Sequence[Life], mode: Mode, *, seed: int = 1)
         mode = replace(mode, batch_rows=golden.batch)
     recovered = Recovered()
     with a_directory(golden) as directory:
-        which = Which(name=golden.name, directory=str(directory), pause=mode.pause, slow=mode.slow)
+        which = Which(
+            name=golden.name,
+            directory=str(directory),
+            pause=mode.pause * golden.pace,
+            slow=mode.slow,
+        )
         stateful = _stateful(build(which))
         recovered.stateful = bool(stateful)
         with Cluster.founded(which, mode, seed) as cluster:

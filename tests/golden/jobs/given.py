@@ -34,7 +34,7 @@ def example(path: Path) -> Golden:
         root = str(path.parent)
         return load(Entrypoint(str(path), arguments(directory), (root,)))
 
-    return Golden(f"example_{name}", build, **{"batch": 1, **_MORE.get(name, {})})
+    return Golden(f"example_{name}", build, **{"batch": 1, "pace": 5.0, **_MORE.get(name, {})})
 
 
 def write_delays(directory: Path) -> None:
@@ -75,9 +75,9 @@ def some_alerts(outputs: dict[str, list[Row]]) -> None:
 
 _MORE: dict[str, dict[str, Any]] = {
     "control_stream": {"check": some_alerts, "clocked": True},
-    "hourly_delays": {"batch": 7, "prepare": write_delays, "written": files_of},
-    "flights": {"batch": 7, "prepare": write_flights, "written": files_of},
-    "quickstart": {"batch": 7, "prepare": write_flights, "written": files_of},
+    "hourly_delays": {"batch": 7, "pace": 1.0, "prepare": write_delays, "written": files_of},
+    "flights": {"batch": 7, "pace": 1.0, "prepare": write_flights, "written": files_of},
+    "quickstart": {"batch": 7, "pace": 1.0, "prepare": write_flights, "written": files_of},
     "sessions": {"last": {"collect visits": ("user", "window_start")}},
 }
 
