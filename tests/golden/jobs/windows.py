@@ -45,6 +45,8 @@ TRIGGERS: dict[str, Any] = {
 }
 
 
+LATEST = {"collect out": ("sensor", "window_start")}
+
 SOME: dict[str, Any] = {"n": fj.count(), "total": fj.sum("price"), "rows": fj.collect("number")}
 
 
@@ -86,7 +88,9 @@ def triggered(name: str) -> Golden:
         windows = read(job).key_by("sensor").window(window, trigger=TRIGGERS[name])
         job.write(windows.agg(rows=fj.collect("number"), spread=Spread("value")), fj.show("out"))
 
-    return golden(f"trigger_{name}", program)
+    # Rows that barriers overtook come before the watermarks that were among them: what is shown early may hold more.
+    last = LATEST if name == "continuous" else {}
+    return golden(f"trigger_{name}", program, last=last)
 
 
 def late(job: fj.Job) -> None:
@@ -151,8 +155,6 @@ def each_counted(outputs: dict[str, list[Row]]) -> None:
         windows = Counter((row["sensor"], row["window_start"]) for row in rows)
         assert set(windows.values()) == {1}, name
 
-
-LATEST = {"collect out": ("sensor", "window_start")}
 
 JOBS = [
     *map(aggregated, KINDS),
