@@ -74,7 +74,8 @@ class S3Server:
         import boto3
         from botocore.config import Config
 
-        return boto3.client(
+        # Not the default session: it keeps the credentials of whoever came first in this process.
+        return boto3.session.Session().client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
