@@ -34,6 +34,7 @@ async def until_nobody_leads(
 
     Raises HandshakeRefused when the leader has another token: it is another job's."""
     asking: list[asyncio.Future[bool]] = []
+    pauses: list[asyncio.Future[None]] = []
     try:
         misses = 0
         address = ""
@@ -53,14 +54,14 @@ async def until_nobody_leads(
                     continue
             asking = [a for a in asking if not a.done()]
             asking.append(asyncio.ensure_future(_answers(env, f"ws://{address}", token)))
-            pause: asyncio.Future[Any] = asyncio.ensure_future(env.clock.sleep(EVERY))
-            both: list[asyncio.Future[Any]] = [asking[-1], pause]
+            pauses = [asyncio.ensure_future(env.clock.sleep(EVERY))]
+            both: list[asyncio.Future[Any]] = [asking[-1], *pauses]
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             answered = asking[-1].done() and asking[-1].result()
             misses = 0 if answered else misses + 1
-            await pause
+            await pauses[0]
     finally:
-        await cancel_all(asking)
+        await cancel_all([*asking, *pauses])
 
 
 async def _answers(env: Env, url: str, token: str) -> bool:

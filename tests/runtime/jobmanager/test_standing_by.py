@@ -1,0 +1,49 @@
+"""JobManagers that wait beside a leader."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flowjob.core.snapshot_log import LogState
+from flowjob.runtime.jobmanager.standing_by import until_nobody_leads
+from flowjob.testing.virtual_time import run_virtually
+
+
+class Log:
+    """Says that somebody leads."""
+
+    async def look(self) -> LogState:
+        return LogState(generation=1, address="10.0.0.1:7000")
+
+
+class Silence:
+    """Where nobody ever answers, nor refuses."""
+
+    async def connect(self, *_: Any, **__: Any) -> Any:
+        await asyncio.Event().wait()
+
+
+class LoopClock:
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def test_one_that_is_told_to_leave_leaves_nothing_waiting() -> None:
+    async def scenario() -> None:
+        env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
+        log: Any = Log()
+        waiting = asyncio.ensure_future(until_nobody_leads(env, log, "token", lambda _: None))
+        await asyncio.sleep(0.5)  # virtual: it asks, and pauses until it asks again
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_virtually(scenario())
