@@ -39,7 +39,7 @@ run: setup data ## Run the flights example in two worker processes
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup data ## Run the tests (not the minutes-long ones)
-	$(BIN)/python -m pytest -n 2 -m 'not soak and not postgres and not s3 and not kubernetes'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak and not chaos and not postgres and not s3 and not kubernetes'
 
 postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
@@ -63,13 +63,14 @@ soak: setup ## Run the tests that take minutes: memory over long runs
 simulate: SEEDS ?= 200
 simulate: setup ## Run SEEDS=n simulated clusters, with faults; one command repeats a failure
 	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS) --processes 2
-	$(BIN)/python -m flowjob.testing.simulation.failover --seeds $(SEEDS)
+	$(BIN)/python -m flowjob.testing.simulation.failover --seeds $$(($(SEEDS) / 3))
 
 golden: setup ## Kill and restore every golden job in many ways, at other parallelisms; one command repeats a failure
 	$(BIN)/python -m tests.golden
 
 chaos: SEEDS ?= 20
 chaos: setup $(BIN)/versitygw ## Strike SEEDS=n jobs of real processes, disks and an S3 server (15 s each)
+	$(BIN)/python -m pytest -m chaos tests/runtime tests/recovery
 	$(BIN)/python -m tests.recovery --seeds $(SEEDS)
 
 lint: setup ## Check style, types and the layers between packages

@@ -103,7 +103,7 @@ def check(pattern: Path, out: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parallelism", [1, 2, 4])
+@pytest.mark.parametrize("parallelism", [1, 4])
 def test_the_whole_year_agrees_with_duckdb(
     data: Path, flights: ModuleType, tmp_path: Path, parallelism: int
 ) -> None:

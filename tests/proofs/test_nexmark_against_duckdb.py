@@ -93,7 +93,6 @@ class Cut:
 
 CUTS = [
     Cut(1, None),
-    Cut(2, None),
     Cut(4, None),
     Cut(2, 7, 15_000, 150),
     Cut(1, 1, 2_000, 20),

@@ -7,7 +7,7 @@ import pytest
 from tests.recovery.chaos import play
 from tests.recovery.scenario import Fault, Kind, Scenario
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.chaos
 
 
 def test_a_job_whose_processes_are_killed_one_by_one_and_together_gives_each_result_once() -> None:

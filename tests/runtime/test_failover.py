@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.chaos
 
 ROWS, KEYS = 1_600, 7
 WITHIN = 90.0

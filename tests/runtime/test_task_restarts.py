@@ -130,7 +130,7 @@ kills = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), lives=st.lists(kills, max_size=3), last=st.integers(1, 3))
 def test_programs_made_by_chance_give_the_same_however_often_they_are_killed(
     seed: int, lives: list[Life], last: int
@@ -232,7 +232,7 @@ def test_a_source_that_waits_takes_part_at_once() -> None:
     assert found == undisturbed(scripted)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 10_000),
     lives=st.lists(kills, min_size=1, max_size=3),

@@ -143,7 +143,7 @@ LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(LINES, max_size=12))
 def test_a_csv_block_gives_what_its_records_give_one_by_one(lines: list[bytes]):
     schema = pa.schema([("n", pa.int64()), ("s", pa.string())])
@@ -161,7 +161,7 @@ JSON_LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(st.lists(JSON_LINES, max_size=8))
 def test_a_json_block_gives_what_its_lines_give_one_by_one(lines: list[bytes]):
     decoder = JsonLinesDecoder(pa.schema([("n", pa.float64()), ("s", pa.string())]))
