@@ -5,15 +5,15 @@ Rows of one port keep their order; between ports nothing is promised."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
 from flowjob.plan.specs import ConnectedProcessSpec
 from flowjob.plan.stored_state import split_states, stored_state
 from flowjob.runtime.batch import Batch, Data
-from flowjob.runtime.checkpoint.sections import RestoredState, Section
-from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext
-from flowjob.runtime.operators.function_runner import FunctionRunner, RunnerSpec, Work
+from flowjob.runtime.operators.base import Emitted, OperatorContext
+from flowjob.runtime.operators.function_operator import FunctionOperator
+from flowjob.runtime.operators.function_runner import RunnerSpec, Work
 from flowjob.runtime.operators.row_input import codec_of, rows_of
 from flowjob.runtime.state.backend import KeyedTable, Scope, TableSpec
 from flowjob.runtime.state.broadcast import BroadcastMap
@@ -21,13 +21,11 @@ from flowjob.runtime.state.memory import MemoryBackend
 from flowjob.state import State
 
 
-class ConnectedProcessOperator(Operator):
-    """Timers fire before the watermark, the smaller of both inputs', goes on."""
-
-    takes = Form.COLUMNS
-    gives = Form.ROWS
+class ConnectedProcessOperator(FunctionOperator):
+    """Its watermark is the smaller of both inputs'."""
 
     def __init__(self, spec: ConnectedProcessSpec) -> None:
+        super().__init__()
         self._spec = spec
         self._codecs = (codec_of(spec.input), codec_of(spec.second_input))
         self._callbacks = (
@@ -35,7 +33,6 @@ class ConnectedProcessOperator(Operator):
         )
         self._table: KeyedTable | None = None
         self._scope = Scope()
-        self._runner: FunctionRunner | None = None
 
     def open(self, context: OperatorContext) -> None:
         spec = self._spec
@@ -48,11 +45,9 @@ class ConnectedProcessOperator(Operator):
                 TableSpec(owner, types, keyed, context.max_parallelism, names)
             )
         sides = dict(spec.side_types)
-        runner = FunctionRunner(
+        self._start(
             RunnerSpec(spec.function, spec.output, sides, self._table, shared, spec.timed), context
         )
-        runner.open()
-        self._runner = runner
 
     def _states(self, owner: str) -> tuple[Mapping[str, State], Mapping[str, BroadcastMap]]:
         """The declared states that belong to a key, and the bound ones that do not."""
@@ -85,31 +80,3 @@ class ConnectedProcessOperator(Operator):
             yield from self._running.run(work)
         finally:
             self._scope.writable = False
-
-    def on_watermark(self, watermark: int) -> Emitted:
-        return self._running.fire_event_timers(watermark)
-
-    def next_timer(self) -> int | None:
-        return self._running.next_timer()
-
-    def on_time(self, now: int) -> Emitted:
-        return self._running.fire_processing_timers(now)
-
-    @property
-    def state_bytes(self) -> int:
-        return self._running.state_bytes
-
-    def snapshot(self) -> Iterable[Section]:
-        return self._running.snapshot()
-
-    def restore(self, state: RestoredState) -> None:
-        self._running.restore(state)
-
-    async def close(self) -> None:
-        if self._runner is not None:
-            self._runner.close()
-
-    @property
-    def _running(self) -> FunctionRunner:
-        assert self._runner is not None, "the operator has not been opened"
-        return self._runner
