@@ -16,6 +16,7 @@ from flowjob import pickling
 from flowjob.plan.types import OBJECT_COLUMN, OBJECT_WIRE_SCHEMA, StreamType
 from flowjob.runtime.column_reading import Reader, reader, row_maker
 from flowjob.runtime.column_writing import REFUSED, REFUSED_BY_ARROW, Writer, fetcher, writer
+from flowjob.runtime.printing import shown
 from flowjob.schema import Column, Schema, columns_of, row_class
 
 _MAX_SHOWN = 300
@@ -90,10 +91,11 @@ class RowCodec:
         for index, row in enumerate(rows):
             if not isinstance(row, wanted):
                 message = (
-                    f"declared returns={wanted.__name__}, got {type(row).__name__} in row {index}: {_shown(row)}. "
+                    f"declared returns={wanted.__name__}, got {type(row).__name__} in row {index}: "
+                    f"{shown(row, _MAX_SHOWN)}. "
                     f"Return a {wanted.__name__}, or declare another `returns=`"
                 )
-                raise RowTypeError(index, message, _shown(row))
+                raise RowTypeError(index, message, shown(row, _MAX_SHOWN))
 
     def _refusal(self, rows: list[Any]) -> RowTypeError | None:
         """The first row and field that cannot be written, found by trying each alone."""
@@ -104,16 +106,16 @@ class RowCodec:
                 reason = _reason(write, getattr(row, column.attribute))
                 if reason is not None:
                     message = self._explain(column, row, index, reason)
-                    return RowTypeError(index, message, _shown(row))
+                    return RowTypeError(index, message, shown(row, _MAX_SHOWN))
         return None
 
     def _explain(self, column: Column, row: Any, index: int, reason: str) -> str:
         value = getattr(row, column.attribute)
         field = f"`{column.attribute}: {_declared(column)}`"
-        got = "None" if value is None else f"{type(value).__name__} {_shown(value)}"
+        got = "None" if value is None else f"{type(value).__name__} {shown(value, _MAX_SHOWN)}"
         return (
             f"declared returns={self.row_class.__name__}, field {field}, got {got} in row {index}: "
-            f"{_shown(row)} ({reason})"
+            f"{shown(row, _MAX_SHOWN)} ({reason})"
         )
 
 
@@ -130,14 +132,6 @@ def _reason(write: Writer, value: Any) -> str | None:
     except (*REFUSED, REFUSED_BY_ARROW) as error:
         return str(error) or type(error).__name__
     return None
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001 - a broken __repr__ must not hide the failure being reported
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 
 def _pickle(rows: list[Any]) -> pa.RecordBatch:

@@ -19,7 +19,7 @@ from flowjob.plan.job_graph import Edge, Exchange
 from flowjob.runtime.batch import Batch, Int8s, Kind
 from flowjob.runtime.exchange.serialization import pair_safe
 from flowjob.runtime.failures import user_traceback
-from flowjob.runtime.operators.failures import shown
+from flowjob.runtime.printing import shown
 from flowjob.runtime.rows import RowCodec
 
 Parts = Iterator[tuple[int, Batch]]

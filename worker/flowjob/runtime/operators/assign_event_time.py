@@ -16,7 +16,8 @@ from flowjob.runtime.batch import Batch, Data
 from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
 from flowjob.runtime.event_times import timestamps_of
 from flowjob.runtime.operators.base import Emitted, Form, Operator, OperatorContext
-from flowjob.runtime.operators.failures import RowFailed, shown
+from flowjob.runtime.operators.failures import RowFailed
+from flowjob.runtime.printing import shown
 from flowjob.watermarks import micros
 
 EVENT_TIME = "event-time"

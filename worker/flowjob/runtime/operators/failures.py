@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import length_hint
 from typing import Any
 
-_MAX_SHOWN = 500
+from flowjob.runtime.printing import shown
 
 
 class RowFailed(Exception):
@@ -26,15 +26,6 @@ class RowFailed(Exception):
 
 class WrongResult(TypeError):
     """A function returned or emitted what it did not declare."""
-
-
-def shown(value: object) -> str:
-    """repr for a person: bounded, and never raises."""
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001 - a broken __repr__ must not hide the failure being reported
-        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
-    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 
 def name_of(function: object) -> str:

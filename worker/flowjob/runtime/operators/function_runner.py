@@ -24,9 +24,10 @@ from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Sec
 from flowjob.runtime.instants import datetime_of
 from flowjob.runtime.operators.base import PAUSE, Emitted, OperatorContext
 from flowjob.runtime.operators.emission import Emission
-from flowjob.runtime.operators.failures import RowFailed, WrongResult, shown
+from flowjob.runtime.operators.failures import RowFailed, WrongResult
 from flowjob.runtime.operators.function_context import FunctionContext
 from flowjob.runtime.operators.pacing import Pacer
+from flowjob.runtime.printing import shown
 from flowjob.runtime.state.backend import KeyedTable
 from flowjob.runtime.state.broadcast import BroadcastMap
 

@@ -15,9 +15,10 @@ from flowjob.plan.types import KeyField
 from flowjob.runtime.batch import Batch, Data, Rows
 from flowjob.runtime.column_writing import REFUSED, REFUSED_BY_ARROW, Writer, writer
 from flowjob.runtime.operators.base import Emitted, Form
-from flowjob.runtime.operators.failures import WrongResult, shown
+from flowjob.runtime.operators.failures import WrongResult
 from flowjob.runtime.operators.row_functions import RowFunctionOperator
 from flowjob.runtime.operators.row_input import codec_of
+from flowjob.runtime.printing import shown
 from flowjob.schema import row_class
 
 _Refused = (*REFUSED, REFUSED_BY_ARROW)

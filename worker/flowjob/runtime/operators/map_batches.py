@@ -14,7 +14,8 @@ import pyarrow as pa
 from flowjob.plan.specs import MapBatchesSpec
 from flowjob.runtime.batch import Batch, Data
 from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext
-from flowjob.runtime.operators.failures import WrongResult, name_of, shown
+from flowjob.runtime.operators.failures import WrongResult, name_of
+from flowjob.runtime.printing import shown
 
 
 class MapBatches(Operator):

@@ -15,15 +15,10 @@ from flowjob.plan.stored_state import REDUCED, reduce_states
 from flowjob.runtime.batch import Batch, Data, Int64s, Kind, Rows
 from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import PAUSE, Emitted, Form, Operator, OperatorContext
-from flowjob.runtime.operators.failures import (
-    RowFailed,
-    first_of_other_type,
-    name_of,
-    shown,
-    wrong_type,
-)
+from flowjob.runtime.operators.failures import RowFailed, first_of_other_type, name_of, wrong_type
 from flowjob.runtime.operators.pacing import Pacer
 from flowjob.runtime.operators.row_input import codec_of, rows_of
+from flowjob.runtime.printing import shown
 from flowjob.runtime.state.backend import TableSpec
 from flowjob.runtime.state.cells import MISSING
 from flowjob.runtime.state.memory import MemoryBackend

@@ -22,10 +22,10 @@ from flowjob.runtime.operators.failures import (
     first_of_other_type,
     name_of,
     row_reached,
-    shown,
     wrong_type,
 )
 from flowjob.runtime.operators.pacing import Pacer
+from flowjob.runtime.printing import shown
 
 
 class RowFunctionOperator(Operator):

@@ -16,11 +16,12 @@ from flowjob.plan.types import OBJECT_WIRE_SCHEMA, StreamType
 from flowjob.runtime.accumulators.keeping_rows import KeptRows
 from flowjob.runtime.batch import Rows
 from flowjob.runtime.operators.base import PAUSE, Form, Operator, Output
-from flowjob.runtime.operators.failures import RowFailed, name_of, shown, wrong_type
+from flowjob.runtime.operators.failures import RowFailed, name_of, wrong_type
 from flowjob.runtime.operators.window_aggregate import choose
 from flowjob.runtime.operators.window_base import WindowParts, lateness_of
 from flowjob.runtime.operators.window_contents import Contents
 from flowjob.runtime.operators.window_results import Firing, Results
+from flowjob.runtime.printing import shown
 from flowjob.runtime.rows import RowCodec
 from flowjob.windows import GLOBAL_SPAN, Window
 

@@ -17,8 +17,11 @@ from flowjob.errors import StateError
 from flowjob.plan.stored_state import INSTANT, Kind, StoredState, StoredType, timer_fields
 from flowjob.runtime.batch import Int64s
 from flowjob.runtime.checkpoint.sections import Distribution, Section, UInt64s
+from flowjob.runtime.printing import shown
 from flowjob.runtime.state.cells import Dump
 from flowjob.runtime.state.stored_values import TooMuch, ValueRefused, in_pieces, write_values
+
+_MOST_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +100,10 @@ class _Blame:
     def error(
         self, what: str, declared: StoredType, row: int, value: Any, reason: str
     ) -> StateError:
-        at = "" if self.key_of is None else f", key {_shown(self.key_of(row))}"
+        at = "" if self.key_of is None else f", key {shown(self.key_of(row), _MOST_SHOWN)}"
         return StateError(
-            f"{self.label}{at}: the {what} {_shown(value)} does not fit the declared type, stored as {declared}: "
-            f"{reason}. Assign what is declared, or declare `object`: that is stored pickled"
+            f"{self.label}{at}: the {what} {shown(value, _MOST_SHOWN)} does not fit the declared type, "
+            f"stored as {declared}: {reason}. Assign what is declared, or declare `object`: that is stored pickled"
         )
 
 
@@ -153,14 +156,3 @@ def _offsets(lists: list[list[Any]]) -> npt.NDArray[np.int32]:
 
 def _instants(micros: Int64s) -> pa.Array:
     return pa.array(micros).view(INSTANT)
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001 - a broken __repr__ must not hide the failure being reported
-        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
-    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
-
-
-_MOST_SHOWN = 200
