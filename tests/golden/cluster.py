@@ -6,9 +6,7 @@ from life to life, and so does what sinks have committed. It must not know any j
 from __future__ import annotations
 
 import asyncio
-import gc
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -33,6 +31,7 @@ from flowjob.testing.simulation.cluster import SimLauncher
 from flowjob.testing.simulation.env import START, make_env
 from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.process import SimProcess
+from flowjob.testing.simulation.run import garbage_kept
 from flowjob.testing.simulation.world import Physics, World
 from tests.golden.golden import Which, build
 
@@ -132,7 +131,7 @@ class Cluster:
     def founded(cls, which: Which, mode: Mode, seed: int = 1) -> Iterator[Cluster]:
         """A cluster, and its end."""
         cluster = cls(which, mode)
-        with tempfile.TemporaryDirectory(prefix="flowjob-golden-") as directory, _garbage_kept():
+        with tempfile.TemporaryDirectory(prefix="flowjob-golden-") as directory, garbage_kept():
             cluster.base = Path(directory)
             cluster.world = World(seed, cluster.base, PHYSICS)
             cluster.world.ledger = cluster.ledger
@@ -283,21 +282,3 @@ class _Watched:
 
     def unseen(self, prefix: str) -> int:
         return 0
-
-
-@contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Coroutines of killed processes stay as they are until all is over; nobody closes their files."""
-    collecting = gc.isenabled()
-    gc.disable()
-    gc.freeze()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "coroutine .* was never awaited")
-            warnings.filterwarnings("ignore", category=ResourceWarning)
-            yield
-            gc.collect()
-    finally:
-        gc.unfreeze()
-        if collecting:
-            gc.enable()

@@ -10,11 +10,7 @@ from typing import Any, Final
 
 from flowjob_operator.resources.model import Model
 
-_KEPT: Final = (
-    "description",
-    "type",
-    "format",
-    "enum",
+_BOUNDS: Final = (
     "pattern",
     "minimum",
     "maximum",
@@ -23,24 +19,19 @@ _KEPT: Final = (
     "minItems",
     "maxItems",
     "maxProperties",
+)
+_KEPT: Final = (
+    "description",
+    "type",
+    "format",
+    "enum",
+    *_BOUNDS,
     "required",
     "x-kubernetes-validations",
     "x-kubernetes-int-or-string",
     "x-kubernetes-preserve-unknown-fields",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
-)
-_BOUNDS: Final = frozenset(
-    {
-        "pattern",
-        "minimum",
-        "maximum",
-        "minLength",
-        "maxLength",
-        "minItems",
-        "maxItems",
-        "maxProperties",
-    }
 )
 _DROPPED: Final = frozenset({"title", "default", "$ref", "$defs", "additionalProperties", "const"})
 _LARGEST_INT32: Final = 2**31 - 1

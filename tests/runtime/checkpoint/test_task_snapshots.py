@@ -24,13 +24,18 @@ from flowjob.runtime.checkpoint import task_snapshot
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.checkpoint.sections import Distribution, Section
 from flowjob.runtime.checkpoint.task_snapshot import SnapshotSettings, Taking, TaskSnapshots
-from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.job_description import CheckpointPlan
 from flowjob.runtime.operators.base import Operator, OperatorContext
 from flowjob.runtime.real.freezer import ForkFreezer
 from flowjob.runtime.storage.memory import MemoryStore, NoFaults
 from flowjob.runtime.storage.object_store import StorageError
-from flowjob.testing.virtual_time import InlineFreezer, MockClock, run_inline, run_virtually
+from flowjob.testing.virtual_time import (
+    InlineFreezer,
+    MockClock,
+    env_of_one_process,
+    run_virtually,
+)
 
 NUMBERS = StreamType(pa.schema([("n", pa.int64())]))
 TASK = TaskId(3, 1)
@@ -100,16 +105,7 @@ class Scene:
     ) -> None:
         nothing: Any = None
         self.directory = directory
-        self.env = Env(
-            clock=MockClock(),
-            network=nothing,
-            control=nothing,
-            launcher=nothing,
-            random=nothing,
-            directory=directory,
-            run_blocking=run_inline,
-            freezer=InlineFreezer(directory),
-        )
+        self.env = env_of_one_process(directory, freezer=InlineFreezer(directory))
         self.store = MemoryStore(faults=faults)
         self.reports = Reports()
         sink: Any = SinkSpec(input=NUMBERS, output=NUMBERS, sink=nothing)

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from flowjob.connectors.base import Assignment
 from flowjob.core.commits import CommitPermit
@@ -28,7 +27,7 @@ from flowjob.runtime.checkpoint.manifest import Manifest, TaskSnapshot, VertexEn
 from flowjob.runtime.checkpoint.manifest_io import read_manifest, write_manifest
 from flowjob.runtime.checkpoint.restoring import Place, SnapshotReader, operator_states
 from flowjob.runtime.checkpoint.source_splits import SPLITS, RestoredSplits, read_splits
-from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.exchange import ExchangeSettings, Identity, SlotAddress, SlotExchange
 from flowjob.runtime.job_description import CheckpointPlan
 from flowjob.runtime.messages import WireSplit
@@ -40,7 +39,7 @@ from flowjob.testing.virtual_time import (
     InlineFreezer,
     MockClock,
     VirtualLoop,
-    run_inline,
+    env_of_one_process,
     run_virtually,
 )
 
@@ -130,16 +129,8 @@ class _World:
         self.program = program
         self.on_report = on_report
         self.plan = plan
-        missing: Any = None  # nothing in one process may need them
-        self.env = Env(
-            clock=BusyClock(),
-            network=missing,
-            control=missing,
-            launcher=missing,
-            random=missing,
-            directory=directory,
-            run_blocking=run_inline,
-            freezer=InlineFreezer(directory),
+        self.env = env_of_one_process(
+            directory, clock=BusyClock(), freezer=InlineFreezer(directory)
         )
         self.store = MemoryStore(MemoryObjects(), now=self.env.clock.wall)
         self.record = Record()

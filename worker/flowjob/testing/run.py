@@ -31,7 +31,7 @@ from flowjob.runtime.task_set import RunOptions, TaskKey, TaskSet
 from flowjob.stream import Stream
 from flowjob.testing.results import Results, TestOutput
 from flowjob.testing.script import AdvanceStep, ScriptedSource, WatermarkStep
-from flowjob.testing.virtual_time import MockClock, run_inline, run_virtually
+from flowjob.testing.virtual_time import env_of_one_process, run_virtually
 from flowjob.watermarks import EventTime
 
 Step = Any
@@ -180,20 +180,7 @@ def run_job(
     Sources may read files; those that need a network cannot run here."""
     graph = compile_job(job, parallelism=parallelism)
     with tempfile.TemporaryDirectory(prefix="flowjob-test-") as directory:
-        run_virtually(_run(graph, _env(Path(directory)), on_report, batch_rows, ends))
-
-
-def _env(directory: Path) -> Env:
-    missing: Any = None  # nothing in one process may need them
-    return Env(
-        clock=MockClock(),
-        network=missing,
-        control=missing,
-        launcher=missing,
-        random=missing,
-        directory=directory,
-        run_blocking=run_inline,
-    )
+        run_virtually(_run(graph, env_of_one_process(Path(directory)), on_report, batch_rows, ends))
 
 
 async def _run(

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flowjob.runtime.env import Clock, Env, Freezer
+
 T = TypeVar("T")
 
 
@@ -110,6 +112,23 @@ class InlineFreezer:
         except Exception as error:  # noqa: BLE001 - a copy that dies says no more than this
             result.set_exception(OSError(f"{type(error).__name__}: {error}"))
         return result
+
+
+def env_of_one_process(
+    directory: Path, *, clock: Clock | None = None, freezer: Freezer | None = None
+) -> Env:
+    """The world of tasks that are all in this process. `clock`: a MockClock unless given."""
+    missing: Any = None  # nothing in one process may need them
+    return Env(
+        clock=clock or MockClock(),
+        network=missing,
+        control=missing,
+        launcher=missing,
+        random=missing,
+        directory=directory,
+        run_blocking=run_inline,
+        freezer=freezer,
+    )
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
