@@ -263,6 +263,29 @@ def test_whoever_has_lost_leadership_says_so_and_commits_nothing() -> None:
     virtually(main)
 
 
+def test_a_defect_ends_the_jobmanager_and_leaves_no_job_standing() -> None:
+    class Defective(NoFaults):
+        on = ""
+
+        async def before(self, operation: str, name: str) -> None:
+            if self.on and self.on in name and operation == "create":
+                raise ZeroDivisionError("nobody has thought of it")
+
+    async def main(where: str, seconds: float) -> None:
+        faults = Defective()
+        bench = Bench(MemoryObjects(), faults)
+        await bench.lead()
+        await asyncio.sleep(seconds)
+        faults.on = where
+        await asyncio.sleep(1.0)
+        assert [type(error) for error in bench.broken] == [ZeroDivisionError]
+        faults.on = ""
+        await bench.service.close("the test is over")
+
+    virtually(lambda: main("/log/", 0.5))  # while a checkpoint is committed
+    virtually(lambda: main("0006.json", 2.5))  # while one is retired
+
+
 def test_a_savepoint_is_answered_and_stays_when_checkpoints_are_retired() -> None:
     async def main() -> None:
         bench = Bench(MemoryObjects())

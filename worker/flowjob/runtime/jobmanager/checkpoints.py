@@ -111,6 +111,7 @@ class CheckpointService:
             stopped=state.stopped,
         )
         self._cleaner = asyncio.ensure_future(self._clean())
+        self._cleaner.add_done_callback(self._over)
         self._cleaning.put_nowait(self._snapshots.sweep(state, initial))
 
     async def close(self, reason: str, *, tidy: bool = True) -> None:
@@ -247,7 +248,7 @@ class CheckpointService:
             case ev.Store():
                 storing = asyncio.ensure_future(self._store(instruction))
                 self._storing.add(storing)
-                storing.add_done_callback(self._storing.discard)
+                storing.add_done_callback(self._over)
             case ev.NotifyCommitted(permit, tasks, former):
                 for slot in sorted({t.subtask for t in tasks}):
                     given = [
@@ -322,6 +323,13 @@ class CheckpointService:
             lost = "another outcome is in the log"
             stored = ev.Stored(store.checkpoint)
             self.handle(stored if counts else ev.StoreFailed(store.checkpoint, lost))
+
+    def _over(self, work: asyncio.Task[None]) -> None:
+        """A defect must not leave the job waiting for an answer that never comes."""
+        self._storing.discard(work)
+        error = None if work.cancelled() else work.exception()
+        if isinstance(error, Exception):
+            self._shell.broken(error)
 
     def _directory(self, checkpoint: int, savepoint: str | None) -> str:
         """Of a snapshot, below the job's root."""

@@ -122,16 +122,12 @@ class SnapshotStore:
             digest=digest(encode_manifest(manifest)),
             results=results_of(manifest),
         )
-        if refusal(self._log.state, record) is not None:
-            return False
-        await self._append(record)
+        await self._append(record, again=False)
         return self._log.state.find(manifest.id) is not None
 
     async def retire(self, checkpoint: int) -> None:
         """Says in the log that nobody needs a checkpoint, then deletes it."""
-        record = Retire(self._generation, checkpoint)
-        if refusal(self._log.state, record) is None:
-            await self._append(record)
+        if await self._append(Retire(self._generation, checkpoint)):
             self._garbage.delete(self.paths.checkpoint(checkpoint))
             await self._log.trim()
 
@@ -195,9 +191,8 @@ class SnapshotStore:
 
     async def say_published(self, checkpoint: int) -> None:
         """Says in the log that sinks have published all there is up to the last snapshot of the run."""
-        record, state = Published(self._generation, checkpoint), self._log.state
-        if checkpoint not in state.published and refusal(state, record) is None:
-            await self._append(record)
+        if checkpoint not in self._log.state.published:
+            await self._append(Published(self._generation, checkpoint))
 
     async def check(self, point: RestorePoint) -> None:
         """Raises SnapshotError when an object of a snapshot of this job is gone or too short. Reads no byte of them."""
@@ -221,14 +216,28 @@ class SnapshotStore:
                     self._garbage.delete(directory, unfinished=True)
         await self._garbage.finished()
 
-    async def _append(self, record: Record) -> None:
-        """Returns when the outcome is certain; the log's state then tells it."""
+    async def _append(self, record: Record, *, again: bool = True) -> bool:
+        """Returns when the outcome is certain; the log's state then tells it. False: the log's rules refuse it.
+
+        `again`: what an unknown outcome has left out is appended once more, at worst twice, which says nothing new."""
         async with self._appending:  # nobody may come between an append and its settling
-            try:
-                await self._log.append(record)
-            except LogUncertain as error:
-                _log.warning("%s; finding out", error)
-                await self._settle()
+            while True:
+                # Only here: whoever had the log before us may have had to claim it anew.
+                record = msgspec.structs.replace(record, generation=self._generation)
+                state = self._log.state
+                leads = (
+                    state.generation == self._generation
+                )  # else the log itself says that we have lost it
+                if leads and refusal(state, record) is not None:
+                    return False
+                try:
+                    await self._log.append(record)
+                except LogUncertain as error:
+                    _log.warning("%s; finding out", error)
+                    await self._settle()
+                    if again:
+                        continue
+                return True
 
     async def _settle(self) -> None:
         """Claims anew: that alone tells what an append with an unknown outcome has become."""
