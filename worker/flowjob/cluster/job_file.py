@@ -47,6 +47,10 @@ class Restore(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     mode: Literal["Latest", "Snapshot", "Empty"] = "Latest"
     path: str | None = None
+    since: int = 0
+    """The revision that was the first to be started so. The log has a run of it or of a later one: then that has begun,
+    and this start goes on as by Latest. So a decision can be repeated until it is known to have been carried out, and
+    never goes back behind what was committed since. 0: `mode` as it says"""
     expected: str | None = None
     """Path of a snapshot known to be complete: where neither it nor a newer one can be found, the start is refused"""
     allow_non_restored: bool = False

@@ -1,0 +1,1 @@
+"""The operator's decisions, pure: what was observed goes in, a status and actions come out."""
