@@ -238,6 +238,9 @@ class Identity(Model):
     expires_at: Time | None = Field(
         default=None, description="When they end. They are renewed long before."
     )
+    authority: Text | None = Field(
+        default=None, description="Fingerprint of the authorities that the pods trust."
+    )
 
 
 class OperatorStatus(Model):
