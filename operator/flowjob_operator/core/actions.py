@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from flowjob.cluster.control_api import Request
-from flowjob_operator.core.revision import ALL_PARTS, Part, Revision
+from flowjob_operator.core.revision import ALL_PARTS, Beginning, Part, Revision
 from flowjob_operator.resources.flowjob_status import FlowJobStatus
 from flowjob_operator.resources.flowsnapshot import (
     FlowSnapshotSpec,
@@ -26,7 +26,7 @@ FINALIZER = "flowjob.dev/state"
 class SaveRevision:
     """Render, and create the ControllerRevision `<job>-<number>` with the revision and all its objects. If there is one
     it stays as it is. `fresh` parts are rendered from the revision's spec, all others are taken over from the objects
-    of `revision.previous`, but for the number of TaskManagers."""
+    of `revision.previous`."""
 
     revision: Revision
     fresh: frozenset[Part] = ALL_PARTS
@@ -34,13 +34,18 @@ class SaveRevision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRevision:
-    """Server-side apply of objects that a ControllerRevision keeps. `owned`: whether Deployment and StatefulSet get an
-    ownerReference, as all others always do. `task_managers`: so many instead of the revision's."""
+    """Server-side apply of objects that a ControllerRevision keeps, with what is not of the revision filled in:
+
+    restore         goes into the job file (whose `restore` is therefore not compared for Child.changed)
+    task_managers   replicas of the StatefulSet
+    owned           whether Deployment and StatefulSet get an ownerReference, as all others always do
+    """
 
     number: int
+    restore: Beginning
+    task_managers: int
     parts: frozenset[Part] = ALL_PARTS
     owned: bool = True
-    task_managers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,7 @@ class StartPreflight:
     saved yet: it is rendered from `revision`. One that exists stays."""
 
     revision: Revision
+    restore: Beginning
     deadline: float
     """Seconds, for the Job's activeDeadlineSeconds"""
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-from pydantic import Field
-
 from flowjob.cluster.job_file import Restore
 from flowjob_operator.resources.fields import Count, Text
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
@@ -33,7 +31,8 @@ ALL_PARTS = frozenset(Part)
 
 
 class Beginning(Model):
-    """What the job begins with, for `JobFile.restore`; the fields are those of flowjob.cluster.job_file.Restore."""
+    """What the job begins with, for `JobFile.restore`; the fields are those of flowjob.cluster.job_file.Restore. Not a
+    part of a revision: what is known to be complete grows while the revision stays."""
 
     mode: str = "Latest"
     path: Text | None = None
@@ -50,9 +49,10 @@ class Beginning(Model):
 class Revision(Model):
     """What is, was, or is to be deployed.
 
-    number           of the ControllerRevision `<job>-<number>`, and the label flowjob.dev/revision of TaskManagers
+    number           of the ControllerRevision `<job>-<number>`
     base             of the JobManager that runs it: names `<job>-jm-<base>` and `<job>-file-<base>`, and is revision
                      and run of the job file. The number itself, unless the change was made with the JobManager kept
+    template         of the TaskManagers' pods, and their label flowjob.dev/revision: the revision it was rendered for
     previous         whose rendered objects are taken over where parts are not rendered anew
     written, spec    what the user wrote, and the same with defaults filled in
     code             pinned; digests as `sha256:…`
@@ -61,14 +61,13 @@ class Revision(Model):
 
     number: Count
     base: Count
+    template: Count
     previous: Count | None = None
     generation: Count = 0
     written: FlowJobSpec
     spec: FlowJobSpec
     code: Code = Code()
     prefix: Text | None = None
-    task_managers: Count = 1
-    restore: Beginning = Field(default=Beginning())
 
     @property
     def run(self) -> str:
