@@ -63,7 +63,7 @@ soak: setup ## Run the tests that take minutes: memory over long runs
 simulate: SEEDS ?= 200
 simulate: setup ## Run SEEDS=n simulated clusters, with faults; one command repeats a failure
 	$(BIN)/python -m flowjob.testing.simulation --seeds $(SEEDS) --processes 2
-	$(BIN)/python -m flowjob.testing.simulation.failover --seeds $$(($(SEEDS) / 3))
+	$(BIN)/python -m flowjob.testing.simulation.failover --seeds $$(($(SEEDS) / 3)) --processes 2
 
 golden: setup ## Kill and restore every golden job in many ways, at other parallelisms; one command repeats a failure
 	$(BIN)/python -m tests.golden

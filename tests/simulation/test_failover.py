@@ -12,9 +12,11 @@ from flowjob.core.restart_strategy import FixedDelay
 from flowjob.testing.simulation.failover import (
     FailoverScenario,
     failover_of,
+    main,
     simulate_failover,
 )
 from flowjob.testing.simulation.jobs import JobSpec
+from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.scenario import Fault, FaultKind, Phase, Scenario
 
 pytestmark = pytest.mark.slow
@@ -92,3 +94,17 @@ def test_without_a_jobmanager_taskmanagers_give_up_and_the_next_one_starts_all_a
     outcome = simulate_failover(away)
     assert outcome.problems == []
     assert (outcome.leaders, outcome.adopted) == (1, 0)
+
+
+def test_seeds_are_played_side_by_side_and_a_failure_says_how_to_repeat_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--seeds", "2"]) == 0
+    alone = capsys.readouterr().out
+    assert main(["--seeds", "2", "--processes", "2"]) == 0
+    assert Counter(capsys.readouterr().out) == Counter(alone), "the same, perhaps in another order"
+    stage = Ledger.stage
+    monkeypatch.setattr(Ledger, "stage", lambda s, name, rows, n: stage(s, name, rows[1:], n))
+    assert main(["--seeds", "1"]) == 1
+    again = "python -m flowjob.testing.simulation.failover --seed 0"
+    assert again in capsys.readouterr().out

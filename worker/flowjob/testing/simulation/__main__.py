@@ -5,16 +5,15 @@ Every failure is printed with the command that repeats it."""
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import partial
 from time import perf_counter  # noqa: TID251 - how fast we are, for people
 
 from flowjob.testing.simulation.run import Outcome, simulate
 from flowjob.testing.simulation.scenario import scenario_of
+from flowjob.testing.simulation.side_by_side import played
 
 _Played = tuple[str, str, bool]
 """How a seed ended, what is to be told of it, and whether it failed."""
@@ -35,8 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     first, count = (given.first, given.seeds) if given.seed is None else (given.seed, 1)
     ends: Counter[str] = Counter()
     failed, began = 0, perf_counter()
-    with _played(range(first, first + count), given) as played:
-        for done, (end, report, is_failure) in enumerate(played, 1):
+    play = partial(_play, given=given)
+    with played(play, range(first, first + count), given.processes) as outcomes:
+        for done, (end, report, is_failure) in enumerate(outcomes, 1):
             ends[end] += 1
             failed += is_failure
             if report:
@@ -50,17 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
             if failed and given.stop:
                 break
     return 1 if failed else 0
-
-
-@contextmanager
-def _played(seeds: Iterable[int], given: argparse.Namespace) -> Iterator[Iterator[_Played]]:
-    """Seeds in order, or, in several processes, as they are done."""
-    play = partial(_play, given=given)
-    if given.processes == 1:
-        yield map(play, seeds)
-        return
-    with multiprocessing.get_context("fork").Pool(given.processes) as pool:
-        yield pool.imap_unordered(play, seeds, chunksize=5)
 
 
 def _play(seed: int, given: argparse.Namespace) -> _Played:

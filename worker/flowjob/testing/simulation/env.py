@@ -66,6 +66,7 @@ class SimFreezer:
         self._world = world
         self._directory = directory
         self._count = 0
+        self._spent = 0.0
 
     async def freeze(self, work: Callable[[Path], bytes], *, deadline: float) -> bytes:
         self._count += 1
@@ -77,6 +78,11 @@ class SimFreezer:
         if took > deadline:
             raise TimeoutError(f"the copy took more than {deadline:g} s")
         return result
+
+    def spent(self) -> float:
+        """By chance more or less than what makes a copy worth it."""
+        self._spent += 0.2 * self._world.chance("freezer").random() ** 3
+        return self._spent
 
 
 def blocking_runner(world: World) -> Callable[..., Awaitable[Any]]:

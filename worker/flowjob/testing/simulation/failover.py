@@ -15,8 +15,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec.structs
 
@@ -39,6 +40,7 @@ from flowjob.testing.simulation.loop import Stuck
 from flowjob.testing.simulation.process import KILLED, SimProcess
 from flowjob.testing.simulation.run import MEMORY, garbage_kept, noting_logs
 from flowjob.testing.simulation.scenario import Fault, FaultKind, Phase, Scenario, scenario_of
+from flowjob.testing.simulation.side_by_side import played
 from flowjob.testing.simulation.storage import SimStorage
 from flowjob.testing.simulation.world import StoreHabits, World
 
@@ -308,29 +310,46 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="only this one, with all that happens")
     parser.add_argument("--seeds", type=int, default=200, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--processes", type=int, default=1, help="that play side by side")
     given = parser.parse_args(arguments)
     first, count = (given.first, given.seeds) if given.seed is None else (given.seed, 1)
-    say = sys.stdout.write
+    play = partial(_play, tracing=given.seed is not None)
     ends: Counter[str] = Counter()
     failed = adopted = leaders = 0
-    for seed in range(first, first + count):
-        outcome = simulate_failover(failover_of(seed), tracing=given.seed is not None)
-        ends += outcome.ends
-        adopted += outcome.adopted
-        leaders += outcome.leaders
-        for time, who, what in outcome.notes:
-            say(f"{time:10.4f} {who:12} {what}\n")
-        if outcome.problems:
-            failed += 1
-            say(f"\nFAILED {outcome.scenario.base}\n{outcome.scenario}\n")
-            for problem in outcome.problems:
-                say(f"  - {problem}\n")
-            say(f"  python -m flowjob.testing.simulation.failover --seed {seed}\n")
-    say(
+    with played(play, range(first, first + count), given.processes) as told:
+        for outcome in told:
+            ends += outcome.ends
+            adopted += outcome.adopted
+            leaders += outcome.leaders
+            failed += outcome.failed
+            sys.stdout.write(outcome.report)
+            sys.stdout.flush()
+    sys.stdout.write(
         f"{count} seeds, {failed} failed; JobManagers took over {leaders} times, {adopted} times with all tasks; "
         f"{dict(ends)}\n"
     )
     return 1 if failed else 0
+
+
+class _Told(NamedTuple):
+    """What is left to say of a seed."""
+
+    report: str
+    failed: bool
+    ends: Counter[str]
+    adopted: int
+    leaders: int
+
+
+def _play(seed: int, *, tracing: bool) -> _Told:
+    outcome = simulate_failover(failover_of(seed), tracing=tracing)
+    report = [f"{time:10.4f} {who:12} {what}\n" for time, who, what in outcome.notes]
+    if outcome.problems:
+        report.append(f"\nFAILED {outcome.scenario.base}\n{outcome.scenario}\n")
+        report += [f"  - {problem}\n" for problem in outcome.problems]
+        report.append(f"  python -m flowjob.testing.simulation.failover --seed {seed}\n")
+    said, failed = "".join(report), bool(outcome.problems)
+    return _Told(said, failed, outcome.ends, outcome.adopted, outcome.leaders)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from flowjob.testing.simulation.scenario import Scenario
 from flowjob.testing.simulation.world import World
 
 _LATE = 3.0
-"""Seconds that an undisturbed checkpoint may take."""
+"""Seconds that an undisturbed checkpoint may take, while neither network nor store hold anything up."""
 
 _SETTLED = 2.0
 """Seconds after which the JobManager surely knows what became of an append to its log."""
@@ -93,11 +93,13 @@ def _no_progress(world: World, scenario: Scenario, life: Life) -> list[str]:
     if not commits:
         return ["no checkpoint at all, not even when everything had ended"]
     # Behind the last one sinks publish, which takes them as long as they like.
-    longest = max(later - earlier for earlier, later in pairwise([life.running_at, *commits]))
+    times = pairwise([life.running_at, *commits])
+    longest = max(world.unhindered(earlier, later) for earlier, later in times)
     if longest <= settings.interval + settings.min_pause + _LATE:
         return []
     return [
-        f"no checkpoint for {longest:.3f} s, though one was wished for every {settings.interval} s"
+        f"no checkpoint for {longest:.3f} s in which nothing was slow, though one was wished for every "
+        f"{settings.interval} s"
     ]
 
 

@@ -55,6 +55,7 @@ class SimStorage:
         wait = self.habits.latency * chance.random()
         if chance.random() < 0.05:
             wait *= 20
+            self._world.held_up(wait)
         await asyncio.sleep(wait)  # noqa: TID251 - this is the world
 
     def strikes(self, probability: float) -> bool:

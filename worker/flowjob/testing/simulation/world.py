@@ -81,6 +81,7 @@ class World:
         self._cuts: set[frozenset[str]] = set()
         self._streams: dict[str, random.Random] = {}
         self._last_port = 40_000
+        self._slow: list[tuple[float, float]] = []
         self.loop = SimLoop(self.chance("order"), self._complain)  # type: ignore[abstract]
 
     def run(self, done: Callable[[], bool], *, until: float, max_steps: int) -> None:
@@ -165,5 +166,22 @@ class World:
         chance = self.chance("latency")
         median = self.physics.latency
         if chance.random() < 0.02:
-            return median * self.physics.jitter * chance.random()
+            delay = median * self.physics.jitter * chance.random()
+            self.held_up(delay)
+            return delay
         return median * (0.5 + chance.random())
+
+    # -- what is slow by nature
+
+    def held_up(self, seconds: float) -> None:
+        """From now on something takes unusually long: that is nobody's fault."""
+        begin, end = self.loop.now, self.loop.now + seconds
+        if self._slow and begin <= self._slow[-1][1]:
+            begin, last = self._slow.pop()
+            end = max(end, last)
+        self._slow.append((begin, end))
+
+    def unhindered(self, begin: float, end: float) -> float:
+        """Seconds between two moments while nothing was held up."""
+        slow = (min(end, last) - max(begin, first) for first, last in self._slow)
+        return end - begin - sum(seconds for seconds in slow if seconds > 0.0)
