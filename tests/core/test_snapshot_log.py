@@ -178,3 +178,25 @@ def test_the_log_says_where_its_leader_is_and_that_a_run_is_over_until_another_o
     assert over.ended == "succeeded"
     assert apply(over, Claim(3, "r")).ended == "succeeded"
     assert apply(over, Begin(2, "b")).ended == ""
+
+
+def test_a_jobmanager_of_an_older_revision_may_not_claim_and_one_of_the_same_may() -> None:
+    state = fold([Claim(1, "r"), Claim(2, "r", "a:1", 3, 4, 2)])
+    assert (state.job_revision, state.parallelism, state.asked) == (3, 4, 2)
+    for revision, may in [(0, False), (2, False), (3, True), (4, True)]:
+        claim = Claim(3, "r", "b:1", revision)
+        assert (refusal(state, claim) is None) is may
+        assert apply(state, claim).address == ("b:1" if may else "a:1")
+    assert "revision 3 has led the job, and this is revision 2" in str(
+        refusal(state, Claim(3, "r", "", 2))
+    )
+
+
+def test_a_run_is_known_by_its_jobmanagers_name_and_ends_with_a_reason() -> None:
+    state = fold(
+        [Claim(1, "r"), Begin(1, "x-1", "", "7", 7), Finish(1, "failed", "it broke", "USER_CODE")]
+    )
+    assert (state.run, state.name, state.begun_by) == ("x-1", "7", 7)
+    assert (state.ended, state.reason, state.code) == ("failed", "it broke", "USER_CODE")
+    state = apply(state, Begin(1, "x-1", "s", "8", 8))
+    assert (state.name, state.ended, state.reason, state.code) == ("8", "", "", "")

@@ -16,13 +16,16 @@ to the JobManager without pickling it. This module must not import anything of o
     ├── StateError                state used where there is none, or written where it is only read
     ├── SnapshotError             a snapshot that cannot be read or started from
     │   ├── DamagedSnapshot       bytes of it are missing or not those that were written
-    │   └── StateMismatch         the job cannot take over what the snapshot holds
+    │   ├── StateMismatch         the job cannot take over what the snapshot holds
+    │   ├── StateMissing          state was expected, and is not there: nothing is begun empty
+    │   └── PriorState            an earlier job of that name has left state: somebody has to decide
     ├── AlreadyRunning            the same job runs here, with the same place for its checkpoints
     ├── NotRunning                something was asked of a job that does not run
     ├── NotDone                   a running job did not do what it was asked, and goes on
     ├── StorageError              a store that cannot be reached, refuses, or lost something
     │   ├── ObjectMissing         an object that is not there
     │   └── LostLeadership        another JobManager leads the job now
+    │       └── OutdatedRevision  a newer revision of the job has led it
     ├── StoodDown                 this JobManager was told to leave; the job goes on
     ├── AlreadyEnded              a run that is over was to be continued
     ├── Unreachable               an address that cannot be listened on
@@ -150,6 +153,18 @@ class StateMismatch(SnapshotError):
     code = "STATE_MISMATCH"
 
 
+class StateMissing(SnapshotError):
+    """A snapshot that is known to have been complete cannot be found, nor a newer one. Nothing was started."""
+
+    code = "STATE_MISSING"
+
+
+class PriorState(SnapshotError):
+    """An earlier job of the same name has left snapshots, and nobody has said what is to become of them."""
+
+    code = "PRIOR_STATE"
+
+
 class AlreadyRunning(FlowjobError):
     """The same job runs already, with the same place for its checkpoints; nothing was started."""
 
@@ -184,6 +199,16 @@ class LostLeadership(StorageError):
     """Another JobManager has claimed the job in its log: this one leads no more, and has to end."""
 
     code = "LOST_LEADERSHIP"
+
+
+class OutdatedRevision(LostLeadership):
+    """A newer revision of the job has led it: this JobManager must not. `leader`: address of who led last."""
+
+    code = "OUTDATED_REVISION"
+
+    def __init__(self, message: str, leader: str = "") -> None:
+        super().__init__(message)
+        self.leader = leader
 
 
 class StoodDown(FlowjobError):

@@ -14,21 +14,32 @@ many that are published."""
 
 
 class Claim(msgspec.Struct, frozen=True, tag_field="record", tag="claim", omit_defaults=True):
-    """A JobManager leads from here on. `revision`: of the job it runs, for people; `address`: where it can be asked
-    whether it lives."""
+    """A JobManager leads from here on.
+
+    revision      of the job it runs: its plan, for people
+    address       where it can be asked whether it lives
+    job_revision  of the job file it was started with: one that is older than the newest is refused. 0: it has none
+    parallelism   that it runs the job with; `asked` is what the file said. 0: not said
+    """
 
     generation: int
     revision: str
     address: str = ""
+    job_revision: int = 0
+    parallelism: int = 0
+    asked: int = 0
 
 
 class Begin(msgspec.Struct, frozen=True, tag_field="record", tag="begin", omit_defaults=True):
     """A run begins, from snapshot `source` (a name for storage; empty: from nothing). Restarts never go back beyond it:
-    what is committed before belongs to other runs, and is only kept until it is retired."""
+    what is committed before belongs to other runs, and is only kept until it is retired. `name`: what its JobManagers
+    call the run; empty: that is in `run`, which sinks make names of. `job_revision`: as in Claim."""
 
     generation: int
     run: str
     source: str = ""
+    name: str = ""
+    job_revision: int = 0
 
 
 class Commit(msgspec.Struct, frozen=True, tag_field="record", tag="commit", omit_defaults=True):
@@ -56,11 +67,14 @@ class Retire(msgspec.Struct, frozen=True, tag_field="record", tag="retire"):
     snapshot: int
 
 
-class Finish(msgspec.Struct, frozen=True, tag_field="record", tag="finish"):
-    """The run is over and is not to be continued: `outcome` is `succeeded` or `cancelled`."""
+class Finish(msgspec.Struct, frozen=True, tag_field="record", tag="finish", omit_defaults=True):
+    """The run is over and is not to be continued: `outcome` is `succeeded`, `suspended` (stopped with a savepoint),
+    `cancelled` or `failed`; of the last two `reason` says more, of `failed` also `code` (docs/errors.md)."""
 
     generation: int
     outcome: str
+    reason: str = ""
+    code: str = ""
 
 
 class Published(msgspec.Struct, frozen=True, tag_field="record", tag="published"):
@@ -78,9 +92,9 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a log amounts to. Bounded, however long the log.
 
     generation  of the newest Claim; 0 before the first
-    address     what that says
-    run, source what the newest Begin says
-    ended       how that run has ended; empty: it has not, as far as is known
+    address     what that says, as are `job_revision`, `parallelism` and `asked`
+    run, source what the newest Begin says, as is `name`; `begun_by` its job_revision
+    ended       how that run has ended; empty: it has not, as far as is known. `reason` and `code` say more
     committed   not retired, oldest first
     retired     the newest few, oldest first
     highest     the largest snapshot id in any record
@@ -101,6 +115,13 @@ class LogState(msgspec.Struct, frozen=True, omit_defaults=True):
     published: tuple[int, ...] = ()
     address: str = ""
     ended: str = ""
+    reason: str = ""
+    code: str = ""
+    name: str = ""
+    begun_by: int = 0
+    job_revision: int = 0
+    parallelism: int = 0
+    asked: int = 0
 
     @property
     def newest(self) -> Commit | None:
@@ -129,7 +150,7 @@ def refusal(state: LogState, record: Record) -> str | None:
     if isinstance(record, Claim):
         if record.generation != state.generation + 1:
             return f"a claim of generation {record.generation} after {state.generation}"
-        return None
+        return outdated(state, record.job_revision)
     if record.generation < state.generation:
         return f"generation {record.generation} leads no more, {state.generation} does"
     if record.generation > state.generation:
@@ -142,6 +163,13 @@ def refusal(state: LogState, record: Record) -> str | None:
         case Published(snapshot=snapshot) if snapshot != state.newest_id:
             return f"snapshot {snapshot} is not the newest of the run"
     return None
+
+
+def outdated(state: LogState, job_revision: int) -> str | None:
+    """Why a JobManager of this revision may not lead. One that has none may not either, where others have."""
+    if job_revision >= state.job_revision:
+        return None
+    return f"revision {state.job_revision} has led the job, and this is revision {job_revision}"
 
 
 def _retire_refusal(state: LogState, snapshot: int) -> str | None:
@@ -161,13 +189,15 @@ def apply(state: LogState, record: Record) -> LogState:
         return state
     replace = msgspec.structs.replace
     match record:
-        case Claim(generation, revision, address):
-            return replace(state, generation=generation, revision=revision, address=address)
-        case Begin(_, run, source):
+        case Claim():
+            names = ("generation", "revision", "address", "job_revision", "parallelism", "asked")
+            return replace(state, **{name: getattr(record, name) for name in names})
+        case Begin(_, run, source, name, by):
             above = state.highest
-            return replace(state, run=run, source=source, newest_id=0, ended="", began_above=above)
-        case Finish(_, outcome):
-            return replace(state, ended=outcome)
+            begun = replace(state, run=run, name=name, begun_by=by, source=source, newest_id=0)
+            return replace(begun, began_above=above, ended="", reason="", code="")
+        case Finish(_, outcome, reason, code):
+            return replace(state, ended=outcome, reason=reason, code=code)
         case Published(snapshot=snapshot):
             published = (*(p for p in state.published if p != snapshot), snapshot)
             return replace(state, published=published[-RETIRED_KEPT:])

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
 import msgspec
 
-from flowjob.core.snapshot_log import Claim, LogState, Record, apply, refusal
-from flowjob.errors import LostLeadership, ObjectMissing, StorageError
+from flowjob.core.snapshot_log import Claim, LogState, Record, apply, outdated, refusal
+from flowjob.errors import LostLeadership, ObjectMissing, OutdatedRevision, StorageError
 from flowjob.runtime.env import Clock, Random
 from flowjob.runtime.storage.conditional_create import prove_conditional_create
 from flowjob.runtime.storage.object_store import ObjectStore
@@ -51,8 +52,17 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     summary: LogState | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What every claim of a JobManager says of itself; the fields of Claim."""
+
+    job_revision: int = 0
+    parallelism: int = 0
+    asked: int = 0
+
+
 class JobLog:
-    """Not opened before its first use. One coroutine appends at a time; others wait for it."""
+    """Not opened before its first use. One coroutine appends at a time; others wait for it. `terms` go into claims."""
 
     def __init__(self, store: ObjectStore, paths: JobPaths, clock: Clock, chance: Random) -> None:
         self._store = store
@@ -68,6 +78,7 @@ class JobLog:
         self._me = chance.token()
         self._written = 0
         self.interrupted = False
+        self.terms = Terms()
         self._others_wrote = False
 
     @property
@@ -96,7 +107,8 @@ class JobLog:
 
         The claim stands behind everything that has been read, without a gap, because its number was free. `interrupted`
         then tells whether anybody else has written since this JobLog led before. Raises StorageError where the store
-        does not honour conditional creation, or cannot be reached for `patience` seconds; it may be called again."""
+        does not honour conditional creation, or cannot be reached for `patience` seconds; it may be called again.
+        Raises OutdatedRevision when a newer revision of the job has led."""
         async with self._appending:
             if not self._proven:
                 await prove_conditional_create(self._store, self._paths, self._chance)
@@ -104,8 +116,12 @@ class JobLog:
             self._generation = 0
             while True:
                 await self.read()
+                terms = self.terms
+                if why := outdated(self._state, terms.job_revision):
+                    raise OutdatedRevision(f"{self._where()}: {why}", self._state.address)
                 generation = self._state.generation + 1
-                if await self._create(Claim(generation, revision, address), patience):
+                told = (terms.job_revision, terms.parallelism, terms.asked)
+                if await self._create(Claim(generation, revision, address, *told), patience):
                     self._generation = generation
                     self.interrupted, self._others_wrote = self._others_wrote, False
                     return generation
