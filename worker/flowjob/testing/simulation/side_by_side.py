@@ -1,4 +1,6 @@
-"""Plays many seeds, in one process or in several side by side. It must not know what a seed decides."""
+"""Plays many seeds, in one process or in several side by side.
+
+For the commands of all simulations. It must not know what a seed decides, nor what is said of it."""
 
 from __future__ import annotations
 
