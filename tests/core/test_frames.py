@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowjob.core import frames
+from flowjob.core import frames, greetings
 from flowjob.core.elements import Barrier, Stop
 from flowjob.errors import ProtocolError
 
@@ -120,7 +120,7 @@ def test_a_strangers_bytes_are_refused_without_any_allocation(data: bytes) -> No
         got = []
     for _, _, _, body in got:
         with pytest.raises(ProtocolError):
-            frames.parse_hello(body)
+            greetings.parse_hello(body)
     assert allocate.total == 0
 
 
@@ -154,7 +154,7 @@ def test_a_batch_is_admitted_once() -> None:
     ("data", "reason"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", "unexpected frame"),
-        (frames.header(0, 11, 0, 0, 0), "unexpected frame type 11"),
+        (frames.header(0, 13, 0, 0, 0), "unexpected frame type 13"),
         (frames.header(1025, frames.BARRIER, 0, 0, 0), "BARRIER of 1,025 bytes; at most 1,024"),
         (frames.header(0, frames.END, 0, 1, 0), "reserved bits"),
         (frames.header(65, frames.WATERMARK, 0, 0, 0), "at most 64"),
@@ -167,13 +167,13 @@ def test_what_is_not_spoken_is_named(data: bytes, reason: str) -> None:
 
 def test_limits_may_change_between_two_frames_of_one_piece() -> None:
     decoder = frames.Decoder(frames.FROM_LISTENER, Allocator())
-    data = frames.welcome() + frames.credit([(1, 0, 100)])
+    data = greetings.challenge(bytes(32), bytes(32)) + frames.credit([(1, 0, 100)])
     decoder.get_buffer()[: len(data)] = data
     kinds = []
     for kind, *_ in decoder.feed(len(data)):
         kinds.append(kind)
         decoder.accept(frames.FROM_CONSUMER, None, read_ahead=1 << 16)
-    assert kinds == [frames.WELCOME, frames.CREDIT]
+    assert kinds == [frames.CHALLENGE, frames.CREDIT]
 
 
 def test_a_control_frame_larger_than_the_read_ahead_buffer_is_received_whole() -> None:
@@ -186,22 +186,30 @@ def test_a_control_frame_larger_than_the_read_ahead_buffer_is_received_whole() -
 texts = st.text(max_size=40)
 
 
-@given(st.integers(0, 2**16 - 1), texts, st.integers(0, 2**32 - 1), texts, texts)
-def test_hello_keeps_its_fields(
-    version: int, job: str, attempt: int, token: str, slot: str
-) -> None:
-    message = frames.Hello(version, job, attempt, token, slot)
-    assert frames.parse_hello(frames.hello(message)[frames.HEADER_SIZE :]) == message
+nonces = st.binary(min_size=32, max_size=32)
+
+
+@given(
+    st.builds(
+        greetings.Hello, st.integers(0, 2**16 - 1), nonces, st.integers(0, 2**32 - 1), texts, texts, texts
+    )
+)  # fmt: skip
+def test_hello_keeps_its_fields(message: greetings.Hello) -> None:
+    assert (
+        greetings.hello_version(greetings.hello(message)[frames.HEADER_SIZE :]) == message.version
+    )
+    assert greetings.parse_hello(greetings.hello(message)[frames.HEADER_SIZE :]) == message
 
 
 @settings(max_examples=100)
 @given(st.binary(max_size=80), st.booleans())
 def test_parsers_of_bodies_raise_nothing_but_protocol_errors(body: bytes, marked: bool) -> None:
     if marked:
-        body = frames.MAGIC + body
+        body = greetings.MAGIC + body
     for parse in (
-        frames.parse_hello, frames.parse_open, frames.parse_watermark, frames.parse_barrier,
-        frames.parse_status, frames.parse_credit, frames.parse_refused,
+        greetings.parse_hello, frames.parse_open, frames.parse_watermark, frames.parse_barrier,
+        frames.parse_status, frames.parse_credit, frames.parse_refused, greetings.parse_challenge,
+        greetings.parse_proof, greetings.hello_version,
     ):  # fmt: skip
         try:
             parse(body)

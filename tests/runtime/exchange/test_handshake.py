@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowjob.core import frames
+from flowjob.core import frames, greetings
 from flowjob.core.elements import END_OF_INPUT
+from flowjob.core.handshake import Connecting, nonce_of
 from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.plan.job_graph import Exchange
 from flowjob.runtime.exchange import (
@@ -53,10 +55,21 @@ async def connect_as(identity: Identity, address: tuple[str, int]) -> None:
         await slot.close()
 
 
-def greeting(identity: Identity = ME, version: int = frames.VERSION) -> bytes:
-    return frames.hello(
-        frames.Hello(version, identity.job, identity.attempt, identity.token, "left")
-    )
+def greeting(version: int = frames.VERSION) -> bytes:
+    return greetings.hello(greetings.Hello(version, b"n" * 32, ME.attempt, ME.job, "left", ME.slot))
+
+
+async def authenticated(
+    address: tuple[str, int],
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection of slot `left`, behind its handshake, for whatever bytes a test wants to send."""
+    reader, writer = await asyncio.open_connection(*address)
+    handshake = Connecting(replace(ME, slot="left"), ME.slot, nonce_of("once"))
+    writer.write(handshake.hello())
+    answer = await reader.readexactly(frames.HEADER_SIZE + 64)
+    writer.write(handshake.answer(answer[frames.HEADER_SIZE :]))
+    assert await reader.readexactly(frames.HEADER_SIZE) == frames.welcome()
+    return reader, writer
 
 
 def opening() -> bytes:
@@ -83,9 +96,10 @@ async def say(address: tuple[str, int], data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("identity", "reason"),
     [
-        (replace(ME, token="guess"), "wrong token"),
-        (replace(ME, token=""), "wrong token"),
-        (replace(ME, job="other", token="guess"), "wrong token"),
+        (replace(ME, key="guess"), "this slot refuses slot right at 127.0.0.1:"),
+        (replace(ME, key="guess"), "it does not have this job's data key"),
+        (replace(ME, key=""), "does not have this job's data key"),
+        (replace(ME, job="other", key="guess"), "does not have this job's data key"),
         (replace(ME, job="other"), "it belongs to job 'other', this slot to 'job'"),
         (replace(ME, attempt=1), "it belongs to a stale attempt 1, this slot to attempt 2"),
         (replace(ME, attempt=3), "it belongs to a newer attempt 3"),
@@ -107,6 +121,84 @@ def test_another_protocol_version_is_refused(run: Run) -> None:
             return await say(address, greeting(version=99))
 
     assert b"speaks protocol version 99" in run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (greetings.proof(bytes(32)), b"does not have this job's data key"),
+        (opening(), None),
+        (greeting(), None),
+        (frames.welcome(), None),
+        (frames.header(33, frames.PROOF, 0, 0, 0) + bytes(33), None),
+    ],
+)
+def test_who_does_not_answer_the_challenge_is_sent_away_and_fails_nothing(
+    run: Run, sent: bytes, answer: bytes | None
+) -> None:
+    async def scenario() -> None:
+        async with listening() as (slot, address):
+            said = (await say(address, greeting() + sent))[frames.HEADER_SIZE + 64 :]
+            assert said == b"" if answer is None else answer in said
+            assert not slot.failed.done()
+            assert not slot.inputs[0, 0, 0].connected
+            await connect_as(replace(ME, slot="left"), address)
+
+    run(scenario())
+
+
+def test_an_overheard_connection_cannot_be_played_again(run: Run) -> None:
+    """Byte for byte, to the same slot, in the same attempt."""
+
+    async def scenario() -> None:
+        async with listening() as (slot, address):
+            reader, writer = await asyncio.open_connection(*address)
+            handshake = Connecting(replace(ME, slot="left"), ME.slot, nonce_of("once"))
+            writer.write(handshake.hello())
+            challenge = (await reader.readexactly(frames.HEADER_SIZE + 64))[frames.HEADER_SIZE :]
+            overheard = handshake.hello() + handshake.answer(challenge)
+            writer.close()
+            said = await say(address, overheard + opening())
+            assert b"does not have this job's data key" in said
+            assert not slot.failed.done()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        frames.welcome(),
+        greetings.challenge(bytes(32), bytes(32)),
+        greetings.challenge(bytes(32), bytes(32))[:-1],
+        frames.credit([(0, 0, 100)]),
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    ],
+)
+def test_a_listener_without_the_key_is_not_taken_for_a_slot(run: Run, answer: bytes) -> None:
+    """Nothing but the greeting is ever sent to it."""
+    heard: list[bytes] = []
+
+    async def pretend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        with contextlib.suppress(ConnectionError):
+            heard.append(await reader.read())
+        writer.close()
+
+    async def scenario() -> None:
+        server = await asyncio.start_server(pretend, "127.0.0.1", 0)
+        slot = SlotExchange(h.env(), replace(h.DEFAULTS, connect_deadline=0.3), ME)
+        slot.add_output(EDGE, 0, [0], max_parallelism=128)
+        address = SlotAddress("false", *server.sockets[0].getsockname())
+        with pytest.raises((ProtocolError, ConnectionError)):
+            await slot.connect({(h.TARGET, 0): address})
+        await slot.close()
+        server.close()
+        await server.wait_closed()
+
+    run(scenario())
+    for said in heard:
+        assert len(said) == frames.HEADER_SIZE + frames.HEADER.unpack_from(said)[0]
 
 
 @settings(max_examples=25)
@@ -171,9 +263,8 @@ def test_what_an_authenticated_peer_does_wrong_fails_the_attempt_by_its_name(
 ) -> None:
     async def scenario() -> None:
         async with listening() as (slot, address):
-            reader, writer = await asyncio.open_connection(*address)
-            writer.write(greeting() + sent)
-            await reader.readexactly(frames.HEADER_SIZE)
+            _, writer = await authenticated(address)
+            writer.write(sent)
             writer.close()
             async with asyncio.timeout(5):
                 error = await asyncio.shield(slot.failed)
@@ -188,9 +279,9 @@ def test_what_an_authenticated_peer_does_wrong_fails_the_attempt_by_its_name(
 def test_an_unreadable_batch_fails_the_attempt_when_it_is_polled(run: Run) -> None:
     async def scenario() -> None:
         async with listening() as (slot, address):
-            _, writer = await asyncio.open_connection(*address)
+            _, writer = await authenticated(address)
             body = b"not arrow at all"
-            writer.write(greeting() + opening())
+            writer.write(opening())
             writer.write(frames.header(len(body), frames.BATCH, 0, 0, 0) + body)
             gate = slot.gates[h.TARGET, 0]
             await gate.wait(None)
@@ -206,8 +297,8 @@ def test_a_frame_beyond_its_credit_fails_the_attempt(run: Run) -> None:
     async def scenario() -> None:
         settings = replace(h.DEFAULTS, exclusive_bytes=16 * 1024)
         async with listening(settings) as (slot, address):
-            _, writer = await asyncio.open_connection(*address)
-            writer.write(greeting() + opening())
+            _, writer = await authenticated(address)
+            writer.write(opening())
             frame = frames.header(10_000, frames.BATCH, 0, 0, 0) + bytes(10_000)
             writer.write(frame * 2)
             async with asyncio.timeout(5):

@@ -15,23 +15,16 @@ from typing import Any
 from flowjob.core.elements import Barrier, Stop
 from flowjob.errors import ProtocolError
 
-VERSION = 1
-MAGIC = b"flowjob\x00"
+VERSION = 2
 
-HELLO, WELCOME, REFUSED, OPEN, BATCH, WATERMARK, STATUS, END, CREDIT, BARRIER = range(1, 11)
-
-NAMES = {
-    HELLO: "HELLO",
-    WELCOME: "WELCOME",
-    REFUSED: "REFUSED",
-    OPEN: "OPEN",
-    BATCH: "BATCH",
-    WATERMARK: "WATERMARK",
-    STATUS: "STATUS",
-    END: "END",
-    CREDIT: "CREDIT",
-    BARRIER: "BARRIER",
-}
+_TYPES = (
+    "HELLO", "WELCOME", "REFUSED", "OPEN", "BATCH", "WATERMARK", "STATUS", "END", "CREDIT", "BARRIER", "CHALLENGE",
+    "PROOF",
+)  # fmt: skip
+HELLO, WELCOME, REFUSED, OPEN, BATCH, WATERMARK, STATUS, END, CREDIT, BARRIER, CHALLENGE, PROOF = (
+    range(1, 13)
+)
+NAMES = dict(enumerate(_TYPES, 1))
 
 HEADER = struct.Struct("<IBBHI")
 """Body length, type, flags, reserved (0), channel."""
@@ -43,10 +36,10 @@ BARRIER_LIMIT = 1024
 OPEN_LIMIT = 1 << 20
 CREDIT_LIMIT = 1 << 16
 
-_HELLO = struct.Struct("<8sHHI")
+NONCE_SIZE = PROOF_SIZE = 32
+
 _OPEN = struct.Struct("<III")
 _CREDIT = struct.Struct("<III")
-_LENGTH = struct.Struct("<H")
 _TIME = struct.Struct("<q")
 _BARRIER = struct.Struct("<QBB")
 
@@ -58,9 +51,13 @@ STOPS = (Stop.NO, Stop.SUSPEND, Stop.DRAIN)
 CREDITS_PER_FRAME = CREDIT_LIMIT // _CREDIT.size
 
 FROM_STRANGER: Mapping[int, int] = {HELLO: HELLO_LIMIT}
-"""What a listener accepts before the handshake: type -> largest body."""
-FROM_LISTENER: Mapping[int, int] = {WELCOME: CONTROL_LIMIT, REFUSED: HELLO_LIMIT}
-"""What a connecting side accepts before the handshake."""
+"""What a listener accepts first: type -> largest body."""
+FROM_CHALLENGED: Mapping[int, int] = {PROOF: PROOF_SIZE}
+"""What a listener accepts behind its CHALLENGE."""
+FROM_LISTENER: Mapping[int, int] = {CHALLENGE: NONCE_SIZE + PROOF_SIZE, REFUSED: HELLO_LIMIT}
+"""What a connecting side accepts first."""
+FROM_JUDGE: Mapping[int, int] = {WELCOME: CONTROL_LIMIT, REFUSED: HELLO_LIMIT}
+"""What a connecting side accepts behind its PROOF."""
 FROM_CONSUMER: Mapping[int, int] = {CREDIT: CREDIT_LIMIT}
 """What a connecting side accepts after it: only credit flows back."""
 
@@ -78,17 +75,6 @@ def from_producer(largest_batch: int) -> Mapping[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
-    """Who connects: of which job and attempt, with which token, from which slot."""
-
-    version: int
-    job: str
-    attempt: int
-    token: str
-    slot: str
-
-
-@dataclass(frozen=True, slots=True)
 class Open:
     """What a channel number of this connection stands for, and the Arrow schema message of its batches."""
 
@@ -102,20 +88,13 @@ header = HEADER.pack
 """header(body length, type, flags, 0, channel) -> 12 bytes; bound directly because it runs once per frame."""
 
 
-def hello(message: Hello) -> bytes:
-    """The first frame of a connection."""
-    body = _HELLO.pack(MAGIC, message.version, 0, message.attempt)
-    body += b"".join(_text(t) for t in (message.job, message.token, message.slot))
-    return header(len(body), HELLO, 0, 0, 0) + body
-
-
 def welcome() -> bytes:
-    """The answer to a good HELLO."""
+    """The answer to a good PROOF."""
     return header(0, WELCOME, 0, 0, 0)
 
 
 def refused(reason: str) -> bytes:
-    """The answer to a bad HELLO; the connection is closed after it."""
+    """The answer to a bad HELLO or PROOF; the connection is closed after it."""
     body = reason.encode()[:HELLO_LIMIT]
     return header(len(body), REFUSED, 0, 0, 0) + body
 
@@ -159,30 +138,6 @@ def credit(grants: Iterable[tuple[int, int, int]]) -> bytes:
     """(channel, bytes consumed, bytes newly granted) of at most CREDITS_PER_FRAME channels, in one frame."""
     body = b"".join(_CREDIT.pack(*grant) for grant in grants)
     return header(len(body), CREDIT, 0, 0, 0) + body
-
-
-def parse_hello(body: bytes) -> Hello:
-    """Raises ProtocolError for anything but a well-formed HELLO; the version is judged by the caller."""
-    if len(body) < _HELLO.size:
-        raise ProtocolError("HELLO is too short")
-    magic, version, _, attempt = _HELLO.unpack_from(body)
-    if magic != MAGIC:
-        raise ProtocolError(
-            "HELLO does not begin with flowjob's mark: the peer speaks another protocol"
-        )
-    at, texts = _HELLO.size, []
-    for _ in range(3):
-        if len(body) < at + _LENGTH.size:
-            raise ProtocolError("HELLO is cut short")
-        (length,) = _LENGTH.unpack_from(body, at)
-        at += _LENGTH.size
-        if len(body) < at + length:
-            raise ProtocolError("HELLO is cut short")
-        texts.append(_decode_text(body[at : at + length]))
-        at += length
-    if at != len(body):
-        raise ProtocolError("HELLO is longer than its fields")
-    return Hello(version, texts[0], attempt, texts[1], texts[2])
 
 
 def parse_refused(body: bytes) -> str:
@@ -230,18 +185,6 @@ def parse_credit(body: bytes) -> list[tuple[int, int, int]]:
     if len(body) % _CREDIT.size:
         raise ProtocolError(f"CREDIT has {len(body)} bytes, not a multiple of {_CREDIT.size}")
     return list(_CREDIT.iter_unpack(body))
-
-
-def _text(text: str) -> bytes:
-    data = text.encode()
-    return _LENGTH.pack(len(data)) + data
-
-
-def _decode_text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise ProtocolError("HELLO holds text that is not UTF-8") from error
 
 
 Frame = tuple[int, int, int, int, Any]

@@ -36,7 +36,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     planner  module with `compile_job`, `digest` and `job_graph_text`
     runner   `module:attribute` of the TaskRunner factory
-    token    shown by slots to each other in the data plane
+    token    the secret that slots prove to each other to have, in the data plane; it never travels there
     run      options for the runner; msgpack-able
     """
 

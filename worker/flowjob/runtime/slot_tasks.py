@@ -51,7 +51,7 @@ class SlotTasks:
         identity = Identity(
             job=f"{context.job.name}/{context.job.run_id}",
             attempt=context.attempt,
-            token=context.job.token,
+            key=context.job.token,
             slot=f"slot {context.slot}",
         )
         self._exchange = SlotExchange(context.env, settings, identity)

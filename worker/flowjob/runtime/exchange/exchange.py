@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from flowjob.core.credit import CreditBudget
+from flowjob.core.handshake import Connecting, nonce_of
 from flowjob.errors import ProtocolError
 from flowjob.plan.job_graph import Edge
 from flowjob.runtime.env import Env, Listener
@@ -172,6 +173,9 @@ class SlotExchange:
         if not self._closing and not self.failed.done():
             self.failed.set_result(error)
 
+    def nonce(self) -> bytes:
+        return nonce_of(self.env.random.token())
+
     def returning(self, connection: IncomingConnection) -> None:
         self._returns.returning(connection)
 
@@ -198,7 +202,8 @@ class SlotExchange:
         clock = self.env.clock
         give_up_at = clock.monotonic() + self.settings.connect_deadline
         while True:
-            connection = OutgoingConnection(self.identity, address, self.settings, self.fail)
+            handshake = Connecting(self.identity, address.slot, self.nonce())
+            connection = OutgoingConnection(handshake, address, self.settings, self.fail)
             self._outgoing.append(connection)
             left = max(0.001, give_up_at - clock.monotonic())
             timer = asyncio.get_running_loop().call_later(left, connection.time_out)

@@ -6,13 +6,13 @@ away; only what an authenticated peer does wrong fails the attempt. It must not 
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from flowjob.core import frames
 from flowjob.core.elements import END_OF_INPUT, Status, Watermark
-from flowjob.errors import ProtocolError
+from flowjob.core.handshake import Listening
+from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime.exchange.gate import InputChannel
 from flowjob.runtime.exchange.sender import allocate
 from flowjob.runtime.exchange.settings import ExchangeSettings, Identity
@@ -30,6 +30,10 @@ class Owner(Protocol):
     @property
     def inputs(self) -> Inputs: ...
 
+    def nonce(self) -> bytes:
+        """32 bytes that nobody can foretell, never the same."""
+        ...
+
     def fail(self, error: Exception) -> None: ...
 
     def changed(self, connection: IncomingConnection) -> None:
@@ -44,20 +48,6 @@ class Owner(Protocol):
 _CONTROLS = (frames.WATERMARK, frames.STATUS, frames.END, frames.BARRIER)
 
 
-def judge(hello: frames.Hello, me: Identity) -> str | None:
-    """Why this peer is refused, or None. The token comes first: strangers learn nothing else."""
-    if not hmac.compare_digest(hello.token.encode(), me.token.encode()):
-        return "wrong token"
-    if hello.version != frames.VERSION:
-        return f"it speaks protocol version {hello.version}, this slot speaks {frames.VERSION}"
-    if hello.job != me.job:
-        return f"it belongs to job {hello.job!r}, this slot to {me.job!r}"
-    if hello.attempt != me.attempt:
-        age = "a stale" if hello.attempt < me.attempt else "a newer"
-        return f"it belongs to {age} attempt {hello.attempt}, this slot to attempt {me.attempt}"
-    return None
-
-
 class IncomingConnection(asyncio.BufferedProtocol):
     """From one peer slot, or from a stranger until it has shown otherwise.
 
@@ -70,6 +60,7 @@ class IncomingConnection(asyncio.BufferedProtocol):
         self._settings = owner.settings
         self._transport: Any = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._handshake = Listening(owner.identity, owner.nonce())
         self._decoder = frames.Decoder(frames.FROM_STRANGER, allocate)
         self._channels: list[InputChannel] = []
         self._grants: list[tuple[int, int, int]] = []
@@ -112,10 +103,17 @@ class IncomingConnection(asyncio.BufferedProtocol):
                     self._control(kind, number, body)
                 elif kind == frames.OPEN:
                     self._open(number, frames.parse_open(body))
+                elif kind == frames.HELLO:
+                    self._transport.write(self._handshake.challenge(body))
+                    self._decoder.limits = frames.FROM_CHALLENGED
                 else:
-                    self._greet(frames.parse_hello(body))
+                    self._welcome(self._handshake.judge(body))
                 if over():
                     return
+        except HandshakeRefused as refused:
+            self._over = True
+            self._transport.write(frames.refused(str(refused)))
+            self._transport.close()
         except ProtocolError as error:
             self._broken(error)
 
@@ -139,16 +137,11 @@ class IncomingConnection(asyncio.BufferedProtocol):
 
     # -- frames ---------------------------------------------------------------------------------------
 
-    def _greet(self, hello: frames.Hello) -> None:
-        reason = judge(hello, self._owner.identity)
-        if reason is not None:
-            self._transport.write(frames.refused(reason))
-            self._over = True
-            self._transport.close()
-            return
+    def _welcome(self, peer: str) -> None:
+        """It has shown that it is this slot."""
         if self._deadline is not None:
             self._deadline.cancel()
-        self.peer = hello.slot
+        self.peer = peer
         limits = frames.from_producer(self._settings.largest_row)
         self._decoder.accept(limits, self._admit, read_ahead=self._settings.read_ahead)
         self._transport.write(frames.welcome())

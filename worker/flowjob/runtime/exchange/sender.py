@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from flowjob.core import frames
 from flowjob.core.elements import Barrier, Control, EndOfInput, Status, Watermark
+from flowjob.core.handshake import Connecting
 from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.exchange.channels import OutputChannel
-from flowjob.runtime.exchange.settings import ExchangeSettings, Identity, SlotAddress
+from flowjob.runtime.exchange.settings import ExchangeSettings, SlotAddress
 
 COALESCE = 64 * 1024
 """Bytes gathered before they are handed to the transport in the same turn of the loop."""
@@ -35,7 +36,7 @@ class OutgoingConnection(asyncio.BufferedProtocol):
     """To one peer slot. `welcomed` is done after the handshake, `lost` when the connection is gone."""
 
     def __init__(
-        self, identity: Identity, peer: SlotAddress, settings: ExchangeSettings, fail: Fail
+        self, handshake: Connecting, peer: SlotAddress, settings: ExchangeSettings, fail: Fail
     ) -> None:
         loop = asyncio.get_running_loop()
         self.peer = peer
@@ -44,7 +45,7 @@ class OutgoingConnection(asyncio.BufferedProtocol):
         self.welcomed: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[None] = loop.create_future()
         self._loop = loop
-        self._identity = identity
+        self._handshake = handshake
         self._settings = settings
         self._fail = fail
         self._transport: Any = None
@@ -144,9 +145,7 @@ class OutgoingConnection(asyncio.BufferedProtocol):
         headroom = self._settings.frame_bytes + COALESCE
         high = max(COALESCE, self._settings.write_queue - headroom)
         self._transport.set_write_buffer_limits(high=high, low=high // 2)
-        me = self._identity
-        message = frames.Hello(frames.VERSION, me.job, me.attempt, me.token, me.slot)
-        self._transport.write(frames.hello(message))
+        self._transport.write(self._handshake.hello())
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._decoder.get_buffer()
@@ -163,6 +162,9 @@ class OutgoingConnection(asyncio.BufferedProtocol):
                                 f"credit for channel {number}, which was never opened"
                             )
                         self._channels[number].credited(returned, granted)
+                elif kind == frames.CHALLENGE:
+                    self._transport.write(self._handshake.answer(body))
+                    self._decoder.limits = frames.FROM_JUDGE
                 elif kind == frames.WELCOME:
                     self._decoder.accept(frames.FROM_CONSUMER, None, read_ahead=frames.CREDIT_LIMIT)
                     _settle(self.welcomed)
@@ -170,6 +172,8 @@ class OutgoingConnection(asyncio.BufferedProtocol):
                     reason = frames.parse_refused(body)
                     self._end(HandshakeRefused(f"{self._name} refused this slot: {reason}"))
                     return
+        except HandshakeRefused as error:
+            self._end(HandshakeRefused(f"this slot refuses {self._name}: {error}"))
         except ProtocolError as error:
             self._end(ProtocolError(f"from {self._name}: {error}"))
 

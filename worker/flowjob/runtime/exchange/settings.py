@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from flowjob.core.handshake import Party
 from flowjob.plan.job_graph import Edge
 
 KIB = 1024
@@ -47,14 +48,8 @@ class ExchangeSettings:
     max_strangers: int = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """This slot, in one attempt of one job. `slot` is its name, unique in the attempt and shown in errors."""
-
-    job: str
-    attempt: int
-    token: str
-    slot: str
+Identity = Party
+"""This slot, in one attempt of one job. `slot` is its name, unique in the attempt and shown in errors."""
 
 
 @dataclass(frozen=True, slots=True)
