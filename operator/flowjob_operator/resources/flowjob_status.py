@@ -56,6 +56,7 @@ class OperationType(Enum):
     UPGRADE = "Upgrade"
     MOVE = "Move"
     ROLL_TASK_MANAGERS = "RollTaskManagers"
+    SETTINGS = "Settings"
     RESCALE = "Rescale"
     RESTART = "Restart"
     RESTORE = "Restore"
@@ -89,6 +90,9 @@ class JobStatus(Model):
     state: JobState | None = Field(default=None, description="What the job is doing.")
     attempt: Count | None = Field(default=None, description="Deployments of its tasks so far.")
     restarts: Count | None = Field(default=None, description="Restarts after failures so far.")
+    restarted_at: Time | None = Field(
+        default=None, description="When it was last seen that there were more of them."
+    )
     started_at: Time | None = Field(default=None, description="When this revision started to run.")
     ended_at: Time | None = Field(default=None, description="When it ended.")
     leader: Count | None = Field(
@@ -122,6 +126,15 @@ class Revisions(Model):
         description="The one that a rollback went back from. It is not tried again until the spec "
         "changes.",
     )
+    current_since: Time | None = Field(
+        default=None, description="When what is deployed was deployed."
+    )
+    baseline_checkpoints: Count | None = Field(
+        default=None,
+        description="Completed checkpoints when it was deployed, or when it restarted last: those since "
+        "count towards being stable.",
+    )
+    baseline_restarts: Count | None = Field(default=None, description="Restarts at that time.")
 
 
 class Operation(Model):
@@ -139,6 +152,9 @@ class Operation(Model):
     deadline: Time | None = Field(default=None, description="When this step is given up.")
     attempts: Count = Field(default=0, description="How often this step was tried.")
     parallelism: Count | None = Field(default=None, description="The parallelism that it brings.")
+    task_managers: Count | None = Field(
+        default=None, description="How many TaskManagers it brings, once that is known."
+    )
     expected: SnapshotFact | None = Field(
         default=None, description="What the job is to go on from, once it is known."
     )
@@ -157,6 +173,23 @@ class Start(Model):
     )
     path: Text | None = Field(default=None, description="With which snapshot.")
     decided_at: Time | None = Field(default=None, description="When that was decided.")
+    revision: Count | None = Field(
+        default=None, description="The revision that was the first to be started so."
+    )
+    prefix: Text | None = Field(
+        default=None,
+        description="Below the storage root: a job that began anew by its user's word keeps clear of what "
+        "it was before.",
+    )
+
+
+class Refusal(Model):
+    """A change that is not made. Any edit of the spec has it tried again."""
+
+    generation: Count = Field(description="The generation of the spec that is refused.")
+    reason: Word = Field(description="Why, in one word.")
+    message: Sentence = Field(default="", description="Why, and what to do.")
+    at: Time | None = Field(default=None, description="When.")
 
 
 class Code(Model):
@@ -295,6 +328,9 @@ class FlowJobStatus(Model):
     )
     operation: Operation | None = Field(
         default=None, description="What is being done, written before it is done."
+    )
+    refused: Refusal | None = Field(
+        default=None, description="The newest change of the spec, when it is not made."
     )
     nonces: Nonces | None = Field(default=None, description="The nonces that were acted upon.")
     schedule: Schedule | None = Field(default=None, description="Of the snapshots by the clock.")
