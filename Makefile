@@ -9,9 +9,11 @@ FLIGHTS := data/flights/.complete
 PARALLELISM ?= 2
 ROWS ?=
 VERSITYGW := v1.8.0
+HELM := v3.22.0
+ACTIONLINT := v1.7.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes soak simulate golden chaos lint format crds bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes soak simulate golden chaos lint format crds chart workflows bench clean corpus
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +41,7 @@ run: setup data ## Run the flights example in two worker processes
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup data ## Run the tests (not the minutes-long ones)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak and not chaos and not postgres and not s3 and not kubernetes'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak and not chaos and not postgres and not s3 and not kubernetes and not helm'
 
 postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
@@ -49,13 +51,21 @@ postgres: setup ## Run the tests against PostgreSQL; installs the server where i
 s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go builds (100 s, once)
 	$(BIN)/python -m pytest -m s3
 
-kubernetes: setup ## Run the tests against a real API server of Kubernetes, which Go builds (minutes, once)
+kubernetes: setup $(BIN)/helm ## Run the tests against a real API server of Kubernetes, which Go builds (minutes, once)
 	tests/e2e/cluster/build-control-plane
-	$(BIN)/python -m pytest -m kubernetes tests/e2e
+	$(BIN)/python -m pytest -m kubernetes tests/e2e tests/chart
 
 $(BIN)/versitygw: | $(INSTALLED)
 	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build the S3 server versitygw"; exit 1; }
 	GOBIN=$(abspath $(BIN)) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
+
+$(BIN)/helm: | $(INSTALLED)
+	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build helm"; exit 1; }
+	GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@$(HELM)
+
+$(BIN)/actionlint: | $(INSTALLED)
+	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build actionlint"; exit 1; }
+	GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
 
 soak: setup ## Run the tests that take minutes: memory over long runs
 	$(BIN)/python -m pytest -m soak
@@ -85,6 +95,14 @@ format: setup ## Rewrite the code in the project's style
 
 crds: setup ## Write crds/ and their reference page from the models of the operator
 	$(BIN)/python -m flowjob_operator.resources.generate
+
+chart: setup $(BIN)/helm ## Generate what is generated of charts/flowjob, and run its tests with helm, which Go builds (70 s, once)
+	$(BIN)/python -m charts.generating
+	$(BIN)/helm lint --strict charts/flowjob --kube-version 1.34.4
+	$(BIN)/python -m pytest -m 'not kubernetes' tests/chart
+
+workflows: setup $(BIN)/actionlint ## Check .github/workflows with actionlint, which Go builds
+	$(BIN)/actionlint -color
 
 corpus: setup ## Keep a snapshot of each program in tests/corpus for VERSION=x.y: later ones must restore it
 	PYTHONPATH=. $(BIN)/python -m tests.corpus.add $(VERSION)

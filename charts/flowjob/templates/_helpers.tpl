@@ -1,0 +1,101 @@
+{{/* Names, labels, images and the rules of roles, which several templates need. */}}
+
+{{- define "flowjob.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Of objects in the release's namespace. Short enough for what is put behind it. */}}
+{{- define "flowjob.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- $name := include "flowjob.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Of objects that the whole cluster has: releases of one name in two namespaces must not meet. */}}
+{{- define "flowjob.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "flowjob.fullname" .) }}
+{{- end }}
+
+{{- define "flowjob.selectorLabels" -}}
+app.kubernetes.io/name: flowjob-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "flowjob.labels" -}}
+{{ include "flowjob.selectorLabels" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: flowjob
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Called with (list $ (dict …)): metadata's labels and annotations, the common ones below the object's own. */}}
+{{- define "flowjob.about" -}}
+{{- $root := index . 0 -}}
+{{- $own := index . 1 -}}
+labels:
+  {{- include "flowjob.labels" $root | nindent 2 }}
+{{- with mergeOverwrite (deepCopy $root.Values.commonAnnotations) $own }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Called with (list $ image): registry/repository:tag, or by digest. */}}
+{{- define "flowjob.image" -}}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- if $image.registry }}{{ trimSuffix "/" $image.registry }}/{{ end }}{{ $image.repository }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default $root.Chart.AppVersion $image.tag }}{{ end }}
+{{- end }}
+
+{{- define "flowjob.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "flowjob.fullname" .) .Values.serviceAccount.name }}
+{{- else if .Values.serviceAccount.name }}
+{{- .Values.serviceAccount.name }}
+{{- else }}
+{{- fail "serviceAccount.create is false: say in serviceAccount.name which one the operator runs as" }}
+{{- end }}
+{{- end }}
+
+{{/* Rules of files/rules.yaml that belong to a scope, called with (list $ scope). */}}
+{{- define "flowjob.rules" -}}
+{{- $root := index . 0 }}
+{{- $rules := index ($root.Files.Get "files/rules.yaml" | fromYaml) (index . 1) }}
+{{- $text := toYaml $rules }}
+{{- $text | replace "${RELEASE}" (include "flowjob.fullname" $root) | replace "${CLUSTER_RELEASE}" (include "flowjob.clusterName" $root) }}
+{{- end }}
+
+{{/* The operator's configuration. `defaults` are texts by path: what is none is written as JSON. */}}
+{{- define "flowjob.config" -}}
+{{- $defaults := dict }}
+{{- if and .Values.watchNamespaces .Values.jobs.serviceAccount.create (not .Values.jobs.serviceAccount.namespaces) }}
+{{- $_ := set $defaults "serviceAccountName" .Values.jobs.serviceAccount.name }}
+{{- end }}
+{{- range $path, $value := .Values.defaults }}
+{{- $_ := set $defaults $path (kindIs "string" $value | ternary $value (toJson $value)) }}
+{{- end -}}
+owner: {{ include "flowjob.clusterName" . }}
+lease: {{ include "flowjob.fullname" . }}
+namespaces: {{ toJson .Values.watchNamespaces }}
+labelSelector: {{ .Values.labelSelector | quote }}
+image: {{ include "flowjob.image" (list . .Values.jobs.image) | quote }}
+defaults: {{ toJson $defaults }}
+port: 8080
+concurrency: {{ .Values.operator.concurrency }}
+resync: {{ .Values.operator.resync }}
+logLevel: {{ .Values.operator.logLevel }}
+logFormat: {{ .Values.operator.logFormat }}
+{{- end }}

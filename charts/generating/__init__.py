@@ -1,0 +1,1 @@
+"""Writes what is generated of the chart: its README, the schema of its values, the rules of its roles."""

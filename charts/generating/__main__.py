@@ -1,0 +1,36 @@
+"""`python -m charts.generating` (`make chart`): writes the generated files of the chart.
+
+The one part of this package that touches files. tests/chart/test_generated.py fails when what is committed differs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from charts.generating.readme import readme
+from charts.generating.schema import schema
+
+ROOT = Path(__file__).parent.parent.parent
+CHART = "charts/flowjob"
+
+
+def generated(root: Path = ROOT) -> Iterator[tuple[str, str]]:
+    """Paths from the root of the repository, and the text that belongs there."""
+    values = (root / CHART / "values.yaml").read_text()
+    introduction = (root / "charts/generating/introduction.md").read_text()
+    yield f"{CHART}/README.md", readme(introduction, values)
+    yield f"{CHART}/values.schema.json", json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    for name, text in generated():
+        path = ROOT / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            sys.stdout.write(f"{name} written\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The Helm chart: what it renders, what it refuses, what a cluster makes of it."""

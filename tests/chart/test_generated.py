@@ -1,0 +1,146 @@
+"""The chart's README, schema and rules are generated, current and complete; the schema refuses what is no setting."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from charts.generating.__main__ import generated
+from charts.generating.readme import readme, settings
+from charts.generating.schema import NOT_OF_A_PLATFORM, default_paths, schema
+from flowjob_operator.resources.flowjob_spec import FlowJobSpec
+from flowjob_operator.resources.model import leaves
+
+ROOT = Path(__file__).parent.parent.parent
+CHART = ROOT / "charts/flowjob"
+FILES = list(generated())
+TEXT = (CHART / "values.yaml").read_text()
+VALUES = yaml.safe_load(TEXT)
+CHECK = jsonschema.Draft202012Validator(schema())
+
+
+@pytest.mark.parametrize(("name", "text"), FILES, ids=[name for name, _ in FILES])
+def test_what_is_committed_is_what_it_is_generated_from(name: str, text: str) -> None:
+    assert (ROOT / name).read_text() == text, f"{name} is stale: run `make chart`"
+
+
+def test_the_readme_has_every_setting_with_its_default() -> None:
+    page = dict(FILES)["charts/flowjob/README.md"]
+    for path, default in (
+        ("image.repository", '"flowjob-operator"'),
+        ("watchNamespaces", "[]"),
+        ("podSecurityContext", r'{"runAsNonRoot": true,'),
+        ("prometheusRule.for", '"10m"'),
+    ):
+        assert f"| `{path}` | `{default}" in page
+    assert {s.section for s in settings(TEXT)} == set(re.findall(r"^### (.*)$", page, re.M))
+
+
+def test_a_setting_without_a_comment_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"a\.c has no comment"):
+        readme("", "a:\n  # What b is.\n  b: 1\n  c: 2\n")
+
+
+def test_a_comment_that_stands_apart_belongs_to_nothing() -> None:
+    (found,) = settings(
+        "# Of the file.\n\n## Things\n\n# What a is,\n# in two lines.\na:\n  b: [1]\n"
+    )
+    assert (found.path, found.section, found.about) == ("a", "Things", "What a is, in two lines.")
+    assert found.default == {"b": [1]}
+
+
+def test_the_schema_takes_the_chart_s_own_values_and_knows_each() -> None:
+    assert [e.message for e in CHECK.iter_errors(VALUES)] == []
+    assert set(VALUES) == set(schema()["properties"]) - {"global"}
+
+
+def test_every_group_of_settings_has_the_same_names_in_the_schema() -> None:
+    for name, part in schema()["properties"].items():
+        wanted = VALUES.get(name)
+        if part.get("properties") and isinstance(wanted, dict) and wanted and "Probe" not in name:
+            assert set(wanted) <= set(part["properties"]), name
+
+
+REFUSED: list[tuple[str, dict[str, Any]]] = [
+    ("a misspelt setting", {"replica": 2}),
+    ("a misspelt setting of a group", {"serviceMonitor": {"enabled": True}}),
+    ("a text where a number belongs", {"replicas": "2"}),
+    ("a text where a list belongs", {"watchNamespaces": "a,b"}),
+    ("a namespace that is none", {"watchNamespaces": ["Team A"]}),
+    ("a namespace twice", {"watchNamespaces": ["a", "a"]}),
+    ("a digest that is none", {"image": {"digest": "latest"}}),
+    ("an image with its tag", {"image": {"repository": "flowjob-operator:1"}}),
+    ("a pull policy that Kubernetes has not", {"image": {"pullPolicy": "Sometimes"}}),
+    ("a pull policy of jobs' image", {"jobs": {"image": {"pullPolicy": "Always"}}}),
+    ("an unknown log level", {"operator": {"logLevel": "verbose"}}),
+    ("a duration without unit", {"operator": {"resync": "60"}}),
+    ("an unknown action", {"admissionPolicy": {"actions": ["Refuse"]}}),
+    ("no action", {"admissionPolicy": {"actions": []}}),
+    ("a star within a name", {"admissionPolicy": {"secrets": ["a*b"]}}),
+    ("resources that are neither requests nor limits", {"resources": {"cpu": 1}}),
+    ("a volume without name", {"extraVolumes": [{"emptyDir": {}}]}),
+    ("a port that is none", {"service": {"port": 0}}),
+    ("more replicas than make sense", {"replicas": 50}),
+    ("a default that is no field", {"defaults": {"checkpoints.intervall": "30s"}}),
+    ("a default written as a tree", {"defaults": {"checkpoints": {"interval": "30s"}}}),
+    ("a default of the wrong kind", {"defaults": {"checkpoints.interval": "soon"}}),
+    ("a default out of bounds", {"defaults": {"checkpoints.retained": 0}}),
+    ("a default that is none of the words", {"defaults": {"priorState": "Maybe"}}),
+    ("an unknown field in a default", {"defaults": {"checkpoints.secretRef": {"nam": "a"}}}),
+    ("the default image among the defaults", {"defaults": {"image": "a"}}),
+    ("a program for all jobs", {"defaults": {"job.script": "pass"}}),
+    ("a state for all jobs", {"defaults": {"job.state": "Suspended"}}),
+    ("what every object says itself", {"defaults": {"deletionPolicy": "Discard"}}),
+]
+
+
+@pytest.mark.parametrize("values", [v for _, v in REFUSED], ids=[what for what, _ in REFUSED])
+def test_the_schema_refuses(values: dict[str, Any]) -> None:
+    assert list(CHECK.iter_errors(values))
+
+
+TAKEN: list[tuple[str, dict[str, Any]]] = [
+    ("durations", {"defaults": {"checkpoints.interval": "1m30s", "checkpoints.minPause": "0s"}}),
+    ("no checkpoints", {"defaults": {"checkpoints.interval": "Off"}}),
+    ("quantities", {"defaults": {"checkpoints.spillBytes": "256Mi"}}),
+    ("resources", {"defaults": {"taskManager.resources": {"limits": {"memory": "2Gi", "cpu": 2}}}}),
+    ("any pod template", {"defaults": {"jobManager.podTemplate": {"spec": {"tolerations": []}}}}),
+    ("settings of the engine", {"defaults": {"config": {"exchange.compression": "lz4"}}}),
+    ("pull secrets", {"defaults": {"imagePullSecrets": [{"name": "a"}]}}),
+    ("rollbacks", {"defaults": {"upgrade.rollback.enabled": True}}),
+    ("values of a chart around it", {"global": {"anything": 1}}),
+]
+
+
+@pytest.mark.parametrize("values", [v for _, v in TAKEN], ids=[what for what, _ in TAKEN])
+def test_the_schema_takes(values: dict[str, Any]) -> None:
+    assert [e.message for e in CHECK.iter_errors(values)] == []
+
+
+def test_every_field_of_a_spec_is_a_default_or_has_a_reason_not_to_be() -> None:
+    known = {leaf.path for leaf in leaves(FlowJobSpec)}
+    assert set(NOT_OF_A_PLATFORM) <= known
+    nonces_and_state = {p for p in known if p.endswith("Nonce")} | {"job.state"}
+    assert known - set(default_paths()) == set(NOT_OF_A_PLATFORM) | nonces_and_state
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(
+        json.loads((CHART / "values.schema.json").read_text())
+    )
+
+
+def test_the_job_of_the_notes_is_a_job() -> None:
+    notes = (CHART / "templates/NOTES.txt").read_text()
+    manifest = notes.partition("<<JOB\n")[2].partition("\n  JOB\n")[0]
+    spec = yaml.safe_load(manifest)["spec"]
+    assert FlowJobSpec.of(spec).checkpoints.storage
+    names: dict[str, Any] = {}
+    exec(spec["job"]["script"], names)  # noqa: S102 - our own page
+    assert names["job"].explain()

@@ -1,0 +1,288 @@
+"""What helm makes of the chart: the golden files, and what must hold for all of them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flowjob_operator.process.settings import read_settings
+from tests.chart.rendering import (
+    CHART,
+    KUBERNETES,
+    NAMESPACE,
+    Failed,
+    Object,
+    case,
+    case_names,
+    golden,
+    helm,
+    objects,
+    pick,
+    text,
+)
+
+pytestmark = pytest.mark.helm
+each_case = pytest.mark.parametrize("name", case_names())
+
+
+def test_helm_finds_nothing_to_complain_about() -> None:
+    said = helm("lint", "--strict", str(CHART), "--kube-version", KUBERNETES)
+    assert "[WARNING]" not in said
+    assert "[ERROR]" not in said
+
+
+@each_case
+def test_golden_files_are_current(name: str) -> None:
+    old, new = golden(name).read_text(), case(name)
+    difference = "".join(difflib.unified_diff(old.splitlines(True), new.splitlines(True)))
+    assert not difference, f"`python -m tests.chart.rendering` writes them anew:\n{difference}"
+
+
+@each_case
+def test_every_object_says_what_it_belongs_to(name: str) -> None:
+    for found in objects(case(name)):
+        if found["metadata"]["name"] in ("flowjob-extra", "of-text"):
+            continue
+        labels = found["metadata"]["labels"]
+        assert labels["app.kubernetes.io/instance"] == "flowjob"
+        assert labels["app.kubernetes.io/part-of"] == "flowjob"
+
+
+@each_case
+def test_no_name_is_given_twice(name: str) -> None:
+    places = [
+        (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"])
+        for o in objects(case(name))
+    ]
+    assert len(places) == len(set(places))
+
+
+def test_two_releases_of_one_name_share_no_object_of_the_cluster() -> None:
+    everything = {"admissionPolicy": {"create": True}}
+    names = [
+        {
+            (o["kind"], o["metadata"]["name"])
+            for o in objects(text(everything, namespace=namespace))
+            if "namespace" not in o["metadata"]
+        }
+        for namespace in ("a", "b")
+    ]
+    assert names[0]
+    assert not names[0] & names[1]
+
+
+@each_case
+def test_pods_are_restricted(name: str) -> None:
+    for found in objects(case(name)):
+        if found["kind"] not in ("Deployment", "Job"):
+            continue
+        pod = found["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["limits"]["memory"]
+
+
+# -- what the operator is told
+
+
+def settings_of(rendered: str, tmp_path: Path) -> Any:
+    found = objects(rendered)
+    (config,) = [o for o in found if o["metadata"]["name"].endswith("-config")]
+    file = tmp_path / "config.yaml"
+    file.write_text(config["data"]["config.yaml"])
+    return read_settings(["--config", str(file)], {})
+
+
+@each_case
+def test_the_operator_understands_what_it_is_told(name: str, tmp_path: Path) -> None:
+    settings = settings_of(case(name), tmp_path)
+    deployment = pick(objects(case(name)), "Deployment")
+    assert settings.owner == f"{NAMESPACE}-{deployment['metadata']['name']}"
+    (port,) = deployment["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert settings.port == port["containerPort"]
+
+
+def test_settings_reach_the_operator(tmp_path: Path) -> None:
+    settings = settings_of(case("namespaces"), tmp_path)
+    assert settings.namespaces == ("platform", "team-a", "team-b")
+    assert settings.label_selector == "tier=gold"
+    assert (settings.concurrency, settings.resync) == (4, 120.0)
+    assert (settings.log_level, settings.log_format) == ("debug", "text")
+    assert settings.defaults == {"serviceAccountName": "flowjob-job"}
+
+
+def test_defaults_reach_the_operator_as_text_by_path(tmp_path: Path) -> None:
+    settings = settings_of(case("production"), tmp_path)
+    assert settings.image == "registry.example.com/platform/flowjob-worker:0.1.0-slim"
+    assert settings.defaults["checkpoints.interval"] == "30s"
+    assert settings.defaults["checkpoints.retained"] == "5"
+    assert yaml.safe_load(settings.defaults["imagePullSecrets"]) == [{"name": "registry"}]
+    assert yaml.safe_load(settings.defaults["taskManager.resources"]) == {
+        "limits": {"memory": "2Gi"},
+        "requests": {"cpu": 1, "memory": "2Gi"},
+    }
+
+
+def test_the_environment_names_settings_that_exist() -> None:
+    (container,) = pick(objects(case("defaults")), "Deployment")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    given = {e["name"]: "x" for e in container["env"] if e["name"].startswith("FLOWJOB_OPERATOR_")}
+    del given["FLOWJOB_OPERATOR_CONFIG"]
+    settings = read_settings([], given)
+    assert (settings.namespace, settings.identity) == ("x", "x")
+    assert len(given) == 2
+
+
+def test_a_changed_configuration_makes_new_pods_and_nothing_else_does() -> None:
+    def annotation(values: Object) -> str:
+        template = pick(objects(text(values)), "Deployment")["spec"]["template"]
+        return str(template["metadata"]["annotations"]["flowjob.dev/config"])
+
+    unchanged = annotation({})
+    assert annotation({"service": {"port": 80}}) == unchanged
+    assert annotation({"defaults": {"checkpoints.retained": 7}}) != unchanged
+
+
+# -- permissions
+
+
+def rules(role: Object) -> list[tuple[str, str, str]]:
+    return [
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+def test_with_namespaces_given_nothing_of_the_operator_is_cluster_wide() -> None:
+    wide = [
+        o["metadata"]["name"]
+        for o in objects(case("namespaces"))
+        if o["kind"].startswith("Cluster")
+        and "helm.sh/hook" not in o["metadata"].get("annotations", {})
+    ]
+    assert wide == [f"platform-gold-{role}" for role in ("admin", "edit", "view")]
+    places = [
+        o["metadata"]["namespace"]
+        for o in objects(case("namespaces"))
+        if o["kind"] == "Role" and o["metadata"]["name"] == "platform-gold-jobs"
+    ]
+    assert places == ["platform", "team-a", "team-b"]
+
+
+@each_case
+def test_every_binding_names_a_role_and_an_account_that_exist(name: str) -> None:
+    found = objects(case(name))
+    kinds = {(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in found}
+    for binding in (o for o in found if o["kind"].endswith("Binding") and "roleRef" in o):
+        role = binding["roleRef"]
+        place = None if role["kind"] == "ClusterRole" else binding["metadata"]["namespace"]
+        assert (role["kind"], place, role["name"]) in kinds
+        for subject in binding["subjects"]:
+            assert ("ServiceAccount", subject["namespace"], subject["name"]) in kinds
+
+
+@each_case
+def test_no_role_has_a_wildcard(name: str) -> None:
+    for found in objects(case(name)):
+        if found["kind"] in ("Role", "ClusterRole"):
+            assert "*" not in str(rules(found)), found["metadata"]["name"]
+
+
+def test_the_hook_may_touch_our_definitions_only() -> None:
+    role = pick(objects(case("defaults")), "ClusterRole", "platform-flowjob-crds")
+    for rule in role["rules"]:
+        assert rule["resourceNames"] == ["flowjobs.flowjob.dev", "flowsnapshots.flowjob.dev"]
+    assert {verb for _, _, verb in rules(role)} == {"get", "create", "patch"}
+
+
+def test_service_accounts_of_jobs_outlive_the_release() -> None:
+    account = pick(objects(case("defaults")), "ServiceAccount", "flowjob-job")
+    assert account["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert account["automountServiceAccountToken"] is False
+
+
+# -- what hangs together
+
+
+def test_services_budgets_and_policies_find_the_operator_s_pods_and_not_the_hook_s() -> None:
+    found = objects(case("production"))
+    labels = pick(found, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    others = pick(found, "Job")["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        pick(found, "Deployment")["spec"]["selector"]["matchLabels"],
+        pick(found, "Service")["spec"]["selector"],
+        pick(found, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        pick(found, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+        assert not selector.items() <= others.items()
+    monitor = pick(found, "ServiceMonitor")["spec"]
+    assert (
+        monitor["selector"]["matchLabels"].items()
+        <= pick(found, "Service")["metadata"]["labels"].items()
+    )
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] in {p["name"] for p in pick(found, "Service")["spec"]["ports"]}
+
+
+def test_labels_of_pods_cannot_hide_them_from_their_deployment() -> None:
+    rendered = text({"podLabels": {"app.kubernetes.io/name": "mine"}})
+    deployment = pick(objects(rendered), "Deployment")["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    assert deployment["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_alerts_name_metrics_that_the_operator_has() -> None:
+    from flowjob_operator.process.metrics import Metrics
+
+    known = {
+        sample.removesuffix("_total")
+        for sample in re.findall(r"^# TYPE (\S+)", Metrics().text().decode(), re.M)
+    }
+    (group,) = pick(objects(case("production")), "PrometheusRule")["spec"]["groups"]
+    for rule in group["rules"]:
+        (metric,) = set(re.findall(r"flowjob_\w+", rule["expr"]))
+        assert metric.removesuffix("_total") in known
+        assert rule["labels"]["severity"] == "page"
+
+
+def test_one_replica_has_no_budget_which_would_keep_its_node_from_being_drained() -> None:
+    kinds = {o["kind"] for o in objects(case("defaults"))}
+    assert "PodDisruptionBudget" not in kinds
+
+
+# -- what is refused
+
+REFUSED: list[tuple[Object, str]] = [
+    ({"serviceMonitor": {"create": True}, "service": {"create": False}}, "needs service.create"),
+    ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+    ({"admissionPolicy": {"create": True, "hostPath": True, "privileged": True}}, "is allowed"),
+    ({"defaults": {"checkpoints.intervall": "1s"}}, "intervall"),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), REFUSED, ids=[words for _, words in REFUSED])
+def test_it_is_refused_with_a_reason(values: Object, words: str) -> None:
+    with pytest.raises(Failed, match=re.escape(words)):
+        text(values)
+
+
+def test_kubernetes_that_lacks_what_it_needs_is_refused() -> None:
+    with pytest.raises(Failed, match="kubeVersion"):
+        helm("template", "flowjob", str(CHART), "--kube-version", "1.29.9")
