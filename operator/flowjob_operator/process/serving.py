@@ -1,0 +1,49 @@
+"""/healthz, /readyz and /metrics, plain HTTP: what the kubelet and Prometheus ask.
+
+Answers from what others know; no question costs a request to the API server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from flowjob_operator.process.health import Health
+from flowjob_operator.process.metrics import Metrics
+
+
+@asynccontextmanager
+async def serving(
+    address: str, port: int, health: Health, metrics: Metrics, refresh: Callable[[], None]
+) -> AsyncIterator[int]:
+    """Yields the port, which is another one for port 0. `refresh` sets gauges before they are read."""
+
+    async def alive(_: web.Request) -> web.Response:
+        return _answer(health.alive())
+
+    async def ready(_: web.Request) -> web.Response:
+        return _answer(health.ready())
+
+    async def numbers(_: web.Request) -> web.Response:
+        refresh()
+        return web.Response(body=metrics.text(), content_type="text/plain", charset="utf-8")
+
+    app = web.Application()
+    app.add_routes(
+        [web.get("/healthz", alive), web.get("/readyz", ready), web.get("/metrics", numbers)]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, address, port)
+        await site.start()
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def _answer(against: list[str]) -> web.Response:
+    if not against:
+        return web.Response(text="ok\n")
+    return web.Response(status=503, text="".join(f"{reason}\n" for reason in against))
