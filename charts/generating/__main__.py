@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from charts.generating.readme import readme
+from charts.generating.rules import rules
 from charts.generating.schema import schema
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,6 +22,7 @@ def generated(root: Path = ROOT) -> Iterator[tuple[str, str]]:
     values = (root / CHART / "values.yaml").read_text()
     introduction = (root / "charts/generating/introduction.md").read_text()
     yield f"{CHART}/README.md", readme(introduction, values)
+    yield f"{CHART}/files/rules.yaml", rules()
     yield f"{CHART}/values.schema.json", json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 

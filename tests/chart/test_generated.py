@@ -14,6 +14,7 @@ import yaml
 from charts.generating.__main__ import generated
 from charts.generating.readme import readme, settings
 from charts.generating.schema import NOT_OF_A_PLATFORM, default_paths, schema
+from flowjob_operator.process.permissions import rules
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.model import leaves
 
@@ -40,6 +41,29 @@ def test_the_readme_has_every_setting_with_its_default() -> None:
     ):
         assert f"| `{path}` | `{default}" in page
     assert {s.section for s in settings(TEXT)} == set(re.findall(r"^### (.*)$", page, re.M))
+
+
+@pytest.mark.parametrize("where", ["own", "jobs", "cluster"])
+def test_roles_have_what_the_operator_needs_and_nothing_else(where: Any) -> None:
+    def grants(found: list[dict[str, Any]]) -> set[tuple[str, str, str, str]]:
+        return {
+            (group, resource, verb, name)
+            for rule in found
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+            for name in rule.get("resourceNames", [""])
+        }
+
+    scopes = yaml.safe_load((CHART / "files/rules.yaml").read_text())
+    assert set(scopes) == {"own", "jobs", "cluster", "hook"}
+    assert grants(scopes[where]) == grants(rules(where))
+
+
+def test_secrets_of_jobs_are_never_read() -> None:
+    scopes = yaml.safe_load((CHART / "files/rules.yaml").read_text())
+    verbs = [v for r in scopes["jobs"] if r["resources"] == ["secrets"] for v in r["verbs"]]
+    assert verbs == ["create", "update", "delete"]
 
 
 def test_a_setting_without_a_comment_is_an_error() -> None:

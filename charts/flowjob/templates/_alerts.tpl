@@ -41,5 +41,5 @@
     {{- toYaml $labels | nindent 4 }}
   annotations:
     summary: 'The operator of flowjob lacks permissions in {{ `{{ $value }}` }} namespaces'
-    description: 'FlowJobs there are not looked after. docs/reference/permissions.md lists what is needed.'
+    description: 'FlowJobs there are not looked after. docs/operator.md lists what is needed.'
 {{- end }}

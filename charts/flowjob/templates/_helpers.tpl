@@ -72,10 +72,8 @@ annotations:
 
 {{/* Rules of files/rules.yaml that belong to a scope, called with (list $ scope). */}}
 {{- define "flowjob.rules" -}}
-{{- $root := index . 0 }}
-{{- $rules := index ($root.Files.Get "files/rules.yaml" | fromYaml) (index . 1) }}
-{{- $text := toYaml $rules }}
-{{- $text | replace "${RELEASE}" (include "flowjob.fullname" $root) | replace "${CLUSTER_RELEASE}" (include "flowjob.clusterName" $root) }}
+{{- $scopes := (index . 0).Files.Get "files/rules.yaml" | fromYaml -}}
+{{- index $scopes (index . 1) | toYaml }}
 {{- end }}
 
 {{/* The operator's configuration. `defaults` are texts by path: what is none is written as JSON. */}}
