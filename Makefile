@@ -13,7 +13,7 @@ HELM := v3.22.0
 ACTIONLINT := v1.7.7
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes soak simulate golden chaos lint format crds chart workflows bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes images e2e soak simulate golden chaos lint format crds chart workflows bench clean corpus
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ run: setup data ## Run the flights example in two worker processes
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup data ## Run the tests (not the minutes-long ones)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak and not chaos and not postgres and not s3 and not kubernetes and not helm'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak and not chaos and not postgres and not s3 and not kubernetes and not helm and not e2e'
 
 postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
@@ -54,6 +54,13 @@ s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go b
 kubernetes: setup $(BIN)/helm ## Run the tests against a real API server of Kubernetes, which Go builds (minutes, once)
 	tests/e2e/cluster/build-control-plane
 	$(BIN)/python -m pytest -m kubernetes tests/e2e tests/chart
+
+images: ## Make the images of jobs and operator, with docker or else buildah
+	tests/e2e/cluster/build-images worker operator
+
+e2e: setup ## Run the scenarios on a cluster: of KUBECONFIG, of kind, or made of this machine (root; 15 minutes to build, once)
+	tests/e2e/cluster/build-images
+	$(BIN)/python -m pytest -m e2e tests/e2e/scenarios
 
 $(BIN)/versitygw: | $(INSTALLED)
 	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build the S3 server versitygw"; exit 1; }
@@ -99,7 +106,7 @@ crds: setup ## Write crds/ and their reference page from the models of the opera
 chart: setup $(BIN)/helm ## Generate what is generated of charts/flowjob, and run its tests with helm, which Go builds (70 s, once)
 	$(BIN)/python -m charts.generating
 	$(BIN)/helm lint --strict charts/flowjob --kube-version 1.34.4
-	$(BIN)/python -m pytest -m 'not kubernetes' tests/chart
+	$(BIN)/python -m pytest -m 'not kubernetes and not e2e' tests/chart
 
 workflows: setup $(BIN)/actionlint ## Check .github/workflows with actionlint, which Go builds
 	$(BIN)/actionlint -color

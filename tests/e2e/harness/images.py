@@ -1,0 +1,39 @@
+"""The images of this tree: made where they are missing, and brought to where the cluster finds them.
+
+Which cluster it is decides how; see which_cluster.py."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CLUSTER = Path(__file__).parent.parent / "cluster"
+NAMES = ("worker", "operator", "s3")
+
+
+@dataclass(frozen=True)
+class Images:
+    """By full name, with a tag that says what they are made of."""
+
+    worker: str
+    operator: str
+    s3: str
+
+    def all(self) -> tuple[str, ...]:
+        return (self.worker, self.operator, self.s3)
+
+
+def build_images(names: Sequence[str] = NAMES) -> Images:
+    """Nothing where they are there. Raises CalledProcessError; what went wrong is on stderr."""
+    answer = subprocess.run(
+        [CLUSTER / "build-images", *names], check=True, stdout=subprocess.PIPE, text=True
+    )
+    found = dict(line.split(" ", 1) for line in answer.stdout.splitlines())
+    return Images(found.get("worker", ""), found.get("operator", ""), found.get("s3", ""))
+
+
+def repository_and_tag(image: str) -> tuple[str, str]:
+    repository, _, tag = image.rpartition(":")
+    return repository, tag

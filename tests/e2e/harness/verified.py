@@ -1,0 +1,34 @@
+"""The job that verifies itself (tests/recovery), as a FlowJob whose results are in the bucket: each row exactly once.
+
+What is wrong with the results is said by the same judge that judges struck processes on one machine."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from tests.e2e.harness.storage import Bucket
+from tests.recovery.verifier import problems
+
+RESULTS = "results"
+
+
+def rows_so_far(bucket: Bucket) -> int:
+    """Distinct rows that are in the published results by now."""
+    lines = (
+        line for name in bucket.names(f"{RESULTS}/rows/") for line in bucket.read(name).splitlines()
+    )
+    return len({json.loads(line)["n"] for line in lines})
+
+
+def files_so_far(bucket: Bucket) -> int:
+    """Published files of rows: cheap to ask for, and each is a sign of life."""
+    return len(bucket.names(f"{RESULTS}/rows/"))
+
+
+def what_is_wrong(bucket: Bucket, rows: int) -> list[str]:
+    """Of the results of a job that has ended; empty: each of its `rows` is there exactly once, in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = bucket.download(RESULTS, Path(folder))
+        return problems(results, rows, run="none")

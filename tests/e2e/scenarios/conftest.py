@@ -1,0 +1,79 @@
+"""A cluster with an S3 server for all scenarios, and a namespace and a bucket for each.
+
+What a scenario leaves in its namespace is deleted with it; FLOWJOB_E2E_KEEP=1 keeps everything to look at."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.harness.images import Images, build_images
+from tests.e2e.harness.namespace import Namespace
+from tests.e2e.harness.storage import Bucket, Storage, secret, storage
+from tests.e2e.harness.waiting import patience
+from tests.e2e.harness.which_cluster import AnyCluster, cluster
+
+SECONDS = 600
+"""A scenario may take, on an idle machine."""
+
+_numbers = itertools.count(1)
+_run = secrets.token_hex(2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/e2e/scenarios" in item.nodeid:
+            item.add_marker(pytest.mark.e2e)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(SECONDS * patience()))
+
+
+def _keep() -> bool:
+    return bool(os.environ.get("FLOWJOB_E2E_KEEP"))
+
+
+@pytest.fixture(scope="session")
+def images() -> Images:
+    return build_images()
+
+
+@pytest.fixture(scope="session")
+def the_cluster(images: Images) -> Iterator[AnyCluster]:
+    made = cluster()
+    made.load(images.all())
+    yield made
+    if not _keep():
+        made.down()
+
+
+@pytest.fixture(scope="session")
+def the_storage(the_cluster: AnyCluster, images: Images) -> Iterator[Storage]:
+    with storage(the_cluster.tools, images.s3) as made:
+        made.client()  # Connected before any test counts its processes.
+        yield made
+
+
+@pytest.fixture
+def namespace(the_cluster: AnyCluster, the_storage: Storage) -> Iterator[Namespace]:
+    """Empty but for the Secret `storage`, and held to the restricted pod security standard."""
+    name = f"e2e-{_run}-{next(_numbers)}"
+    tools = the_cluster.tools
+    tools.kubectl("create", "namespace", name)
+    tools.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    made = Namespace(tools, name)
+    made.apply(secret())
+    yield made
+    if not _keep():
+        tools.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def bucket(namespace: Namespace, the_storage: Storage) -> Iterator[Bucket]:
+    made = the_storage.make_bucket(namespace.name)
+    yield made
+    if not _keep():
+        made.delete()
