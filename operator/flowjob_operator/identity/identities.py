@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from flowjob.cluster.identity import (
     DATA_KEY,
@@ -96,16 +95,3 @@ def _subject(job: JobId, role: str) -> Subject:
     hosts = (*names, *(f"*.{name}" for name in names[1:]))
     uri = identity_uri(job.namespace, job.name, job.uid, role)
     return Subject(f"{job.name} {role}", uri, hosts)
-
-
-def secret(
-    name: str, namespace: str, data: dict[str, str], metadata: dict[str, Any]
-) -> dict[str, Any]:
-    """The object, created or replaced as a whole: applying would need the right to patch."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {**metadata, "name": name, "namespace": namespace},
-        "type": "Opaque",
-        "data": data,
-    }

@@ -38,7 +38,6 @@ from flowjob_operator.identity.identities import (
     platform_files,
     platform_leaf,
     role_files,
-    secret,
 )
 from flowjob_operator.resources.flowjob_status import Identity
 from tests.operator.identity.examples import (
@@ -227,15 +226,3 @@ def test_an_identity_is_made_when_it_is_due(known: str, after: timedelta, due: b
 def test_a_status_written_by_the_api_is_understood() -> None:
     status = job_identity(an_authority(), JOB, NOW, counted_randomness()).status
     assert not is_due(Identity.of(status.wire()), an_authority(), NOW)
-
-
-def test_the_secret_is_a_whole_object() -> None:
-    data = made()
-    labels = {"labels": {"flowjob.dev/job": "flights"}}
-    assert secret("flights-identity", "air", data, labels) == {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {**labels, "name": "flights-identity", "namespace": "air"},
-        "type": "Opaque",
-        "data": data,
-    }

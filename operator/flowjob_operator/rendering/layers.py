@@ -1,0 +1,173 @@
+"""Defaults as platforms write them, of the chart or of a namespace's ConfigMap: values by path, each judged on its own.
+
+One that does not fit is left out, with a sentence that names layer and field, so that a mistake in a ConfigMap stops no
+job. Knows the fields of a FlowJob; not what they are for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import pydantic
+import yaml
+
+from flowjob_operator.core.observed import Defaults
+from flowjob_operator.rendering.protection import refusals
+from flowjob_operator.resources.fields import quantity
+from flowjob_operator.resources.flowjob_spec import FlowJobSpec
+from flowjob_operator.resources.flowjob_status import Source
+from flowjob_operator.resources.model import leaves
+
+CONFIG_MAP: Final = "flowjob-defaults"
+"""The ConfigMap of a namespace."""
+
+LAYERS: Final = MappingProxyType(
+    {
+        Source.CHART: "the chart's defaults",
+        Source.NAMESPACE: f"the ConfigMap {CONFIG_MAP} of this namespace",
+    }
+)
+
+_PATHS: Final = {leaf.path: leaf for leaf in leaves(FlowJobSpec)}
+
+OF_THE_PROGRAM: Final = frozenset(
+    path
+    for path in _PATHS
+    if path.startswith("job.")
+    and not path.startswith(("job.restarts.", "job.parallelism", "job.stop."))
+)
+ALWAYS_SAID: Final = frozenset({"deletionPolicy", "upgrade.mode"})
+"""The API server has filled them in before anybody could."""
+
+MAPS: Final = frozenset({"config"})
+"""Merged by their keys, which have layers of their own."""
+
+TEMPLATES: Final = frozenset({"jobManager.podTemplate", "taskManager.podTemplate"})
+"""Merged over each other."""
+
+DEFAULTABLE: Final = tuple(p for p in _PATHS if p not in OF_THE_PROGRAM | ALWAYS_SAID)
+"""Paths that a platform may say something about, in the order of the reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Values as on the wire, by path; keys of maps as `config.<key>`. `problems`: what was left out, and why."""
+
+    source: Source
+    values: Mapping[str, Any]
+    problems: tuple[str, ...] = ()
+
+
+def read_layer(defaults: Defaults) -> Layer:
+    """Never raises: whatever a person has written."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for path, value in _flat("", dict(defaults.values)):
+        try:
+            values[path] = _read(path, value)
+        except _Unfit as why:
+            problems.append(f"{LAYERS[defaults.source]}: {path}: {why}. It is left out.")
+    return Layer(defaults.source, values, tuple(problems))
+
+
+class _Unfit(Exception):
+    pass
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Groups may be written as maps, and as text that is one."""
+    if value is None:
+        return
+    is_group = not path or path in MAPS or any(p.startswith(f"{path}.") for p in _PATHS)
+    inside = _parsed(value) if is_group and isinstance(value, str) else value
+    if is_group and isinstance(inside, Mapping):
+        for name, item in inside.items():
+            yield from _flat(f"{path}.{name}" if path else str(name), item)
+    else:
+        yield path, value
+
+
+def _read(path: str, value: Any) -> Any:
+    """As on the wire. Raises _Unfit."""
+    head = next((m for m in MAPS if path.startswith(f"{m}.")), None)
+    if head is not None:
+        key = path.removeprefix(f"{head}.")
+        (checked,) = _checked(head, {key: value}).values()
+        return checked
+    if path in OF_THE_PROGRAM:
+        raise _Unfit("it belongs to each FlowJob, and cannot have a default")
+    if path in ALWAYS_SAID:
+        raise _Unfit("it cannot have a default: the API server fills it in when a FlowJob is made")
+    if path not in _PATHS:
+        near = difflib.get_close_matches(path, DEFAULTABLE, n=1)
+        raise _Unfit(f"there is no such field{f'; {near[0]} is meant?' if near else ''}")
+    checked = _checked(path, value)
+    if path in TEMPLATES and (wrong := refusals(checked)):
+        raise _Unfit("; ".join(wrong))
+    return checked
+
+
+def _checked(path: str, value: Any) -> Any:
+    """By the model, as text first: `4` may be a name as well as a number."""
+    try:
+        return _by_model(path, value)
+    except (ValueError, pydantic.ValidationError):
+        if isinstance(value, str) and not isinstance(parsed := _parsed(value), str):
+            try:
+                return _by_model(path, parsed)
+            except (ValueError, pydantic.ValidationError) as better:
+                error = better
+        raise _Unfit(f"`{_short(value)}` does not fit: {_reason(error)}") from None
+
+
+def _by_model(path: str, value: Any) -> Any:
+    names = path.split(".")
+    wire: Any = value
+    for name in reversed(names):
+        wire = {name: wire}
+    wire.setdefault("job", {})
+    found: Any = FlowJobSpec.of(wire).wire()
+    for name in names:
+        found = found[name]
+    _check_quantities(path, found)
+    if isinstance(value, Mapping) and isinstance(found, Mapping) and path not in TEMPLATES:
+        unknown = sorted(value.keys() - found.keys())
+        if unknown:
+            raise ValueError(f"there is no field {', '.join(unknown)} in it")
+    return found
+
+
+def _check_quantities(path: str, value: Any) -> None:
+    """Patterns that only the API server knows of. Raises ValueError."""
+    match path:
+        case "checkpoints.spillBytes":
+            quantity(value)
+        case "taskManager.localVolume":
+            quantity(value["size"])
+        case "jobManager.resources" | "taskManager.resources":
+            requests, limits = value.get("requests", {}), value.get("limits", {})
+            sizes = {name: quantity(size) for name, size in limits.items()}
+            for name, size in requests.items():
+                if quantity(size) > sizes.get(name, quantity(size)):
+                    raise ValueError(f"requests of {name} must not exceed limits")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pydantic.ValidationError):
+        return "; ".join(str(detail["msg"]) for detail in error.errors())
+    return str(error)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:59] + "…"

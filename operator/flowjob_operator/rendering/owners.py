@@ -1,0 +1,25 @@
+"""Who owns an object: the FlowJob or FlowSnapshot it was made for, with which Kubernetes collects it.
+
+Never added to what outlives its maker: snapshots, and what a last savepoint is taken with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowjob.cluster.identity import JobId
+from flowjob_operator.resources.kinds import API_VERSION
+
+Object = dict[str, Any]
+
+
+def owned_by(each: Object, owner: JobId, kind: str = "FlowJob") -> Object:
+    """A copy with the reference. Deleting the owner in the foreground waits for it."""
+    reference = {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {**each, "metadata": {**each["metadata"], "ownerReferences": [reference]}}

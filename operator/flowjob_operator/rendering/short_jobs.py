@@ -1,0 +1,129 @@
+"""Pods that do one thing and end: pre-flight of a revision, and work on storage without a live job.
+
+Each is a Kubernetes Job and the ConfigMap it reads, of one name. They leave an answer behind as their termination
+message (flowjob.cluster.preflight_answer): 0 and 1 are answers, any other status is none. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowjob.cluster.identity import JobId
+from flowjob.cluster.job_file import JobFile, Restore
+from flowjob_operator.core.revision import Revision
+from flowjob_operator.rendering import job_files, volumes
+from flowjob_operator.rendering.merging import PROBES
+from flowjob_operator.rendering.naming import CONTAINER, PREFLIGHT, STORAGE, Names, labels
+from flowjob_operator.rendering.pods import Role, pod_template
+from flowjob_operator.rendering.shared import an_object, config_map, script
+from flowjob_operator.rendering.workloads import program_and_storage
+from flowjob_operator.resources.fields import Name
+from flowjob_operator.resources.flowjob_spec import CheckpointSpec, FlowJobSpec
+from flowjob_operator.resources.flowsnapshot import StorageAccess
+from flowjob_operator.resources.job_spec import JobSpec
+
+Object = dict[str, Any]
+
+KEPT_SECONDS = 3600
+"""How long an answer is there to be read, should the operator be away."""
+STORAGE_SECONDS = 3600
+STORAGE_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    name: str
+    component: str
+    revision: int
+    arguments: Sequence[str]
+    seconds: float
+    tries: int
+
+
+def preflight(
+    job: JobId, revision: Revision, restore: Restore, deadline: float
+) -> tuple[Object, ...]:
+    """The Job, with what it mounts: the script too, which is not there yet. `deadline` in seconds."""
+    spec, name = revision.spec, Names(job).preflight(revision.number)
+    file = job_files.short_job_file(job, revision, restore)
+    work = _Work(name, PREFLIGHT, revision.number, ["preflight"], deadline, 0)
+    return (*script(job, spec), *_job(job, spec, file, work))
+
+
+def storage_work(
+    job: JobId, name: str, command: str, path: str | None, revision: Revision
+) -> tuple[Object, ...]:
+    """Of a job whose storage settings, image and identity are known by a revision."""
+    file = job_files.short_job_file(job, revision)
+    # The program is not looked at: it need not be there any more.
+    spec = revision.spec.model_copy(update={"job": JobSpec()})
+    return _job(job, spec, file, _storage(name, revision.number, command, path))
+
+
+def storage_work_by_access(
+    job: JobId, name: str, command: str, path: str, access: StorageAccess, image: str
+) -> tuple[Object, ...]:
+    """Of a snapshot that no job says how to reach. `image`: the default one. `job` may have no name and no uid."""
+    account: Name | None = access.service_account_name
+    spec = FlowJobSpec(
+        image=access.image or image,
+        service_account_name=account,
+        job=JobSpec(),
+        checkpoints=CheckpointSpec(
+            secret_ref=access.secret_ref, ca_bundle_ref=access.ca_bundle_ref
+        ),
+    )
+    file = job_files.access_file(job, path, access)
+    return _job(job, spec, file, _storage(name, 0, command, path))
+
+
+def _storage(name: str, revision: int, command: str, path: str | None) -> _Work:
+    arguments = ["storage", command, *([] if path is None else [path])]
+    return _Work(name, STORAGE, revision, arguments, STORAGE_SECONDS, STORAGE_TRIES)
+
+
+def _job(job: JobId, spec: FlowJobSpec, file: JobFile, work: _Work) -> tuple[Object, Object]:
+    mounted = [volumes.job_file(work.name), *program_and_storage(job, spec)]
+    role = Role(
+        component=work.component,
+        revision=work.revision,
+        arguments=work.arguments,
+        mounted=[*mounted, *volumes.writable(claimed=False)],
+        resources=spec.job_manager.resources,
+        template=_alone(spec.job_manager.pod_template),
+    )
+    made = an_object("batch/v1", "Job", job, work.name, work.component)
+    made["metadata"]["labels"] = labels(job.name, work.component, work.revision)
+    made["spec"] = {
+        "backoffLimit": work.tries,
+        "activeDeadlineSeconds": max(1, math.ceil(work.seconds)),
+        "ttlSecondsAfterFinished": KEPT_SECONDS,
+        "podFailurePolicy": {"rules": [_ANSWERED, _TAKEN_AWAY]},
+        "template": pod_template(job, spec, role, {"restartPolicy": "Never"}),
+    }
+    return config_map(job, work.name, job_files.data(file)), made
+
+
+_ANSWERED = {
+    "action": "FailJob",
+    "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [1]},
+}
+_TAKEN_AWAY = {
+    "action": "Ignore",
+    "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+}
+
+
+def _alone(template: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The JobManager's, without what would go on when the one thing is done, and without probes."""
+    if template is None or not isinstance(template.get("spec"), Mapping):
+        return template
+    spec = dict(template["spec"])
+    containers = [
+        {k: v for k, v in container.items() if k not in PROBES and k != "lifecycle"}
+        for container in spec.get("containers") or ()
+        if container.get("name") == CONTAINER
+    ]
+    return {**template, "spec": {**spec, "containers": containers}}
