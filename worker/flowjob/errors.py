@@ -30,7 +30,9 @@ to the JobManager without pickling it. This module must not import anything of o
     ├── AlreadyEnded              a run that is over was to be continued
     ├── Unreachable               an address that cannot be listened on
     ├── ProtocolError             bytes or messages from a peer that break the protocol
-    │   └── HandshakeRefused      a peer with the wrong version, token, job or attempt
+    │   └── HandshakeRefused      a peer with the wrong version, token, key, certificate, job or attempt
+    ├── BadIdentity               this process's certificate cannot be used
+    ├── BadArtifact               the job's code cannot be fetched, or is not what was said
     └── JobFailed                 a job that ran and ended badly
         ├── UserCodeFailed        a user function raised: traceback, operator, row
         ├── WorkerLost            a slot or TaskManager went away
@@ -245,6 +247,18 @@ class HandshakeRefused(ProtocolError):
     """A peer with the wrong protocol version, token, job or attempt."""
 
     code = "HANDSHAKE_REFUSED"
+
+
+class BadIdentity(FlowjobError):
+    """The certificate, key or CA that this process was given cannot be used, or are another one's."""
+
+    code = "IDENTITY"
+
+
+class BadArtifact(FlowjobError):
+    """The job's code cannot be fetched from where it was said to be, may not be, or is not what was said."""
+
+    code = "ARTIFACT"
 
 
 class JobFailed(FlowjobError):

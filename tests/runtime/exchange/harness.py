@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flowjob.core.elements import END_OF_INPUT
 from flowjob.plan.job_graph import Edge, Exchange, Partitioning, consumers_of
 from flowjob.plan.types import KeyField, StreamType
 from flowjob.runtime.batch import Batch
-from flowjob.runtime.env import Env
+from flowjob.runtime.env import Env, Network
 from flowjob.runtime.exchange import (
     ChannelSpec,
     EdgeWriter,
@@ -110,10 +111,12 @@ async def cluster(
     edges: Sequence[Edge],
     placed: Mapping[tuple[int, int], str],
     settings: ExchangeSettings = DEFAULTS,
+    network: Network | None = None,
 ) -> AsyncIterator[Cluster]:
-    """Connected slots; closed at the end, when nothing may be left of them."""
+    """Connected slots, by `network` if that is another one; closed at the end, when nothing may be left of them."""
     names = sorted(set(placed.values()))
-    slots = {n: SlotExchange(env(), settings, Identity("job", 1, "secret", n)) for n in names}
+    world = env() if network is None else replace(env(), network=network)
+    slots = {n: SlotExchange(world, settings, Identity("job", 1, "secret", n)) for n in names}
     made = Cluster(slots, placed)
     try:
         await made.start(edges)

@@ -84,10 +84,11 @@ ControlHandler = Callable[[ControlConnection], Awaitable[None]]
 
 
 class ControlPlane(Protocol):
-    """Carries control messages between JobManager and TaskManagers; authenticated by a bearer token."""
+    """Carries control messages between JobManager and TaskManagers; authenticated by a bearer token, or where the world
+    has certificates, by those: then tokens mean nothing."""
 
     async def serve(self, host: str, port: int, token: str, handler: ControlHandler) -> Listener:
-        """Calls `handler` for every connection that shows `token` (compared in constant time)."""
+        """Calls `handler` for every connection that shows `token` (compared in constant time), or its certificate."""
         ...
 
     async def connect(self, url: str, token: str, *, deadline: float) -> ControlConnection: ...
@@ -154,6 +155,10 @@ class Freezer(Protocol):
         event loop.
 
         Raises TimeoutError after `deadline` seconds, and OSError when the copy cannot be made or dies."""
+        ...
+
+    def spent(self) -> float:
+        """Seconds of CPU that this thread has used, here or in the copy: what a copy costs, and would save."""
         ...
 
 

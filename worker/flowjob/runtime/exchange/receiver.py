@@ -189,6 +189,10 @@ class IncomingConnection(asyncio.BufferedProtocol):
             if body:
                 raise ProtocolError("END with a body")
             channel.deliver_control(END_OF_INPUT)
+            if not self._transport.can_write_eof() and all(c.ended for c in self._channels):
+                # TLS: the producer cannot close its half, so its last END says that there is nothing more to read.
+                self._over = True
+                self._transport.close()
 
     def _channel(self, number: int) -> InputChannel:
         if number >= len(self._channels):

@@ -135,7 +135,10 @@ class OutgoingConnection(asyncio.BufferedProtocol):
             if self._open_channels == 0 and not self.finished:
                 # All inputs of the peer have ended: it closes when it has read everything.
                 self.finished = True
-                self._transport.write_eof()
+                if (
+                    self._transport.can_write_eof()
+                ):  # in TLS there is no half to close: the peer knows by itself
+                    self._transport.write_eof()
 
     # -- asyncio's side -------------------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 """Control messages over WebSockets, and over a socketpair between a TaskManager and its slots.
 
-The `websockets` library is imported only when it is used: slots never need it. A stranger who
-speaks something else, or shows a wrong token, is answered by the library and never reaches our
-code."""
+The `websockets` library is imported only when it is used: slots never need it. A stranger who speaks something else,
+shows a wrong token or another one's certificate is answered by the library and never reaches our code."""
 
 from __future__ import annotations
 
@@ -11,11 +10,17 @@ import hmac
 import logging
 import socket
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flowjob.cluster.identity import CONTROL_CLIENTS, JOBMANAGER
 from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime.env import ControlHandler
 from flowjob.runtime.messages import MAX_MESSAGE
+
+if TYPE_CHECKING:
+    import ssl
+
+    from flowjob.runtime.real.tls import TlsIdentity
 
 _log = logging.getLogger("flowjob.control")
 _HEADER = struct.Struct("<I")
@@ -66,20 +71,33 @@ class _Server:
 
 
 class WebSocketControl:
-    """See env.ControlPlane."""
+    """See env.ControlPlane. With an identity everything is in TLS, and certificates let in; else the token does."""
+
+    def __init__(self, identity: TlsIdentity | None = None) -> None:
+        self._identity = identity
 
     async def serve(self, host: str, port: int, token: str, handler: ControlHandler) -> _Server:
         from websockets.asyncio.server import serve
 
+        identity = self._identity
         expected = f"Bearer {token}".encode()
 
         def authorize(connection: Any, request: Any) -> Any:
-            shown = request.headers.get_all("Authorization")
-            given = shown[0].encode(errors="replace") if len(shown) == 1 else b""
-            if hmac.compare_digest(given, expected):
+            if identity is not None:
+                shown = connection.transport.get_extra_info("peercert")
+                reason = identity.judge(shown, CONTROL_CLIENTS)
+                status, answer = 403, reason
+            else:
+                given = request.headers.get_all("Authorization")
+                first = given[0].encode(errors="replace") if len(given) == 1 else b""
+                reason = None if hmac.compare_digest(first, expected) else "a wrong token"
+                status, answer = 401, "a valid bearer token is needed"
+            if reason is None:
                 return None
-            _log.warning("refused a control connection from %s", connection.remote_address)
-            return connection.respond(401, "a valid bearer token is needed\n")
+            _log.warning(
+                "refused a control connection from %s: %s", connection.remote_address, reason
+            )
+            return connection.respond(status, f"{answer}\n")
 
         async def handle(connection: Any) -> None:
             await handler(WebSocketConnection(connection))
@@ -95,20 +113,30 @@ class WebSocketControl:
             open_timeout=10,
             close_timeout=2,
             logger=_quiet(),
+            **_tls(None if identity is None else identity.server(None)),
         )
         return _Server(server)
 
     async def connect(self, url: str, token: str, *, deadline: float) -> WebSocketConnection:
-        """Raises ConnectionError (refused, not a JobManager), TimeoutError, or HandshakeRefused: the token is wrong,
-        and will be the next time."""
-        from websockets.asyncio.client import connect
+        """Raises ConnectionError (refused, not a JobManager, or a certificate that may be renewed), TimeoutError, or
+        HandshakeRefused: token or certificate are another job's, and will be the next time."""
+        from websockets.asyncio.client import ClientConnection, connect
         from websockets.exceptions import InvalidStatus, WebSocketException
 
+        made: list[Any] = []
+
+        def make(*arguments: Any, **more: Any) -> ClientConnection:
+            made.append(ClientConnection(*arguments, **more))
+            return made[-1]
+
+        security: dict[str, Any] = {"additional_headers": {"Authorization": f"Bearer {token}"}}
+        if self._identity is not None:
+            security = _tls(self._identity.client({JOBMANAGER}))
+            url = url.replace("ws://", "wss://", 1)
         try:
             async with asyncio.timeout(deadline):
                 opened = await connect(
                     url,
-                    additional_headers={"Authorization": f"Bearer {token}"},
                     max_size=MAX_MESSAGE,
                     compression=None,
                     ping_interval=None,
@@ -116,14 +144,49 @@ class WebSocketControl:
                     close_timeout=2,
                     proxy=None,
                     logger=_quiet(),
+                    create_connection=make,
+                    **security,
                 )
         except (OSError, WebSocketException, EOFError) as error:
-            if isinstance(error, TimeoutError):
-                raise
-            if isinstance(error, InvalidStatus) and error.response.status_code == 401:
-                raise HandshakeRefused(f"{url} refuses the token") from error
-            raise ConnectionError(f"{url}: {error}") from error
+            if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
+                raise HandshakeRefused(f"{url} {_refusal(error.response)}") from error
+            lost = [getattr(connection, "connection_exc", None) for connection in made]
+            raise _told(url, error, next(filter(None, lost), error)) from error
         return WebSocketConnection(opened)
+
+
+def _tls(context: ssl.SSLContext | None) -> dict[str, Any]:
+    """What asyncio is told about TLS; nothing, where there is none."""
+    if context is None:
+        return {}
+    from flowjob.runtime.real.tls import CLOSE_WITHIN, HANDSHAKE_WITHIN
+
+    return {
+        "ssl": context,
+        "ssl_handshake_timeout": HANDSHAKE_WITHIN,
+        "ssl_shutdown_timeout": CLOSE_WITHIN,
+    }
+
+
+def _refusal(response: Any) -> str:
+    if response.status_code == 401:
+        return "refuses the token"
+    said = (response.body or b"").decode(errors="replace").strip()
+    return f"refuses this process: {said}"
+
+
+def _told(url: str, error: Exception, lost: BaseException) -> Exception:
+    """`lost`: with what the connection itself has ended, which the library keeps to itself."""
+    from flowjob.runtime.real.tls import PeerRefused, cause_in, explain
+
+    found = cause_in(error) or cause_in(lost)
+    if isinstance(found, PeerRefused):
+        return HandshakeRefused(f"{url} is another process than it should be: {explain(found)}")
+    if found is not None:
+        return ConnectionError(f"{url}: {explain(found)}")
+    if isinstance(error, TimeoutError):
+        return error
+    return ConnectionError(f"{url}: {str(error) or 'it has closed the connection'}")
 
 
 def _quiet() -> logging.Logger:

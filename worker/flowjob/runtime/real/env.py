@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,27 @@ class RealLauncher:
         return spawn_python(arguments, environment=environment)
 
 
-def real_env(directory: Path) -> Env:
-    """The world as it is. `directory` must exist and is removed by whoever made it."""
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What this process shows who it is with, where that is certificates.
+
+    identity  directory of an identity, for the control plane
+    data_tls  the data plane is in TLS, too, with the same identity
+    """
+
+    identity: Path
+    data_tls: bool = False
+
+
+def real_env(directory: Path, security: Security | None = None) -> Env:
+    """The world as it is. `directory` must exist and is removed by whoever made it. Without `security` tokens let in,
+    and nothing is encrypted."""
+    identity = None
+    if security is not None:
+        from flowjob.runtime.real.tls import TlsIdentity
+
+        identity = TlsIdentity(security.identity)
+    data_identity = identity if security is not None and security.data_tls else None
     clock, chance = RealClock(), RealRandom()
     # Stores have threads of their own: a server that is slow to answer must not hold back who reads files.
     store_runner = _blocking_runner(STORE_THREADS)
@@ -43,8 +63,8 @@ def real_env(directory: Path) -> Env:
 
     return Env(
         clock=clock,
-        network=RealNetwork(),
-        control=WebSocketControl(),
+        network=RealNetwork(data_identity),
+        control=WebSocketControl(identity),
         launcher=RealLauncher(),
         random=chance,
         directory=directory,

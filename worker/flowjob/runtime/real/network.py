@@ -7,6 +7,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flowjob.cluster.identity import DATA_PEERS
+from flowjob.errors import HandshakeRefused
+
+if TYPE_CHECKING:
+    from flowjob.runtime.real.tls import TlsIdentity
 
 
 class RealListener:
@@ -26,21 +33,49 @@ class RealListener:
 
 
 class RealNetwork:
-    """See env.Network."""
+    """See env.Network. With an identity all of it is in TLS, between processes of one job that exchange rows."""
+
+    def __init__(self, identity: TlsIdentity | None = None) -> None:
+        self._identity = identity
 
     async def listen(
         self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]
     ) -> RealListener:
         loop = asyncio.get_running_loop()
-        return RealListener(await loop.create_server(factory, host, port))
+        if self._identity is None:
+            return RealListener(await loop.create_server(factory, host, port))
+        from flowjob.runtime.real.tls import HANDSHAKE_WITHIN
+
+        context = self._identity.server(DATA_PEERS)
+        return RealListener(
+            await loop.create_server(
+                factory, host, port, ssl=context, ssl_handshake_timeout=HANDSHAKE_WITHIN
+            )
+        )
 
     async def connect(
         self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol], *, deadline: float
     ) -> asyncio.BaseProtocol:
+        """With an identity: HandshakeRefused when the other side's certificate is not to be trusted."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(deadline):
-            transport, protocol = await loop.create_connection(factory, host, port)
+        context = None if self._identity is None else self._identity.client(DATA_PEERS)
+        try:
+            async with asyncio.timeout(deadline):
+                transport, protocol = await loop.create_connection(factory, host, port, ssl=context)
+        except OSError as error:
+            if context is not None:
+                _tell_of_tls(f"{host}:{port}", error)
+            raise
         raw = transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return protocol
+
+
+def _tell_of_tls(place: str, error: OSError) -> None:
+    """Raises HandshakeRefused for a certificate that was shown here and is wrong; it will not be another one soon."""
+    from flowjob.runtime.real.tls import cause_in, explain
+
+    found = cause_in(error)
+    if found is not None:
+        raise HandshakeRefused(f"{place} is not to be trusted: {explain(found)}") from error

@@ -22,15 +22,16 @@ import pyarrow as pa
 import uvloop
 
 from flowjob.runtime.real.control import FramedConnection
-from flowjob.runtime.real.env import real_env
+from flowjob.runtime.real.env import Security, real_env
 from flowjob.runtime.slot import Orphaned, Slot
 
 SWITCH_INTERVAL = 0.0005
 """Seconds a busy Python thread may keep the loop waiting; the default of 5 ms is most of a latency budget."""
 
 
-def run_slot(control: int, directory: Path) -> int:
-    """`control`: descriptor of the socket to the TaskManager. Returns the exit status."""
+def run_slot(control: int, directory: Path, identity: str | None = None) -> int:
+    """`control`: descriptor of the socket to the TaskManager; `identity`: directory of certificates for the data plane.
+    Returns the exit status."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.enable()  # the fork server has it off
     faulthandler.enable()
@@ -43,7 +44,7 @@ def run_slot(control: int, directory: Path) -> int:
     tempfile.tempdir = str(directory)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(control, directory))
+            runner.run(_serve(control, directory, identity))
     except Orphaned:
         os._exit(1)
     except SystemExit as error:
@@ -55,10 +56,11 @@ def run_slot(control: int, directory: Path) -> int:
     return 0
 
 
-async def _serve(control: int, directory: Path) -> None:
+async def _serve(control: int, directory: Path, identity: str | None) -> None:
+    security = None if identity is None else Security(Path(identity), data_tls=True)
     connection = await FramedConnection.over(socket.socket(fileno=control))
     try:
-        await Slot(real_env(directory), connection).run()
+        await Slot(real_env(directory, security), connection).run()
     except Orphaned:
         os._exit(1)  # at once: closing tasks could wait for peers that are gone too
     finally:

@@ -168,12 +168,18 @@ class _ZygoteClient:
 
 
 class ForkingLauncher:
-    """See slot_launcher.SlotLauncher. Takes an already started zygote; starts another when that one is lost."""
+    """See slot_launcher.SlotLauncher. Takes an already started zygote; starts another when that one is lost.
+
+    identity  directory of the certificates that slots exchange rows with; None: they do so in the clear"""
 
     def __init__(
-        self, directory: Path, started: tuple[RealProcess, socket.socket] | None = None
+        self,
+        directory: Path,
+        started: tuple[RealProcess, socket.socket] | None = None,
+        identity: str | None = None,
     ) -> None:
         self._directory = directory
+        self._identity = identity
         self._started = started
         self._count = 0
         self._zygote: _ZygoteClient | None = None
@@ -189,7 +195,7 @@ class ForkingLauncher:
         directory.mkdir(parents=True)
         given = [theirs.fileno(), out_writer, err_writer]
         try:
-            pid = await zygote.fork(ForkRequest(name, str(directory)), given)
+            pid = await zygote.fork(ForkRequest(name, str(directory), self._identity), given)
         except BaseException:
             remove(directory)
             ours.close()

@@ -28,8 +28,9 @@ def main() -> None:
 
 
 def serve(settings: dict[str, Any], *, owned: bool = False) -> None:
-    """Never returns. `settings`: fields of TaskManagerSettings without `pid`, and `directory`, which may be None; a
-    TaskManager that is `owned` gets them on standard input."""
+    """Never returns. `settings`: fields of TaskManagerSettings without `pid`; `directory`, which may be None; perhaps
+    `identity`, a directory, and `data_tls` (see env.Security). A TaskManager that is `owned` gets them on standard
+    input."""
     ignore_interrupts()
     zygote = spawn_zygote()
 
@@ -96,14 +97,16 @@ def _settings_from_owner(give_up: Any) -> dict[str, Any]:
 async def _run(given: dict[str, Any], owned: bool, zygote: Any, directory: Path) -> int:
     import asyncio
 
-    from flowjob.runtime.real.env import real_env
+    from flowjob.runtime.real.env import Security, real_env
     from flowjob.runtime.real.scratch import remove
     from flowjob.runtime.real.slot_processes import ForkingLauncher
     from flowjob.runtime.taskmanager import TaskManager, TaskManagerSettings
 
+    identity, data_tls = given.pop("identity", None), given.pop("data_tls", False)
+    security = None if identity is None else Security(Path(identity), data_tls)
     settings = TaskManagerSettings(**given, pid=os.getpid())
-    launcher = ForkingLauncher(directory, zygote)
-    taskmanager = TaskManager(real_env(directory), settings, launcher)
+    launcher = ForkingLauncher(directory, zygote, identity if data_tls else None)
+    taskmanager = TaskManager(real_env(directory, security), settings, launcher)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, taskmanager.shut_down, "it got SIGTERM")
     if not owned:

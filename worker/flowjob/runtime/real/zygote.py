@@ -146,7 +146,7 @@ class Zygote:
                 os.close(source)
             from flowjob.runtime.real.slot_process import run_slot
 
-            status = run_slot(control, Path(request.directory))
+            status = run_slot(control, Path(request.directory), request.identity)
         except BaseException:  # noqa: BLE001 - the last frame of this process: print and end
             traceback.print_exc()
         finally:

@@ -18,6 +18,8 @@ class ForkRequest(msgspec.Struct, tag=True, frozen=True):
 
     name: str
     directory: str
+    identity: str | None = None
+    """Directory of the certificates for the data plane; None: it is not encrypted"""
 
 
 class SignalRequest(msgspec.Struct, tag=True, frozen=True):
