@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import flowjob as fj
@@ -16,11 +19,18 @@ from flowjob.core.snapshot_log import Commit
 from flowjob.errors import DamagedSnapshot, SnapshotError
 from flowjob.plan import compile_job
 from flowjob.plan.job_graph import JobGraph
-from flowjob.runtime.checkpoint.manifest import Manifest, OperatorState, PartEntry, TaskSnapshot
+from flowjob.runtime.checkpoint.manifest import Manifest, OperatorState, TaskSnapshot
+from flowjob.runtime.checkpoint.sections import Distribution, Section
+from flowjob.runtime.checkpoint.state_files import placed, write_parts
+from flowjob.runtime.checkpoint.verifying import verify_snapshot
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.jobmanager.request import JobEvent
-from flowjob.runtime.jobmanager.snapshot_store import SnapshotStore
-from flowjob.runtime.jobmanager.standing_in import OlderCheckpointUsed, newest_that_is_whole
+from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore
+from flowjob.runtime.jobmanager.standing_in import (
+    BeginningAgain,
+    OlderCheckpointUsed,
+    newest_that_is_whole,
+)
 from flowjob.testing.virtual_time import run_virtually
 from tests.runtime.jobmanager.test_sinks_of_whole_jobs import Directory, Number, until
 from tests.runtime.jobmanager.whole_jobs import Run, Strikes, Struck, World
@@ -48,6 +58,13 @@ def cut_object(found: dict[str, Any]) -> None:
 DAMAGES = [no_manifest, another_manifest, no_object, cut_object]
 
 
+def changed(found: dict[str, Any], checkpoint: int) -> None:
+    """A byte of its object, which is as long as before."""
+    name = f"j/checkpoints/{checkpoint}/g1/state"
+    data = found[name].data
+    found[name] = replace(found[name], data=data[:-200] + bytes([data[-200] ^ 1]) + data[-199:])
+
+
 async def three_checkpoints(world: World, *results: int) -> SnapshotStore:
     """Of one run, each with an object; sinks have prepared so many results for them."""
     store = SnapshotStore(world.env, StoreLocation("memory:"), "j")
@@ -55,11 +72,15 @@ async def three_checkpoints(world: World, *results: int) -> SnapshotStore:
     await store.begin("run", "")
     for number, count in enumerate(results, 1):
         directory = f"checkpoints/{number}/g1"
-        part = PartEntry(
-            section="s", distribution="union", rows=1, length=number, crc32=0, object="state"
-        )
+        file = BytesIO()
+        rows = pa.table({"n": list(range(100 * number))})
+        parts = write_parts([Section("s", Distribution.UNION, rows)], 128, range(128), file)
         items = [b"%d" % i for i in range(count)]
-        states = [OperatorState(uid="u", name="n", kind="k", parts=[part], committables=items)]
+        states = [
+            OperatorState(
+                uid="u", name="n", kind="k", parts=placed(parts, "state"), committables=items
+            )
+        ]
         manifest = Manifest(
             id=number,
             kind="checkpoint",
@@ -70,7 +91,7 @@ async def three_checkpoints(world: World, *results: int) -> SnapshotStore:
             vertices=[],
             tasks=[TaskSnapshot(task=(0, 0), operators=states)],  # type: ignore[arg-type]
         )
-        await store.store.put(f"j/{directory}/state", bytes(number))
+        await store.store.put(f"j/{directory}/state", file.getvalue())
         await store.write(manifest, directory)
         assert await store.commit(manifest, directory)
     return store
@@ -120,15 +141,93 @@ def test_where_something_may_have_been_published_nothing_stands_in_and_all_that_
     run_virtually(main())
 
 
-def test_a_stand_in_that_is_damaged_too_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "harm", [lambda found: found.pop("j/checkpoints/2/g1/state"), lambda found: changed(found, 2)]
+)
+def test_a_stand_in_that_is_damaged_too_is_passed_over(tmp_path: Path, harm: Damage) -> None:
     world = World(tmp_path)
 
     async def main() -> None:
         store = await three_checkpoints(world, 1, 0, 0)
         no_object(world.objects.found)
-        del world.objects.found["j/checkpoints/2/g1/state"]
+        harm(world.objects.found)
         point = await newest_that_is_whole(store, store.state, lambda _: None)
         assert point.manifest.id == 1
+        await store.close()
+
+    run_virtually(main())
+
+
+async def read_all(point: RestorePoint | None, store: SnapshotStore) -> str | None:
+    """As slots do: what is wrong with its bytes."""
+    assert point is not None
+    found = await verify_snapshot(store.store, point.directory, point.manifest)
+    return found[0] if found else None
+
+
+def test_bytes_that_only_slots_find_changed_are_stood_in_for_at_the_next_restart(
+    tmp_path: Path,
+) -> None:
+    world, told = World(tmp_path), list[JobEvent]()
+
+    async def main() -> None:
+        store = await three_checkpoints(world, 1, 0, 0)
+        changed(world.objects.found, 3)
+        again = BeginningAgain(store)
+        point = await again.point(None, told.append)
+        what = await read_all(point, store)
+        assert point is not None
+        assert point.manifest.id == 3, "it looks well from outside"
+        assert what is not None
+        assert again.found_damaged(point, what)
+        assert not again.found_damaged(point, "another slot says so, too")
+        point = await again.point(point, told.append)
+        assert point is not None
+        assert point.manifest.id == 2
+        assert await read_all(point, store) is None
+        assert not again.found_damaged(point, "nothing stands in for a stand-in")
+        assert await again.point(point, told.append) == point
+        await store.close()
+
+    run_virtually(main())
+    (event,) = told
+    assert "checkpoint 3 cannot be read (section `s` in object j/checkpoints/3" in event.text
+
+
+def test_where_nothing_may_stand_in_it_is_said_what_can_be_done(tmp_path: Path) -> None:
+    world = World(tmp_path)
+
+    async def main() -> None:
+        store = await three_checkpoints(world, 0, 0, 1)
+        again = BeginningAgain(store)
+        point = await again.point(None, lambda _: None)
+        assert again.found_damaged(point, "bytes have changed")
+        with pytest.raises(DamagedSnapshot, match=r"bytes have changed.*--from PATH"):
+            await again.point(point, lambda _: None)
+        await store.close()
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_latest_of_an_earlier_run_is_stood_in_for_but_not_a_snapshot_that_was_named(
+    tmp_path: Path, named: bool
+) -> None:
+    world = World(tmp_path)
+
+    async def main() -> None:
+        store = await three_checkpoints(world, 1, 0, 0)
+        before = store.state
+        assert before.newest is not None
+        initial = await store.read(before.newest)
+        await store.begin("run", initial.name)
+        again = BeginningAgain(store, None if named else before)
+        assert await again.point(initial, lambda _: None) == initial
+        assert again.found_damaged(initial, "bytes have changed") is not named
+        point = await again.point(initial, lambda _: None)
+        assert point is not None
+        assert point.manifest.id == (3 if named else 2)
+        assert store.state.source.endswith(f"checkpoints/{3 if named else 2}/g1/manifest.json")
         await store.close()
 
     run_virtually(main())

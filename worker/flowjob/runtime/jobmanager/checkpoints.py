@@ -20,6 +20,7 @@ from flowjob.core.coordinator import Coordinator
 from flowjob.core.elements import Barrier
 from flowjob.core.failures import ErrorInfo, ErrorKind
 from flowjob.core.job_events import TaskId
+from flowjob.core.snapshot_log import LogState
 from flowjob.errors import FlowjobError, LostLeadership
 from flowjob.plan.job_graph import JobGraph
 from flowjob.plan.specs import SourceSpec
@@ -30,7 +31,7 @@ from flowjob.runtime.jobmanager import committables
 from flowjob.runtime.jobmanager.manifests import JobAtHand, manifest_of
 from flowjob.runtime.jobmanager.request import JobEvent, SnapshotFailed
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore, why
-from flowjob.runtime.jobmanager.standing_in import newest_that_is_whole
+from flowjob.runtime.jobmanager.standing_in import BeginningAgain
 from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.paths import JobPaths
 
@@ -82,6 +83,7 @@ class CheckpointService:
         self._shell = shell
         self._coordinator: Coordinator[TaskSnapshot] = Coordinator(settings, 0)
         self._newest: RestorePoint | None = None
+        self._again = BeginningAgain(snapshots)
         self._generation: int | None = None
         self._events: list[ev.Event[TaskSnapshot]] = []
         self._handling = False
@@ -96,9 +98,11 @@ class CheckpointService:
 
     # -- the beginning and the end
 
-    def open(self, initial: RestorePoint | None) -> None:
-        """Begins to lead: the store's log has been claimed, and says that a run begins from `initial`."""
+    def open(self, initial: RestorePoint | None, chosen_by: LogState | None = None) -> None:
+        """Begins to lead: the store's log has been claimed, and says that a run begins from `initial`. `chosen_by`: the
+        log of which that is the newest; None: a person has named it, or it is none."""
         state = self._snapshots.state
+        self._again = BeginningAgain(self._snapshots, chosen_by)
         # Also after the log was claimed again to settle something: directories must not change under a snapshot.
         self._generation = state.generation
         self._newest = initial
@@ -202,12 +206,12 @@ class CheckpointService:
         """Where to restart: clear at last. None: from nothing. Raises SnapshotError when that cannot be read, and
         StorageError."""
         await self._settled.wait()
-        snapshots, point = self._snapshots, self._newest
-        if snapshots.state.newest is not None:
-            self._newest = await newest_that_is_whole(snapshots, snapshots.state, self._shell.tell)
-        elif point is not None and point.location == snapshots.location:
-            await snapshots.check(point)
+        self._newest = await self._again.point(self._newest, self._shell.tell)
         return self._newest
+
+    def found_damaged(self, what: str) -> bool:
+        """Whoever reads the snapshot that tasks are started from says what is wrong with it. Whether to start again."""
+        return self._again.found_damaged(self._newest, what)
 
     def received(self, message: messages.FromSlotBody) -> None:
         """A slot's message about snapshots."""

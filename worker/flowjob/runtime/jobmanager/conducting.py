@@ -28,6 +28,7 @@ from flowjob.core.job_events import (
     ReplaceTaskManager,
     ResetTasks,
     Restarting,
+    RestartRequested,
     Run,
     SetDeadline,
     SlotExited,
@@ -44,7 +45,7 @@ from flowjob.core.job_events import (
     Wait,
 )
 from flowjob.core.job_machine import JobMachine, JobState
-from flowjob.errors import ProtocolError
+from flowjob.errors import DamagedSnapshot, ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import Env
 from flowjob.runtime.jobmanager.adopting import Outcome
@@ -208,7 +209,7 @@ class Conductor:
             case messages.TaskDone(task=task):
                 self.handle(TaskFinished(slot, attempt, task))
             case messages.SlotError(error=error):
-                self.handle(SlotFailed(slot, attempt, error))
+                self._slot_failed(slot, attempt, error)
             case messages.RequestSplits(task=task):
                 self.splits.asked(task)
             case messages.SinkReport(sink=sink, data=data):
@@ -220,6 +221,14 @@ class Conductor:
                     self._call(self._listeners.on_metrics, self.metrics)
             case _:
                 self.deployment.received(message)
+
+    def _slot_failed(self, slot: int, attempt: int, error: ErrorInfo) -> None:
+        """What a snapshot lacks, another one may have."""
+        service = self.checkpoints if error.code == DamagedSnapshot.code else None
+        if service is not None and service.found_damaged(error.message):
+            self.handle(RestartRequested(f"the snapshot cannot be read: {error.message}"))
+        else:
+            self.handle(SlotFailed(slot, attempt, error))
 
     def _call(self, listener: Callable[..., object], *arguments: object) -> None:
         """A listener's exception is its client's own: the job is stopped for it, and `run` raises it."""

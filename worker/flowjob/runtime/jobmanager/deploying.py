@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from flowjob.core.job_events import Deploy, Event, JobShape, SnapshotsFailed, TaskId
 from flowjob.core.split_assignment import Remembered
+from flowjob.errors import DamagedSnapshot
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime import messages
 from flowjob.runtime.blame import EXITS
@@ -54,9 +55,15 @@ class Deployment:
     async def begin(self, checkpoints: CheckpointService, initial: RestorePoint | None) -> None:
         """Before anything starts: reads where `initial` has the splits. Raises SnapshotError and StorageError."""
         self._checkpoints = checkpoints
-        if initial is not None:
-            self._remembered = await self._read(initial)
-            self.source = told(initial)
+        while initial is not None:
+            try:
+                self._remembered = await self._read(initial)
+                break
+            except DamagedSnapshot as error:
+                if not checkpoints.found_damaged(str(error)):
+                    raise
+            initial = await checkpoints.settled()
+        self.source = told(initial)
         self._begun = initial is not None
 
     def go_on(self, adopted: Mapping[TaskId, TaskInventory]) -> None:
@@ -145,8 +152,14 @@ class Deployment:
         self, checkpoints: CheckpointService, tasks: tuple[TaskId, ...]
     ) -> RestorePoint | None:
         try:
-            point = await checkpoints.settled()
-            await self._restore(tasks, point)
+            while True:
+                point = await checkpoints.settled()
+                try:
+                    await self._restore(tasks, point)
+                    break
+                except DamagedSnapshot as error:
+                    if not checkpoints.found_damaged(str(error)):
+                        raise
         except EXITS as error:
             self._way.happened(SnapshotsFailed(describe(error)))
             await asyncio.Event().wait()  # for the next restart, or the end

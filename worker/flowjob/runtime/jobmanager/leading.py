@@ -99,7 +99,8 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = 
     run = store.state.run
     at_hand = JobAtHand(request.graph, run, request.job.explain)
     service = CheckpointService(env, settings, store, at_hand, shell)
-    service.open(initial)
+    chosen = continues or request.start.snapshot == LATEST
+    service.open(initial, state if chosen else None)
     is_service = request.service is not None
     return Lead(store.state.generation, run, service, initial, store, continues, is_service)
 
