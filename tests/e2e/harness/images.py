@@ -4,6 +4,7 @@ Which cluster it is decides how; see which_cluster.py."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,12 +27,16 @@ class Images:
 
 
 def build_images(names: Sequence[str] = NAMES) -> Images:
-    """Nothing where they are there. Raises CalledProcessError; what went wrong is on stderr."""
-    answer = subprocess.run(
-        [CLUSTER / "build-images", *names], check=True, stdout=subprocess.PIPE, text=True
-    )
-    found = dict(line.split(" ", 1) for line in answer.stdout.splitlines())
-    return Images(found.get("worker", ""), found.get("operator", ""), found.get("s3", ""))
+    """Nothing where they are there. Raises CalledProcessError; what went wrong is on stderr.
+
+    Of `FLOWJOB_WORKER_IMAGE`, `FLOWJOB_OPERATOR_IMAGE`, `FLOWJOB_S3_IMAGE` each that is set is taken as it is."""
+    given = {name: os.environ.get(f"FLOWJOB_{name.upper()}_IMAGE", "") for name in NAMES}
+    names = [name for name in names if not given.get(name)]
+    if names:
+        command = [CLUSTER / "build-images", *names]
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        given |= dict(line.split(" ", 1) for line in answer.stdout.splitlines())
+    return Images(given["worker"], given["operator"], given["s3"])
 
 
 def repository_and_tag(image: str) -> tuple[str, str]:
