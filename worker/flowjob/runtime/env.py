@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,11 +22,20 @@ T = TypeVar("T")
 class StoreLocation:
     """Where objects are: `url` is a directory or `s3://bucket/prefix`; `endpoint` of another S3 than Amazon's.
 
-    Credentials come by the usual means of boto3, never in here."""
+    Credentials are never in here: they are in files in the directory `credentials`, or come by the usual means of
+    boto3. `ca_bundle`: a file with the authorities that the endpoint's certificate may be of."""
 
     url: str
     endpoint: str | None = None
     region: str | None = None
+    credentials: str | None = None
+    ca_bundle: str | None = None
+
+    def at(self, url: str, endpoint: str | None = None, region: str | None = None) -> StoreLocation:
+        """Another place, with what is known of this one where nothing else is said."""
+        return replace(
+            self, url=url, endpoint=endpoint or self.endpoint, region=region or self.region
+        )
 
 
 class Clock(Protocol):

@@ -123,11 +123,12 @@ class WebSocketControl:
         from websockets.asyncio.client import ClientConnection, connect
         from websockets.exceptions import InvalidStatus, WebSocketException
 
-        made: list[Any] = []
+        made: list[ClientConnection] = []
 
-        def make(*arguments: Any, **more: Any) -> ClientConnection:
-            made.append(ClientConnection(*arguments, **more))
-            return made[-1]
+        class Connection(ClientConnection):
+            def __init__(self, *arguments: Any, **more: Any) -> None:
+                super().__init__(*arguments, **more)
+                made.append(self)
 
         security: dict[str, Any] = {"additional_headers": {"Authorization": f"Bearer {token}"}}
         if self._identity is not None:
@@ -144,7 +145,7 @@ class WebSocketControl:
                     close_timeout=2,
                     proxy=None,
                     logger=_quiet(),
-                    create_connection=make,
+                    create_connection=Connection,
                     **security,
                 )
         except (OSError, WebSocketException, EOFError) as error:

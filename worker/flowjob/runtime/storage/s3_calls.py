@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from flowjob.errors import StorageError
 from flowjob.runtime.env import Clock, Random, StoreLocation
 from flowjob.runtime.storage import s3_errors
+from flowjob.runtime.storage.s3_credentials import session_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class S3Calls:
                 if not s3_errors.is_from_s3(error) or (expected and expected(error)):
                     raise
                 if not left or not s3_errors.passes(error):
-                    raise s3_errors.told(error, operation, place) from error
+                    told = s3_errors.told(error, operation, place, self._location.credentials)
+                    raise told from error
             await self._clock.sleep(pause * (0.5 + self._chance.random() / 2))
             pause = min(2 * pause, self.settings.longest_pause)
         raise AssertionError("the last try returns or raises")
@@ -92,9 +94,7 @@ class S3Calls:
 
 def connect(location: StoreLocation, settings: S3Settings) -> Any:
     """A client; about 0.3 s of work, most of it imports, in a thread. Nothing is sent."""
-    import boto3.session
-
-    session = boto3.session.Session()
+    session = session_with(location.credentials)
     region = location.region or session.region_name or "us-east-1"
 
     def client(addressing: str) -> Any:
@@ -102,6 +102,7 @@ def connect(location: StoreLocation, settings: S3Settings) -> Any:
             "s3",
             region_name=region,
             endpoint_url=location.endpoint,
+            verify=location.ca_bundle,
             config=_config(settings, addressing),
         )
 

@@ -73,6 +73,11 @@ _CLASS_REMEDIES = {
 }
 
 
+_ABOUT_CREDENTIALS = frozenset(
+    {"ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}
+)
+
+
 def code_of(error: Exception) -> str:
     """The server's code (`NoSuchKey`, or a bare status where there is no body); empty for other exceptions."""
     return str(_response(error).get("Error", {}).get("Code", ""))
@@ -103,8 +108,10 @@ def is_absent(error: Exception) -> bool:
     return code_of(error) in _ABSENT
 
 
-def told(error: Exception, operation: str, place: str) -> StorageError:
-    """`error` for people. `place`: `s3://bucket/key`."""
+def told(
+    error: Exception, operation: str, place: str, credentials: str | None = None
+) -> StorageError:
+    """`error` for people. `place`: `s3://bucket/key`; `credentials`: the directory that they were read from."""
     code, status = code_of(error), status_of(error)
     if code:
         said = _response(error).get("Error", {}).get("Message") or "no further message"
@@ -122,6 +129,8 @@ def told(error: Exception, operation: str, place: str) -> StorageError:
             "",
         )
     text = text.strip().rstrip(".")
+    if credentials is not None and (status in (401, 403) or code in _ABOUT_CREDENTIALS):
+        remedy += f". They are those in {credentials}, which the Secret fills that the job names (secretRef)"
     return StorageError(f"cannot {operation} {place}: {text}{': ' if remedy else ''}{remedy}")
 
 
