@@ -14,7 +14,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from flowjob_operator.core.observed import Defaults
-from flowjob_operator.rendering.layers import DEFAULTABLE, MAPS, TEMPLATES, Layer, read_layer
+from flowjob_operator.core.revision import Revision
+from flowjob_operator.rendering.layers import (
+    DEFAULTABLE,
+    LAYERS,
+    MAPS,
+    TEMPLATES,
+    Layer,
+    read_layer,
+)
 from flowjob_operator.rendering.merging import merge
 from flowjob_operator.rendering.naming import CONTAINER
 from flowjob_operator.rendering.protection import refusals
@@ -69,14 +77,14 @@ def task_manager_resources(slots: int) -> dict[str, dict[str, str]]:
 class Effective:
     """spec      with defaults filled in: what a revision keeps
     values    status.effective
-    problems  sentences: the job cannot be deployed so
-    left_out  sentences: defaults that do not fit, as if they were not there
+    problems  sentences: defaults that do not fit, and are left out as if they were not there
+    refused   sentences: why the job cannot be deployed so
     """
 
     spec: FlowJobSpec
     values: dict[str, EffectiveValue] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
 
 def effective(
@@ -99,9 +107,14 @@ def effective(
     return Effective(
         spec=spec,
         values=_values(found, sources),
-        problems=tuple(_problems(written, spec, sources)),
-        left_out=tuple(problem for layer in layers for problem in layer.problems),
+        problems=tuple(problem for layer in layers for problem in layer.problems),
+        refused=tuple(_refused(written, spec, sources)),
     )
+
+
+def complete(revision: Revision) -> Revision:
+    """With a value for everything that objects are made of, whoever has settled its spec."""
+    return revision.model_copy(update={"spec": effective(revision.spec).spec})
 
 
 def _precedence(defaults: Defaults) -> int:
@@ -166,7 +179,7 @@ def _text(value: Any) -> str:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
-def _problems(
+def _refused(
     written: FlowJobSpec, spec: FlowJobSpec, sources: Mapping[str, Source]
 ) -> Iterable[str]:
     """What rules in CEL cannot see, because it takes the defaults to see it."""
@@ -196,10 +209,10 @@ def _problems(
         yield (
             f"{_where('job.parallelism', sources)} is {parallelism}, more than maxParallelism {most}: say a smaller one"
         )
-    yield from _storage_problems(spec)
+    yield from _storage_refused(spec)
 
 
-def _storage_problems(spec: FlowJobSpec) -> Iterable[str]:
+def _storage_refused(spec: FlowJobSpec) -> Iterable[str]:
     """A directory that is on no volume is lost with its pod, and read-only besides."""
     location = spec.checkpoints.storage
     if location is None or not location.startswith("file://"):
@@ -230,8 +243,6 @@ def _is_below(directory: str, mount: str) -> bool:
 
 def _where(path: str, sources: Mapping[str, Source]) -> str:
     """The field, with who has said it."""
-    from flowjob_operator.rendering.layers import LAYERS
-
     source = sources.get(path, Source.SPEC)
     if source in LAYERS:
         return f"{path} (by {LAYERS[source]})"

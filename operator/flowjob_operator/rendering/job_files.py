@@ -117,14 +117,18 @@ def checkpoint_settings(checkpoints: CheckpointSpec) -> dict[str, str | int]:
 
 def data(file: JobFile) -> dict[str, str]:
     """Of its ConfigMap: readable by people."""
-    return {JOB_FILE_KEY: msgspec.json.format(msgspec.json.encode(file), indent=2).decode()}
+    return {JOB_FILE_KEY: _text(msgspec.to_builtins(file))}
 
 
 def with_restore(data: Mapping[str, str], restore: Restore) -> dict[str, str]:
     """The same file with another beginning. All else stays as it was written, by whatever version of the operator."""
     file = json.loads(data[JOB_FILE_KEY])
     file["restore"] = msgspec.to_builtins(restore)
-    return {**data, JOB_FILE_KEY: json.dumps(file, indent=2, ensure_ascii=False)}
+    return {**data, JOB_FILE_KEY: _text(file)}
+
+
+def _text(file: Any) -> str:
+    return json.dumps(file, indent=2, ensure_ascii=False)
 
 
 def is_job_file(data: Mapping[str, str]) -> bool:

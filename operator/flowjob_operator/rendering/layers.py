@@ -16,6 +16,7 @@ import yaml
 
 from flowjob_operator.core.observed import Defaults
 from flowjob_operator.rendering.protection import refusals
+from flowjob_operator.resources import fields
 from flowjob_operator.resources.fields import quantity
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.flowjob_status import Source
@@ -47,6 +48,19 @@ MAPS: Final = frozenset({"config"})
 
 TEMPLATES: Final = frozenset({"jobManager.podTemplate", "taskManager.podTemplate"})
 """Merged over each other."""
+
+_MEANT: Final = MappingProxyType(
+    {
+        fields.LONGER_THAN_NOTHING: "it is a duration such as 90s or 10m, longer than nothing",
+        fields.DURATION: "it is a duration such as 500ms or 10s",
+        fields.INTERVAL: "it is a duration such as 10s, or Off",
+        fields.STORAGE: "it is s3://bucket/prefix, or file:///directory",
+        fields.URL: "it is a link such as https://host:9000",
+        fields.NAME: "it is a name of a-z, 0-9, - and .",
+        fields.SCHEDULE: "it is five fields of cron, @daily, or @every 6h",
+    }
+)
+"""What a pattern asks for, in words."""
 
 DEFAULTABLE: Final = tuple(p for p in _PATHS if p not in OF_THE_PROGRAM | ALWAYS_SAID)
 """Paths that a platform may say something about, in the order of the reference."""
@@ -94,16 +108,19 @@ def _read(path: str, value: Any) -> Any:
     """As on the wire. Raises _Unfit."""
     head = next((m for m in MAPS if path.startswith(f"{m}.")), None)
     if head is not None:
-        key = path.removeprefix(f"{head}.")
-        (checked,) = _checked(head, {key: value}).values()
-        return checked
+        try:
+            return _by_model(head, {path: value})[path]
+        except (ValueError, pydantic.ValidationError) as error:
+            raise _Unfit(f"`{_short(value)}` does not fit: {_reason(error)}") from None
     if path in OF_THE_PROGRAM:
         raise _Unfit("it belongs to each FlowJob, and cannot have a default")
     if path in ALWAYS_SAID:
         raise _Unfit("it cannot have a default: the API server fills it in when a FlowJob is made")
-    if path not in _PATHS:
+    if path in MAPS or path not in _PATHS:
+        if path in MAPS or any(p.startswith(f"{path}.") for p in _PATHS):
+            raise _Unfit(f"`{_short(value)}` does not fit: it has fields of its own")
         near = difflib.get_close_matches(path, DEFAULTABLE, n=1)
-        raise _Unfit(f"there is no such field{f'; {near[0]} is meant?' if near else ''}")
+        raise _Unfit(f"there is no such field{f', but {near[0]}' if near else ''}")
     checked = _checked(path, value)
     if path in TEMPLATES and (wrong := refusals(checked)):
         raise _Unfit("; ".join(wrong))
@@ -112,15 +129,16 @@ def _read(path: str, value: Any) -> Any:
 
 def _checked(path: str, value: Any) -> Any:
     """By the model, as text first: `4` may be a name as well as a number."""
-    try:
-        return _by_model(path, value)
-    except (ValueError, pydantic.ValidationError):
-        if isinstance(value, str) and not isinstance(parsed := _parsed(value), str):
-            try:
-                return _by_model(path, parsed)
-            except (ValueError, pydantic.ValidationError) as better:
-                error = better
-        raise _Unfit(f"`{_short(value)}` does not fit: {_reason(error)}") from None
+    readings = [value]
+    if isinstance(value, str) and not isinstance(parsed := _parsed(value), str):
+        readings.append(parsed)
+    why = ""
+    for reading in readings:
+        try:
+            return _by_model(path, reading)
+        except (ValueError, pydantic.ValidationError) as error:
+            why = _reason(error)
+    raise _Unfit(f"`{_short(value)}` does not fit: {why}")
 
 
 def _by_model(path: str, value: Any) -> Any:
@@ -163,9 +181,13 @@ def _parsed(text: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, pydantic.ValidationError):
-        return "; ".join(str(detail["msg"]) for detail in error.errors())
-    return str(error)
+    if not isinstance(error, pydantic.ValidationError):
+        return str(error)
+    said = []
+    for detail in error.errors():
+        pattern = (detail.get("ctx") or {}).get("pattern")
+        said.append(_MEANT.get(pattern) or str(detail["msg"]))
+    return "; ".join(said)
 
 
 def _short(value: Any) -> str:

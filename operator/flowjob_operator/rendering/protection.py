@@ -151,6 +151,7 @@ def _of_mount(place: str, mount: Mapping[str, Any], *, ours: bool) -> Iterator[s
     for protected in (ETC, TOKEN_DIRECTORY) if ours else ():
         if _within(path, protected) or _within(protected, path):
             yield f"{place}: {mount.get('mountPath')} would hide or change what flowjob mounts at {protected}"
+            return
 
 
 def _within(path: str, directory: str) -> bool:

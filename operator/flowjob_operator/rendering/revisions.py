@@ -17,6 +17,7 @@ from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_file import Restore
 from flowjob_operator.core.revision import ALL_PARTS, Part, Revision
 from flowjob_operator.rendering import job_files
+from flowjob_operator.rendering.effective import complete
 from flowjob_operator.rendering.naming import Names, labels
 from flowjob_operator.rendering.owners import owned_by
 from flowjob_operator.rendering.platform import Platform
@@ -65,7 +66,7 @@ def render(
     from."""
     if previous is None and fresh != ALL_PARTS:
         raise ValueError(f"revision {revision.number} takes over objects of one that is not there")
-    taken = {} if previous is None else previous.parts
+    revision, taken = complete(revision), {} if previous is None else previous.parts
     return Rendered(
         {
             part: _part(part, job, revision, platform) if part in fresh else taken.get(part, ())

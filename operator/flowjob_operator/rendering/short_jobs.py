@@ -14,12 +14,12 @@ from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_file import JobFile, Restore
 from flowjob_operator.core.revision import Revision
 from flowjob_operator.rendering import job_files, volumes
+from flowjob_operator.rendering.effective import complete, effective
 from flowjob_operator.rendering.merging import PROBES
 from flowjob_operator.rendering.naming import CONTAINER, PREFLIGHT, STORAGE, Names, labels
 from flowjob_operator.rendering.pods import Role, pod_template
 from flowjob_operator.rendering.shared import an_object, config_map, script
 from flowjob_operator.rendering.workloads import program_and_storage
-from flowjob_operator.resources.fields import Name
 from flowjob_operator.resources.flowjob_spec import CheckpointSpec, FlowJobSpec
 from flowjob_operator.resources.flowsnapshot import StorageAccess
 from flowjob_operator.resources.job_spec import JobSpec
@@ -46,6 +46,7 @@ def preflight(
     job: JobId, revision: Revision, restore: Restore, deadline: float
 ) -> tuple[Object, ...]:
     """The Job, with what it mounts: the script too, which is not there yet. `deadline` in seconds."""
+    revision = complete(revision)
     spec, name = revision.spec, Names(job).preflight(revision.number)
     file = job_files.short_job_file(job, revision, restore)
     work = _Work(name, PREFLIGHT, revision.number, ["preflight"], deadline, 0)
@@ -56,6 +57,7 @@ def storage_work(
     job: JobId, name: str, command: str, path: str | None, revision: Revision
 ) -> tuple[Object, ...]:
     """Of a job whose storage settings, image and identity are known by a revision."""
+    revision = complete(revision)
     file = job_files.short_job_file(job, revision)
     # The program is not looked at: it need not be there any more.
     spec = revision.spec.model_copy(update={"job": JobSpec()})
@@ -66,16 +68,16 @@ def storage_work_by_access(
     job: JobId, name: str, command: str, path: str, access: StorageAccess, image: str
 ) -> tuple[Object, ...]:
     """Of a snapshot that no job says how to reach. `image`: the default one. `job` may have no name and no uid."""
-    account: Name | None = access.service_account_name
-    spec = FlowJobSpec(
-        image=access.image or image,
-        service_account_name=account,
+    said = FlowJobSpec(
+        image=access.image,
+        service_account_name=access.service_account_name,
         job=JobSpec(),
         checkpoints=CheckpointSpec(
             secret_ref=access.secret_ref, ca_bundle_ref=access.ca_bundle_ref
         ),
     )
     file = job_files.access_file(job, path, access)
+    spec = effective(said, image=image).spec
     return _job(job, spec, file, _storage(name, 0, command, path))
 
 

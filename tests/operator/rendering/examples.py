@@ -158,7 +158,7 @@ def of_namespace(values: dict[str, object]) -> Defaults:
 def a_revision(spec: Spec, number: int = 3, code: Code | None = None, **fields: Any) -> Revision:
     written = FlowJobSpec.of(spec)
     settled = effective(written, image=IMAGE)
-    assert settled.problems == ()
+    assert settled.problems == settled.refused == ()
     return Revision(
         **{"number": number, "base": number, "template": number, **fields},
         written=written,
