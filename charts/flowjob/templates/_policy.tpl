@@ -4,9 +4,9 @@
 
 {{- define "flowjob.policy.flowjobs" -}}
 - name: first
-  expression: object.spec.?jobManager.?podTemplate.?spec.orValue({})
+  expression: object.spec.?jobManager.?podTemplate.?spec.orValue(dyn({}))
 - name: second
-  expression: object.spec.?taskManager.?podTemplate.?spec.orValue({})
+  expression: object.spec.?taskManager.?podTemplate.?spec.orValue(dyn({}))
 - name: ownImages
   expression: "has(object.spec.image) ? [object.spec.image] : []"
 - name: ownAccounts
@@ -20,9 +20,9 @@
 
 {{- define "flowjob.policy.pods" -}}
 - name: first
-  expression: object.spec
+  expression: dyn(object.spec)
 - name: second
-  expression: "{}"
+  expression: dyn({})
 - name: ownImages
   expression: "[]"
 - name: ownAccounts
