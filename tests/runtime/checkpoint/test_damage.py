@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.errors import DamagedSnapshot, SnapshotError
-from flowjob.runtime.checkpoint import state_files
+from flowjob.runtime.checkpoint import preparing
 from flowjob.runtime.checkpoint.manifest import FORMAT, Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
     decode_manifest,
@@ -42,8 +42,8 @@ OBJECT = f"{DIRECTORY}/task-0"
 @pytest.fixture(params=["many blocks", "one block"], autouse=True)
 def block_sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "many blocks":
-        monkeypatch.setattr(state_files, "BLOCK_BYTES", 600)
-        monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 300)
+        monkeypatch.setattr(preparing, "BLOCK_BYTES", 600)
+        monkeypatch.setattr(preparing, "LEAST_BLOCK_BYTES", 300)
 
 
 def snapshot(*, inline: bool = False) -> tuple[MemoryStore, Manifest]:

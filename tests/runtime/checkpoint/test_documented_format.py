@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from flowjob.runtime.checkpoint import manifest as words
-from flowjob.runtime.checkpoint import state_files
+from flowjob.runtime.checkpoint import preparing
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.checkpoint.manifest_io import encode_manifest
 from flowjob.runtime.checkpoint.state_files import placed, write_objects, write_parts
@@ -89,8 +89,8 @@ def rows_of_groups(
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_files, "BLOCK_BYTES", 2000)
-    monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(preparing, "BLOCK_BYTES", 2000)
+    monkeypatch.setattr(preparing, "LEAST_BLOCK_BYTES", 1000)
 
 
 @pytest.mark.usefixtures("small_blocks")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.errors import SnapshotError
-from flowjob.runtime.checkpoint import ranges, state_files
+from flowjob.runtime.checkpoint import preparing, ranges
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.restoring import Place, SnapshotReader
 from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Section
@@ -31,8 +31,8 @@ LIMITS = st.sampled_from([1, 3, 7, 16, 128])
 @pytest.fixture(params=["many blocks", "one block"], autouse=True)
 def block_sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "many blocks":
-        monkeypatch.setattr(state_files, "BLOCK_BYTES", 120)
-        monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 40)
+        monkeypatch.setattr(preparing, "BLOCK_BYTES", 120)
+        monkeypatch.setattr(preparing, "LEAST_BLOCK_BYTES", 40)
 
 
 def restored(
@@ -155,8 +155,8 @@ def test_operators_restored_together_get_what_each_would_alone() -> None:
 
 
 def test_a_subtask_reads_its_own_blocks_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_files, "BLOCK_BYTES", 500)
-    monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 100)
+    monkeypatch.setattr(preparing, "BLOCK_BYTES", 500)
+    monkeypatch.setattr(preparing, "LEAST_BLOCK_BYTES", 100)
     monkeypatch.setattr(ranges, "GAP_BYTES", 0)
     store, manifest = stored([[keyed_section(keyed_table(2000))]], 16)
     (entry,) = manifest.tasks[0].operators[0].parts

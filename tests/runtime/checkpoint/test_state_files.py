@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowjob.runtime.checkpoint import state_files
+from flowjob.runtime.checkpoint import preparing
 from flowjob.runtime.checkpoint.checksums import crc32_of_both
 from flowjob.runtime.checkpoint.plain_types import plain_table
 from flowjob.runtime.checkpoint.sections import Distribution, Rows, Section
@@ -30,8 +30,8 @@ def written(*sections: Section, max_parallelism: int = 8) -> tuple[bytes, list[A
 
 
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_files, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 300)
+    monkeypatch.setattr(preparing, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(preparing, "LEAST_BLOCK_BYTES", 300)
 
 
 def test_every_part_is_a_complete_arrow_file_at_its_place() -> None:
@@ -74,7 +74,7 @@ def test_blocks_are_checked_messages_in_order_of_key_group(rows: int, groups: in
 
 
 def test_a_block_holds_whole_key_groups_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_files, "LEAST_BLOCK_BYTES", 1)
+    monkeypatch.setattr(preparing, "LEAST_BLOCK_BYTES", 1)
     _, (entry,) = written(keyed_section(keyed_table(500)))
     assert [(b.first_group, b.last_group) for b in entry.blocks] == [(g, g) for g in range(8)]
 
@@ -84,7 +84,7 @@ def test_rows_in_many_chunks_are_written_as_if_in_one(monkeypatch: pytest.Monkey
     chunked = pa.concat_tables([table.slice(i, 7) for i in range(0, 300, 7)])
     expected = written(keyed_section(table))
     assert written(keyed_section(chunked)) == expected
-    monkeypatch.setattr(state_files, "_MOST_COMBINED", 0)
+    monkeypatch.setattr(preparing, "_MOST_COMBINED", 0)
     assert written(keyed_section(chunked)) == expected
 
 

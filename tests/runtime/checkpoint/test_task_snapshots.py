@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Stateful(Operator):
         self.fresh: list[bytes] = []
         self.committed: list[tuple[int, list[bytes]]] = []
         self.commit_fails: Exception | None = None
+
+    @property
+    def state_bytes(self) -> int:
+        return 8 * self.rows
 
     def snapshot(self) -> Iterable[Section]:
         if self.failure is not None:
@@ -101,7 +105,12 @@ class Scene:
     """A task with one operator, its store and what it reports."""
 
     def __init__(
-        self, directory: Path, operator: Operator, plan: CheckpointPlan = PLAN, faults: Any = None
+        self,
+        directory: Path,
+        operator: Operator,
+        plan: CheckpointPlan = PLAN,
+        faults: Any = None,
+        on_copy: Callable[[], None] = lambda: None,
     ) -> None:
         nothing: Any = None
         self.directory = directory
@@ -113,7 +122,7 @@ class Scene:
         node = ChainNode("numbers", spec, uid="numbers-1")
         context = OperatorContext(self.env, "numbers", "numbers-1", 1, 2, 128)
         self.chain = Chain([Link(node, operator, context)])
-        settings = SnapshotSettings(self.env, plan, self.store, 4, 128, self.reports)
+        settings = SnapshotSettings(self.env, plan, self.store, 4, 128, self.reports, on_copy)
         self.snapshots = TaskSnapshots(settings, TASK, self.chain)
 
     def take(self, checkpoint: int = 1, *, savepoint: bool = False) -> None:
@@ -188,6 +197,88 @@ def test_a_savepoint_has_an_object_per_section(
         (part,) = scene.reports.taken[0][1].operators[0].parts
         assert part.object == "numbers-1/numbers/1.arrow"
         assert scene.objects == ["job/checkpoints/1/numbers-1/numbers/1.arrow"]
+        assert os.listdir(tmp_path) == []
+
+    virtually(scenario)
+
+
+class QuickFreezer(InlineFreezer):
+    """What is done takes no time, so that copies are not worth it."""
+
+    copies = 0
+
+    def freeze(self, work: Callable[[Path], bytes], *, deadline: float) -> Awaitable[bytes]:
+        self.copies += 1
+        return super().freeze(work, deadline=deadline)
+
+    def spent(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("savepoint", [False, True])
+def test_state_that_is_described_quickly_is_not_copied_again(
+    tmp_path: Path, savepoint: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_snapshot, "FREEZE_FROM", 0)
+
+    async def scenario() -> None:
+        operator = Stateful()
+        scene = Scene(tmp_path, operator)
+        freezer = QuickFreezer(tmp_path)
+        object.__setattr__(scene.env, "freezer", freezer)
+        for checkpoint in (1, 2, 3):
+            scene.take(checkpoint, savepoint=savepoint)
+            operator.rows += 1  # what was taken is what was there
+            await scene.settle()
+        assert freezer.copies == 1
+        assert [t.operators[0].parts[0].rows for _, t in scene.reports.taken] == [3, 4, 5]
+        assert [t.figures.bytes > 0 for _, t in scene.reports.taken] == [True] * 3
+        assert len(scene.objects) == 3
+        assert os.listdir(tmp_path) == []
+
+    virtually(scenario)
+
+
+def test_the_others_of_the_slot_are_told_of_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_snapshot, "FREEZE_FROM", 0)
+
+    async def scenario() -> None:
+        told: list[int] = []
+        scene = Scene(tmp_path, Stateful(), on_copy=lambda: told.append(1))
+        scene.take()
+        await scene.settle()
+        assert told == [1]
+
+    virtually(scenario)
+
+
+def test_a_snapshot_given_up_while_a_thread_writes_leaves_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_snapshot, "FREEZE_FROM", 0)
+
+    async def scenario() -> None:
+        operator = Stateful()
+        scene = Scene(tmp_path, operator)
+        object.__setattr__(scene.env, "freezer", QuickFreezer(tmp_path))
+        scene.take(1)
+        await scene.settle()
+        go_on = asyncio.Event()
+
+        async def slowly(function: Callable[..., Any], *arguments: Any) -> Any:
+            await go_on.wait()
+            return function(*arguments)
+
+        object.__setattr__(scene.env, "run_blocking", slowly)
+        scene.take(2)
+        await asyncio.sleep(0)
+        scene.snapshots.abort(2)
+        await scene.settle()
+        go_on.set()
+        await scene.settle()
+        assert [checkpoint for checkpoint, _ in scene.reports.taken] == [1]
         assert os.listdir(tmp_path) == []
 
     virtually(scenario)

@@ -9,6 +9,8 @@ import contextlib
 from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
 from typing import Any
 
+from flowjob.core.portions import Portions
+from flowjob.runtime.batch import Batch
 from flowjob.runtime.blame import EXITS, as_failure
 from flowjob.runtime.chain import Chain, Signal
 from flowjob.runtime.checkpoint.sections import RestoredState
@@ -32,6 +34,7 @@ class Driver:
         self.metrics = TaskMetrics()
         self.restored: Mapping[str, RestoredState] = {}
         self.hurried = False
+        self.portions = Portions()
         self._slice_began = 0.0
 
     def open(self) -> None:
@@ -55,6 +58,17 @@ class Driver:
                 self.metrics.backpressured += now - began
             else:
                 await self._wait_for(signal, signals)
+
+    async def process_in_portions(self, batch: Batch, port: int) -> None:
+        """As `carry_out(head.process(batch, port))`, for a batch that has more rows than a portion."""
+        start = 0
+        while start < len(batch):
+            began = self.clock.monotonic()
+            portion = batch.slice(start, self.portions.rows)
+            start += len(portion)
+            await self.carry_out(self.chain.head.process(portion, port))
+            self.portions.took(self.clock.monotonic() - began)
+            await self.breathe()
 
     async def _wait_for(self, awaited: Awaitable[None], signals: Iterable[Signal]) -> None:
         try:

@@ -85,7 +85,10 @@ class Task:
                 channel, port, element = arrival
                 if isinstance(element, Batch):
                     metrics.rows_in += len(element)
-                    await driver.carry_out(driver.chain.head.process(element, port))
+                    if len(element) > driver.portions.rows:
+                        await driver.process_in_portions(element, port)
+                    else:
+                        await driver.carry_out(driver.chain.head.process(element, port))
                 else:
                     await self._control(channel, element)
                     if participant is not None and participant.calls:

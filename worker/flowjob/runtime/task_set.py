@@ -116,6 +116,11 @@ class TaskSet:
         """Connects all outputs to the slots of their consumers."""
         await self._exchange.connect(locations)
 
+    def _on_copy(self) -> None:
+        """Tasks share the memory that has been copied."""
+        for running in self._running.values():
+            running.task.driver.portions.begin()
+
     def deliver_splits(self, task: TaskKey, splits: Sequence[WireSplit], complete: bool) -> None:
         """Splits from the JobManager for one source task."""
         self._inboxes[task].deliver(splits, complete)
@@ -296,6 +301,7 @@ class TaskSet:
             attempt=self._attempt,
             max_parallelism=self._graph.max_parallelism,
             reports=self._upstairs,
+            on_copy=self._on_copy,
         )
         snapshots = TaskSnapshots(settings, TaskId(*key), driver.chain)
         patience = plan.alignment_timeout if plan.exactly_once else None

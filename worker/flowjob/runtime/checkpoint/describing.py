@@ -1,4 +1,4 @@
-"""Writes the state of a task's operators to memory or files: in line, or in a frozen copy of the process.
+"""Writes the state of a task's operators to memory or files: in line, in a thread, or in a frozen copy of the process.
 
 Why here: in a copy there are neither threads nor an event loop, so all that runs there is kept in one place. It must
 not know stores or what becomes of the bytes."""
@@ -6,15 +6,17 @@ not know stores or what becomes of the bytes."""
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from flowjob.runtime.checkpoint.manifest import PartEntry
+from flowjob.runtime.checkpoint.preparing import Prepared, prepared
 from flowjob.runtime.checkpoint.sections import Section
-from flowjob.runtime.checkpoint.state_files import write_objects, write_parts
+from flowjob.runtime.checkpoint.state_files import append_parts, place_objects
 from flowjob.runtime.storage.paths import section_object
 
 Parts = dict[str, list[PartEntry]]
@@ -55,46 +57,57 @@ class Description:
     def write(self, path: Path) -> Written:
         """In line. What is so small is written to memory, unless separate files are wanted."""
         if self.separate:
-            return self._write_objects(path)
+            return _write_objects(self._prepared(), path)
         file = io.BytesIO()
-        parts = {
-            o.uid: write_parts(o.sections(), self.max_parallelism, o.groups, file)
-            for o in self.operators
-        }
+        parts = {o.uid: append_parts(sections, file) for o, sections in self._prepared()}
         return Written(parts, file.tell(), data=file.getvalue())
 
-    def work(self, path: Path) -> Callable[[Path], bytes]:
-        """For a frozen copy: writes to files in `path`, whatever directory it is given. See `unpack`."""
+    def detached(self) -> Callable[[Path], Written]:
+        """Makes all tables now, in memory of their own. What it returns writes them to files, in any thread."""
+        made = [(o, [s.detached() for s in sections]) for o, sections in self._prepared()]
+        return partial(_write_objects if self.separate else _write_file, made)
+
+    def work(self, path: Path, spent: Callable[[], float]) -> Callable[[Path], bytes]:
+        """For a frozen copy: writes to files in `path`, whatever directory it is given. See `unpack`.
+
+        spent   the CPU seconds of whoever calls it"""
 
         def write(_: Path) -> bytes:
-            written = self._write_objects(path) if self.separate else self._write_file(path)
-            return msgspec.msgpack.encode((written.parts, written.size))
+            began = spent()
+            put = _write_objects if self.separate else _write_file
+            written = put(self._prepared(), path)
+            return msgspec.msgpack.encode((written.parts, written.size, spent() - began))
 
         return write
 
-    def _write_file(self, path: Path) -> Written:
-        path.mkdir(parents=True)
-        with (path / STATE).open("xb") as file:
-            parts = {
-                o.uid: write_parts(o.sections(), self.max_parallelism, o.groups, file)
-                for o in self.operators
-            }
-            return Written(parts, file.tell(), path)
-
-    def _write_objects(self, path: Path) -> Written:
-        path.mkdir(parents=True)
-        parts = {}
+    def _prepared(self) -> Iterator[tuple[Described, Iterator[Prepared]]]:
         for o in self.operators:
-
-            def name(section: str, operator: Described = o) -> str:
-                return section_object(operator.uid, section, operator.subtask)
-
-            sections = o.sections()
-            parts[o.uid] = write_objects(sections, self.max_parallelism, o.groups, path, name)
-        return Written(parts, sum(e.length for entries in parts.values() for e in entries), path)
+            yield o, prepared(o.sections(), self.max_parallelism, o.groups)
 
 
-def unpack(answer: bytes, path: Path) -> Written:
-    """What a frozen copy has written to `path`."""
-    parts, size = msgspec.msgpack.decode(answer, type=tuple[Parts, int])
-    return Written(parts, size, path)
+_Sections = Iterable[tuple[Described, Iterable[Prepared]]]
+
+
+def _write_file(operators: _Sections, path: Path) -> Written:
+    path.mkdir(parents=True)
+    with (path / STATE).open("xb") as file:
+        parts = {o.uid: append_parts(sections, file) for o, sections in operators}
+        return Written(parts, file.tell(), path)
+
+
+def _write_objects(operators: _Sections, path: Path) -> Written:
+    path.mkdir(parents=True)
+    parts = {}
+    for o, sections in operators:
+
+        def name(section: str, operator: Described = o) -> str:
+            return section_object(operator.uid, section, operator.subtask)
+
+        parts[o.uid] = place_objects(sections, path, name)
+    return Written(parts, sum(e.length for entries in parts.values() for e in entries), path)
+
+
+def unpack(answer: bytes, path: Path) -> tuple[Written, float]:
+    """What a frozen copy has written to `path`, and the CPU seconds that it needed."""
+    parts, size, spent = msgspec.msgpack.decode(answer, type=tuple[Parts, int, float])
+    return Written(parts, size, path), spent

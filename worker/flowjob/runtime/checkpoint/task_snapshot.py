@@ -1,7 +1,7 @@
 """One task's share in snapshots: describes its operators' state, stores it, reports, and commits what sinks prepared.
 
-Little state is described in line, much in a frozen copy of the process; either way the stream goes on while it is
-stored. It must not know barriers' ways through the job, nor who decides that a snapshot is complete."""
+State that is described quickly is described in line, other in a frozen copy of the process; either way the stream goes
+on while it is stored. It must not know barriers' ways through the job, nor who decides that a snapshot is complete."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Protocol
 from flowjob.core.commits import CommitPermit
 from flowjob.core.elements import Barrier
 from flowjob.core.job_events import TaskId
+from flowjob.core.snapshot_pace import SnapshotPace
 from flowjob.errors import FlowjobError
 from flowjob.plan.specs import SinkSpec
 from flowjob.runtime.blame import EXITS
@@ -45,7 +46,7 @@ from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.storage.paths import JobPaths, in_flight_object, join, task_object
 
 FREEZE_FROM = 256 << 10
-"""Bytes of state from which on a copy of the process is made: a fork costs a few milliseconds itself."""
+"""Bytes of state from which on a copy of the process may be made: a fork costs a few milliseconds itself."""
 
 
 class Reports(Protocol):
@@ -70,6 +71,8 @@ class SnapshotSettings:
     attempt: int
     max_parallelism: int
     reports: Reports
+    on_copy: Callable[[], None] = lambda: None
+    """Called when a copy of the process has been made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,14 @@ class TaskSnapshots:
         self._prepared: list[tuple[int, Link, bytes]] = []
         self._storing: dict[int, asyncio.Task[None]] = {}
         self._to_commit: asyncio.Queue[_Commit] = asyncio.Queue()
+        self._pace = SnapshotPace()
 
     # -- taking
 
     def take(self, taking: Taking) -> None:
         """Describes the state as it is now; storing it and the report follow by themselves."""
         checkpoint = taking.barrier.checkpoint
-        env, plan = self._settings.env, self._settings.plan
+        env = self._settings.env
         committables = self._collect(checkpoint)
         description = Description(
             [_described(link, taking) for link in self._stateful],
@@ -119,13 +123,8 @@ class TaskSnapshots:
         size = sum(link.operator.state_bytes for link in self._stateful)
         task = self.task
         path = env.directory / f"snapshot-{task.vertex}-{task.subtask}-{checkpoint}"
-        written: Written | asyncio.Future[bytes]
         try:
-            if size < FREEZE_FROM or env.freezer is None:
-                written = description.write(path)
-            else:
-                frozen = env.freezer.freeze(description.work(path), deadline=plan.expires)
-                written = asyncio.ensure_future(frozen)
+            written = self._describe(description, size, path)
         except Exception as error:  # noqa: BLE001 - the stream goes on without this snapshot
             shutil.rmtree(path, ignore_errors=True)
             self.decline(checkpoint, _told(error))
@@ -135,6 +134,36 @@ class TaskSnapshots:
         made = asyncio.get_running_loop().create_task(storing)
         self._storing[checkpoint] = made
         made.add_done_callback(lambda _: self._over(checkpoint, written, path))
+
+    def _describe(
+        self, description: Description, size: int, path: Path
+    ) -> Written | asyncio.Future[Written]:
+        """`size`: about how many bytes of state there are. What it returns goes on by itself."""
+        freezer = self._settings.env.freezer
+        if size < FREEZE_FROM or freezer is None:
+            return description.write(path)
+        if self._pace.in_line(size):
+            began = freezer.spent()
+            put = description.detached()
+            self._pace.took(freezer.spent() - began, size, in_line=True)
+            return asyncio.ensure_future(self._put(put, path))
+        work = description.work(path, freezer.spent)
+        frozen = freezer.freeze(work, deadline=self._settings.plan.expires)
+        self._settings.on_copy()
+        return asyncio.ensure_future(self._unfrozen(frozen, size, path))
+
+    async def _put(self, put: Callable[[Path], Written], path: Path) -> Written:
+        putting = asyncio.ensure_future(self._settings.env.run_blocking(put, path))
+        try:
+            return await asyncio.shield(putting)
+        except asyncio.CancelledError:  # the thread goes on, and may make the directory only now
+            putting.add_done_callback(lambda _: shutil.rmtree(path, ignore_errors=True))
+            raise
+
+    async def _unfrozen(self, frozen: Awaitable[bytes], size: int, path: Path) -> Written:
+        written, seconds = unpack(await frozen, path)
+        self._pace.took(seconds, size, in_line=False)
+        return written
 
     def decline(self, checkpoint: int, reason: str) -> None:
         """The task does not take part in this one."""
@@ -156,7 +185,9 @@ class TaskSnapshots:
             collected.setdefault(link.node.uid or "", []).append(committable)
         return collected
 
-    def _over(self, checkpoint: int, written: Written | asyncio.Future[bytes], path: Path) -> None:
+    def _over(
+        self, checkpoint: int, written: Written | asyncio.Future[Written], path: Path
+    ) -> None:
         """Runs also when storing was given up before it began."""
         self._storing.pop(checkpoint, None)
         if isinstance(written, asyncio.Future) and not written.cancel() and not written.cancelled():
@@ -171,7 +202,7 @@ class TaskSnapshots:
             async with asyncio.timeout(plan.expires):
                 written = storing.written
                 if isinstance(written, asyncio.Future):
-                    written = unpack(await written, storing.path)
+                    written = await written
                 parts = await self._upload(taking.barrier, written)
                 in_flight = await self._store_in_flight(taking)
         except TimeoutError:
@@ -300,7 +331,7 @@ class _Storing:
     taking: Taking
     sync: float
     committables: dict[str, list[bytes]]
-    written: Written | asyncio.Future[bytes]
+    written: Written | asyncio.Future[Written]
     path: Path
 
 
