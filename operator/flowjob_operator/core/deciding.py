@@ -1,0 +1,157 @@
+"""What to do next: compares what is wanted with what is deployed, and begins the operation that leads there.
+
+The order matters: whether the job is to run at all comes first, then what it begins with, then how it differs. One
+operation at a time; what a newer edit does to one that is under way is decided here, too. Pure."""
+
+from __future__ import annotations
+
+from flowjob_operator.core.in_place import OF_CLASS
+from flowjob_operator.core.planning import Wanted, parallelism, same_deployment, wanted
+from flowjob_operator.core.reasons import Reason
+from flowjob_operator.core.steps import DROPPABLE, REPLACEABLE, Step
+from flowjob_operator.core.turn import Turn
+from flowjob_operator.resources.flowjob_spec import UpgradeMode
+from flowjob_operator.resources.flowjob_status import JobState, OperationType
+from flowjob_operator.resources.job_spec import WantedState
+from flowjob_operator.resources.snapshot_facts import Nonces
+
+_LEFT = frozenset({JobState.CANCELLED, JobState.FINISHED})
+
+
+def reconsider(turn: Turn) -> None:
+    """The spec was edited during an operation."""
+    operation = turn.operation
+    if operation is None or operation.generation == turn.generation:
+        return
+    step = Step(operation.step)
+    if step in DROPPABLE or (step is Step.STOPPING and not _stop_is_under_way(turn)):
+        turn.end()
+    elif step in REPLACEABLE:
+        _replace(turn)
+
+
+def _replace(turn: Turn) -> None:
+    """By what the edit asks for; if it asks for nothing the operation goes on."""
+    operation = turn.operation
+    turn.set(operation=None)
+    decide(turn)
+    if turn.operation is None:
+        turn.set(operation=operation)
+
+
+def _stop_is_under_way(turn: Turn) -> bool:
+    """Then it is carried through: the job is stopped, or about to be."""
+    view = turn.view
+    answer = turn.answer("Stop") or turn.answer("Cancel")
+    asked = answer is not None and answer.state != "Failed"
+    return asked or (view is not None and view.state in ("Stopping", "Suspended"))
+
+
+def decide(turn: Turn) -> None:
+    """Begin what is to be done, if anything is."""
+    match turn.spec.job.state:
+        case WantedState.CANCELLED:
+            _leave(turn, OperationType.CANCEL, JobState.CANCELLED)
+        case WantedState.SUSPENDED:
+            _leave(turn, OperationType.SUSPEND, JobState.SUSPENDED)
+        case _:
+            _run(turn)
+
+
+def _leave(turn: Turn, kind: OperationType, state: JobState) -> None:
+    now = turn.job.state
+    if now is state or now in _LEFT:
+        return
+    if turn.revisions.current is None or now is JobState.SUSPENDED:
+        turn.set_job(state=state)
+        return
+    turn.begin(kind, Step.STOPPING, revision=turn.revisions.current)
+
+
+def _run(turn: Turn) -> None:
+    if turn.is_refused:
+        return
+    deployed, restores = turn.deployed, _restores(turn)
+    if deployed is None:
+        if turn.revisions.current is None:
+            _begin(turn, OperationType.START)
+        else:  # its ControllerRevision is gone: there is nothing to repair by
+            _begin(turn, OperationType.RESTART)
+        return
+    target = wanted(deployed, turn.seen.job.spec, turn.spec, turn.status.max_parallelism)
+    if _is_impossible(turn, target):
+        return
+    if restores:
+        _begin(turn, OperationType.RESTORE)
+    elif turn.job.state is JobState.CANCELLED:
+        _again_after_cancel(turn)
+    elif turn.job.state is JobState.SUSPENDED:
+        _begin(turn, OperationType.MOVE if target.moves else OperationType.RESUME)
+    elif target.actions and not _failed_before(turn):
+        _change(turn, target)
+    elif _restarts(turn):
+        _begin(turn, OperationType.RESTART)
+
+
+def _begin(turn: Turn, kind: OperationType) -> None:
+    if turn.unfit:  # by a default perhaps, which may change: not remembered as refused
+        turn.wait(Reason.SPEC_REFUSED, "; ".join(turn.unfit), 60.0)
+        return
+    turn.begin(kind, Step.CHECKING, revision=turn.next_number)
+
+
+def _change(turn: Turn, target: Wanted) -> None:
+    if target.replaces:
+        _begin(turn, OperationType.MOVE if target.moves else OperationType.UPGRADE)
+        return
+    if turn.job.state is JobState.FINISHED:
+        return  # neither its width nor its pace matters any more
+    view = turn.view
+    runs = view is not None and view.state == "Running"
+    if not runs or _restarts(turn):
+        if view is None and turn.job.state is JobState.UNKNOWN and not _restarts(turn):
+            turn.wait(Reason.JOB_MANAGER_UNREACHABLE, "the JobManager does not answer")
+            return
+        _begin(turn, OperationType.UPGRADE)
+        return
+    _begin(turn, OF_CLASS[target.actions[0]])
+
+
+def _is_impossible(turn: Turn, target: Wanted) -> bool:
+    most, width = turn.status.max_parallelism, parallelism(turn.spec)
+    if target.refused:
+        text = f"maxParallelism is {most} for the life of the job: state is divided by it"
+        turn.refuse(Reason.MAX_PARALLELISM_FIXED, text)
+        return True
+    if most is not None and width > most:
+        text = f"parallelism {width} exceeds maxParallelism {most}, which the first start has fixed"
+        turn.refuse(Reason.PARALLELISM_TOO_HIGH, text)
+        return True
+    return False
+
+
+def _again_after_cancel(turn: Turn) -> None:
+    if turn.spec.upgrade.mode is UpgradeMode.STATELESS:
+        _begin(turn, OperationType.RESTART)
+        return
+    turn.refuse(
+        Reason.CANCELLED_FOR_GOOD,
+        "the job was cancelled for good. Its checkpoints are kept: give restoreFrom with a new restoreNonce to begin "
+        "with one, or upgrade.mode Stateless to begin with nothing",
+    )
+
+
+def _failed_before(turn: Turn) -> bool:
+    """A rollback went back from just this."""
+    failed = turn.saved(turn.revisions.failed)
+    return failed is not None and same_deployment(failed.revision.written, turn.seen.job.spec)
+
+
+def _restores(turn: Turn) -> bool:
+    nonce, known = turn.spec.job.restore_nonce, turn.status.nonces or Nonces()
+    return nonce is not None and nonce != known.restore
+
+
+def _restarts(turn: Turn) -> bool:
+    nonce, known = turn.spec.job.restart_nonce, turn.status.nonces or Nonces()
+    return nonce is not None and nonce != known.restart

@@ -1,0 +1,154 @@
+"""A FlowJob that is being deleted: what becomes of its state, and an end in any case.
+
+Retain has no finalizer: owner references do it all. Savepoint and Discard get the time of deletionTimeout; what fails
+or is late is retained, never discarded. A namespace that goes takes the job with it at once. Pure."""
+
+from __future__ import annotations
+
+from flowjob_operator.core.actions import (
+    FINALIZER,
+    AddFinalizer,
+    EventType,
+    RemoveFinalizer,
+    StartStorageJob,
+)
+from flowjob_operator.core.reasons import Reason
+from flowjob_operator.core.removal import remove_job_managers, remove_task_managers
+from flowjob_operator.core.replacing import keep_savepoint
+from flowjob_operator.core.settings import time_of
+from flowjob_operator.core.steps import Step
+from flowjob_operator.core.stopping import Manner, stopped
+from flowjob_operator.core.turn import Turn
+from flowjob_operator.resources.flowjob_spec import DeletionPolicy
+from flowjob_operator.resources.flowjob_status import Operation, OperationType, Phase
+
+_PODS_WITHIN = 60.0
+"""Seconds that pods are waited for after the deadline; what they still do is fenced."""
+
+
+def sync_finalizer(turn: Turn) -> None:
+    """There is one exactly as long as somebody must act before the object goes."""
+    wanted = turn.spec.deletion_policy is not DeletionPolicy.RETAIN
+    there = FINALIZER in turn.seen.job.metadata.finalizers
+    if wanted and not there and not turn.seen.namespace_terminating:
+        turn.act(AddFinalizer())
+    elif there and not wanted and _all_owned(turn):
+        turn.act(RemoveFinalizer())
+
+
+def _all_owned(turn: Turn) -> bool:
+    """Without owner references nobody would delete them."""
+    return all(c.owned for c in turn.seen.children if c.kind in ("Deployment", "StatefulSet"))
+
+
+def delete(turn: Turn) -> None:
+    """One pass over an object with a deletionTimestamp."""
+    turn.set(phase=Phase.DELETING)
+    if FINALIZER not in turn.seen.job.metadata.finalizers:
+        turn.set(operation=None)
+        return  # what is left goes by its owner references
+    operation = turn.operation
+    if operation is None or operation.type is not OperationType.DELETE:
+        turn.begin(OperationType.DELETE, Step.STOPPING, revision=turn.revisions.current)
+    for _ in range(len(Step)):
+        before = turn.operation
+        if before is None:
+            return
+        _advance(turn, before)
+        if turn.operation is None or turn.operation.step == before.step:
+            return
+
+
+def _advance(turn: Turn, operation: Operation) -> None:
+    policy = turn.spec.deletion_policy
+    if turn.seen.namespace_terminating:
+        policy = DeletionPolicy.RETAIN  # nothing can be made any more, and pods go anyway
+    if policy is not DeletionPolicy.RETAIN and _late(turn, operation):
+        if operation.step != Step.REMOVING.value:
+            _retain(turn, "deletionTimeout has passed")
+        policy = DeletionPolicy.RETAIN
+    match Step(operation.step):
+        case Step.STOPPING:
+            if _is_stopped(turn, policy):
+                turn.step(Step.REMOVING, fallback=_lost(turn, policy))
+        case Step.DISPOSING:
+            _dispose(turn, policy)
+        case _:
+            _remove(turn, operation, policy)
+
+
+def _late(turn: Turn, operation: Operation) -> bool:
+    seconds = time_of(turn.spec.deletion_timeout, 600.0)
+    left = seconds - (turn.now - operation.started_at).total_seconds()
+    if left > 0:
+        turn.look_again(left)
+    return left <= 0
+
+
+def _is_stopped(turn: Turn, policy: DeletionPolicy) -> bool:
+    if policy is DeletionPolicy.RETAIN:
+        return True
+    if policy is DeletionPolicy.DISCARD:
+        return stopped(turn, Manner(cancel=True, discard=True))
+    return stopped(turn, Manner(savepoint=True))
+
+
+def _lost(turn: Turn, policy: DeletionPolicy) -> bool:
+    operation = turn.operation
+    return operation is not None and (operation.fallback or policy is DeletionPolicy.RETAIN)
+
+
+def _remove(turn: Turn, operation: Operation, policy: DeletionPolicy) -> None:
+    if not turn.seen.namespace_terminating:
+        keep_savepoint(turn, operation)
+    gone = remove_task_managers(turn)
+    gone = remove_job_managers(turn, None) and gone
+    waited = (turn.now - (operation.step_started_at or turn.now)).total_seconds()
+    if not gone and not turn.seen.namespace_terminating and waited < _PODS_WITHIN:
+        turn.wait(Reason.DELETING, "pods go", 2.0)
+        turn.look_again(_PODS_WITHIN - waited)
+        return
+    discards = policy is DeletionPolicy.DISCARD and not operation.fallback
+    if discards and turn.status.start is not None:
+        turn.step(Step.DISPOSING)
+    else:
+        turn.act(RemoveFinalizer())
+
+
+def _dispose(turn: Turn, policy: DeletionPolicy) -> None:
+    """By a Job of its own: also of what a job that was not running has left."""
+    name = f"{turn.name}-discard-{turn.uid[:8]}"
+    run = next((r for r in turn.seen.storage_runs if r.name == name), None)
+    deployed, operation = turn.deployed, turn.operation
+    storage = None if deployed is None else deployed.revision.spec.checkpoints.storage
+    if policy is not DeletionPolicy.DISCARD or deployed is None or storage is None:
+        turn.act(RemoveFinalizer())
+        return
+    if run is None:
+        action = StartStorageJob(
+            name=name,
+            command="dispose",
+            job=turn.name,
+            job_uid=turn.uid,
+            revision=deployed.revision,
+            operation="" if operation is None else operation.id,
+        )
+        turn.act(action)
+        turn.wait(Reason.DELETING, "checkpoints are being deleted", 2.0)
+        return
+    if run.answer is None and not run.finished:
+        turn.wait(Reason.DELETING, "checkpoints are being deleted", 2.0)
+        return
+    if run.answer is None or not run.answer.done:
+        why = "it gave no answer" if run.answer is None else run.answer.problem
+        _retain(turn, f"checkpoints could not be deleted: {why}")
+    turn.act(RemoveFinalizer())
+
+
+def _retain(turn: Turn, why: str) -> None:
+    where = turn.spec.checkpoints.storage or "nowhere"
+    text = f"state is retained in {where}: {why}"
+    turn.tell(Reason.STATE_RETAINED, text, EventType.WARNING)
+    operation = turn.operation
+    if operation is not None and operation.step == Step.STOPPING.value:
+        turn.amend(fallback=True)

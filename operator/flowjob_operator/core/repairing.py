@@ -1,0 +1,175 @@
+"""Keep what is deployed as its ControllerRevision has it: what is missing or changed is applied again, never rendered.
+
+So a new operator, or another default image, touches no job that runs. Also the number of TaskManagers, who owns the
+pods' controllers, and leftovers of older revisions. Pure."""
+
+from __future__ import annotations
+
+from flowjob_operator.core.actions import (
+    ApplyRevision,
+    Delete,
+    EnsureIdentity,
+    EventType,
+)
+from flowjob_operator.core.beginnings import beginning_now
+from flowjob_operator.core.observed import Child, ObjectKey, SavedRevision
+from flowjob_operator.core.planning import parallelism, slots_at, task_managers
+from flowjob_operator.core.reasons import Reason
+from flowjob_operator.core.removal import (
+    DEPLOYMENT,
+    STATEFUL_SET,
+    force_if_stuck,
+    renew_task_managers,
+    task_manager_set,
+)
+from flowjob_operator.core.revision import Part
+from flowjob_operator.core.steps import Step
+from flowjob_operator.core.turn import Turn
+from flowjob_operator.resources.flowjob_spec import DeletionPolicy
+from flowjob_operator.resources.flowjob_status import Identity, Pods
+
+REVISIONS_KEPT = 5
+_RENEW_BEFORE = 121 * 86400.0
+"""Seconds before certificates of a year end: at two thirds of it."""
+
+
+def owned(turn: Turn) -> bool:
+    """Whether Deployment and StatefulSet go with the FlowJob. Under Savepoint a deletion in the foreground would end
+    them before the savepoint."""
+    return turn.spec.deletion_policy is not DeletionPolicy.SAVEPOINT
+
+
+def apply(turn: Turn, saved: SavedRevision, *parts: Part) -> ApplyRevision:
+    """Of a revision, as the job is now."""
+    return ApplyRevision(
+        number=saved.number,
+        restore=beginning_now(turn),
+        task_managers=wanted_task_managers(turn),
+        parts=frozenset(parts),
+        owned=owned(turn),
+    )
+
+
+def part_of(key: ObjectKey, saved: SavedRevision) -> Part:
+    if key.kind == DEPLOYMENT:
+        return Part.JOB_MANAGER
+    if key.kind == STATEFUL_SET:
+        return Part.TASK_MANAGERS
+    if key.kind == "ConfigMap" and key.name.endswith(f"-file-{saved.revision.base}"):
+        return Part.FILE
+    return Part.SHARED
+
+
+def wanted_task_managers(turn: Turn) -> int:
+    """As decided before, else by the parallelism alone, until somebody knows how many slots that takes. More, while an
+    operation waits for them: when that is dropped they are wanted no more."""
+    operation = turn.operation
+    if operation is not None and operation.step == Step.GROWING.value and operation.task_managers:
+        return operation.task_managers
+    pods = turn.status.task_managers
+    if pods is not None and pods.wanted:
+        return pods.wanted
+    deployed = turn.deployed
+    spec = turn.spec if deployed is None else deployed.revision.spec
+    return task_managers(parallelism(spec), spec)
+
+
+def want_task_managers(turn: Turn, count: int) -> None:
+    pods = turn.status.task_managers or Pods()
+    turn.set(task_managers=pods.model_copy(update={"wanted": count}))
+
+
+def repair(turn: Turn) -> None:
+    """What is deployed and meant to run."""
+    saved = turn.deployed
+    if saved is None:
+        return
+    _count_task_managers(turn, saved)
+    missing, broken = _broken(turn, saved)
+    if broken:
+        turn.act(apply(turn, saved, *sorted(broken, key=lambda part: part.value)))
+    if missing:
+        turn.tell(Reason.REPAIRED, f"made again: {', '.join(missing)}", EventType.NORMAL)
+    _sweep(turn, saved)
+    for pod in turn.seen.pods:
+        if pod.node_ready is False:
+            force_if_stuck(turn, pod)
+
+
+def _broken(turn: Turn, saved: SavedRevision) -> tuple[list[str], set[Part]]:
+    """Names of objects that are missing, and the parts to apply."""
+    found = {ObjectKey(kind=c.kind, name=c.name): c for c in turn.seen.children}
+    missing, broken = [], set()
+    for key in saved.objects:
+        child = found.get(key)
+        if child is None:
+            missing.append(f"{key.kind} {key.name}")
+            broken.add(part_of(key, saved))
+        # One that is going is made again when it is gone: an apply would only change what goes.
+        elif not child.deleting and _differs(turn, child):
+            broken.add(part_of(key, saved))
+    return missing, broken
+
+
+def _differs(turn: Turn, child: Child) -> bool:
+    if child.changed:
+        return True
+    if child.kind == STATEFUL_SET and child.replicas != wanted_task_managers(turn):
+        return True
+    return child.kind in (DEPLOYMENT, STATEFUL_SET) and child.owned != owned(turn)
+
+
+def _count_task_managers(turn: Turn, saved: SavedRevision) -> None:
+    """The JobManager knows best how many slots the job needs, once it has planned it."""
+    view, spec = turn.view, saved.revision.spec
+    if view is None or view.slots.needed <= 0 or turn.operation is not None:
+        return
+    needed = slots_at(parallelism(spec), view.slots.needed, view.parallelism)
+    if view.parallelism == parallelism(spec):
+        needed = view.slots.needed
+    want_task_managers(turn, task_managers(needed, spec))
+
+
+def _sweep(turn: Turn, saved: SavedRevision) -> None:
+    """Leftovers of older revisions. Never of newer ones: an operator that has slept may see those of its successor."""
+    if turn.operation is not None:
+        return
+    for child in turn.seen.children:
+        old = child.kind == DEPLOYMENT and child.revision < saved.revision.base
+        if old and not child.deleting:
+            turn.act(Delete(kind=child.kind, name=child.name, uid=child.uid))
+    found = task_manager_set(turn)
+    if found is not None and found.revision == saved.revision.template:
+        renew_task_managers(turn, saved.revision.template)
+
+
+def tidy(turn: Turn) -> None:
+    """Jobs of pre-flights that are over, and the oldest revisions."""
+    operation = turn.operation
+    for run in turn.seen.preflights:
+        if operation is None or run.revision != operation.revision:
+            turn.act(Delete(kind="Job", name=run.name, uid=run.uid))
+    revisions = turn.revisions
+    needed = {revisions.current, revisions.target, revisions.stable, revisions.failed}
+    for saved in list(turn.seen.revisions):
+        if saved.number in needed:
+            needed |= {saved.revision.previous} if operation is not None else set()
+    numbers = sorted((r.number for r in turn.seen.revisions), reverse=True)
+    kept = needed | set(numbers[:REVISIONS_KEPT])
+    for saved in turn.seen.revisions:
+        if saved.number not in kept:
+            name = saved.name or f"{turn.name}-{saved.number}"
+            turn.act(Delete(kind="ControllerRevision", name=name, uid=saved.uid))
+
+
+def ensure_identity(turn: Turn) -> None:
+    """Certificates, and new ones long before they end. Their making is remembered in status: Secrets are not read."""
+    seen = turn.seen.identity
+    if seen is not None:
+        turn.set(identity=Identity(serial=seen.serial, expires_at=seen.expires_at))
+    known = turn.status.identity
+    if known is None or known.expires_at is None:
+        turn.act(EnsureIdentity())
+    elif (known.expires_at - turn.now).total_seconds() < _RENEW_BEFORE:
+        turn.act(EnsureIdentity(renew=True))
+        turn.tell(Reason.IDENTITY_RENEWED, "certificates are renewed", EventType.NORMAL)
