@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.harness.flowjobs import FlowJob
 from tests.e2e.harness.images import Images, build_images
+from tests.e2e.harness.installation import Installation
 from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.storage import Bucket, Storage, secret, storage
 from tests.e2e.harness.waiting import patience
@@ -55,6 +57,20 @@ def the_storage(the_cluster: AnyCluster, images: Images) -> Iterator[Storage]:
     with storage(the_cluster.tools, images.s3) as made:
         made.client()  # Connected before any test counts its processes.
         yield made
+
+
+@pytest.fixture(scope="session")
+def operator(the_cluster: AnyCluster, images: Images) -> Installation:
+    """Ready, looking after all namespaces."""
+    made = Installation(the_cluster.tools, images)
+    made.install()
+    return made
+
+
+@pytest.fixture
+def job(operator: Installation, namespace: Namespace, bucket: Bucket) -> FlowJob:
+    """Not applied yet."""
+    return FlowJob(namespace, "verified", bucket)
 
 
 @pytest.fixture

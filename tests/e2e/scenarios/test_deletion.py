@@ -1,0 +1,63 @@
+"""kubectl delete, in whatever state the job is: it ends, and storage keeps what the policy says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.harness.flowjobs import FlowJob
+
+ROWS = 200_000
+RATE = 2_000
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Savepoint", "Discard"])
+@pytest.mark.parametrize("cascade", ["background", "foreground"])
+def test_a_running_job_goes_by_its_policy(job: FlowJob, policy: str, cascade: str) -> None:
+    job.apply(rows=ROWS, rate=RATE, deletionPolicy=policy)
+    job.wait_running()
+    job.wait_for_results()
+    job.space.delete("flowjob", job.name, "--wait=false", f"--cascade={cascade}")
+    job.space.wait_gone("flowjob", job.name)
+    for component in ("jobmanager", "taskmanager"):
+        job.space.wait(f"no {component} is left", lambda role=component: not job.pods(role))
+    kept = job.bucket.names("state/")
+    assert any("/checkpoints/" in name for name in kept) == (policy != "Discard")
+    assert any("/savepoints/" in name for name in kept) == (policy == "Savepoint")
+
+
+@pytest.mark.parametrize("policy", ["Retain", "Savepoint", "Discard"])
+def test_a_job_that_never_started_goes_at_once(job: FlowJob, policy: str) -> None:
+    job.apply(
+        rows=ROWS,
+        rate=RATE,
+        deletionPolicy=policy,
+        image="localhost/flowjob-worker:does-not-exist",
+    )
+    job.space.wait("it is looked at", lambda: bool(job.status.get("phase")))
+    job.space.delete("flowjob", job.name, "--wait=false")
+    job.space.wait_gone("flowjob", job.name)
+
+
+def test_one_of_the_same_name_does_not_begin_with_nothing_by_mistake(job: FlowJob) -> None:
+    job.apply(rows=ROWS, rate=RATE)
+    job.wait_running()
+    job.wait_for_results()
+    job.space.delete("flowjob", job.name)
+    job.apply(rows=ROWS, rate=RATE)
+    job.space.wait(
+        "it is refused, with a reason",
+        lambda: "priorState" in (job.status.get("diagnosis") or ""),
+    )
+    assert (job.status.get("job") or {}).get("state") != "Running"
+    generation = job.change(priorState="Resume")
+    job.wait_running(generation=generation)
+
+
+def test_a_namespace_goes_with_its_jobs(job: FlowJob) -> None:
+    job.apply(rows=ROWS, rate=RATE, deletionPolicy="Savepoint")
+    job.wait_running()
+    tools = job.space.tools
+    tools.kubectl("delete", "namespace", job.space.name, "--wait=false")
+    job.space.wait(
+        "the namespace is gone", lambda: tools.read("get", "namespace", job.space.name) is None
+    )

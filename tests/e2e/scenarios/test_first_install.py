@@ -1,0 +1,38 @@
+"""helm install, kubectl apply, and the results are in the bucket, each once."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from tests.e2e.harness.flowjobs import FlowJob, merged
+from tests.e2e.harness.installation import ROOT, Installation
+from tests.e2e.harness.namespace import Namespace
+from tests.e2e.harness.storage import ENDPOINT, Bucket
+
+ROWS = 20_000
+EXAMPLES = ROOT / "examples" / "kubernetes"
+
+
+def test_a_job_is_applied_and_runs_to_its_end(job: FlowJob) -> None:
+    job.apply(rows=ROWS, rate=2_000)
+    job.wait_running()
+    assert job.condition("Ready")["status"] == "True"
+    job.wait_until_verified(ROWS)
+    assert job.condition("Ready")["reason"] == "Finished"
+
+
+@pytest.mark.parametrize("name", ["flights", "artifact"])
+def test_an_example_runs_as_it_is(
+    operator: Installation, namespace: Namespace, bucket: Bucket, name: str
+) -> None:
+    bucket.put("programs/flights.py", (EXAMPLES / "own-image" / "flights.py").read_bytes())
+    text = (EXAMPLES / f"{name}.yaml").read_text()
+    ours = text.replace("http://s3.storage.svc.cluster.local:7070", ENDPOINT)
+    example = yaml.safe_load(ours.replace("s3://flowjob/", f"{bucket.url}/"))
+    namespace.apply(merged(example, {"spec": {"checkpoints": {"interval": "1s"}}}))
+    job = FlowJob(namespace, name, bucket)
+    job.wait_running()
+    namespace.wait(
+        "an hour of departures is published", lambda: bool(bucket.names("results")), within=60
+    )

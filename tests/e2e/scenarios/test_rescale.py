@@ -1,0 +1,28 @@
+"""kubectl scale, up and down while rows come: the JobManager stays, and every count is exact."""
+
+from __future__ import annotations
+
+from tests.e2e.harness.flowjobs import FlowJob
+
+ROWS = 90_000
+RATE = 2_000
+
+
+def test_one_then_four_then_two(job: FlowJob) -> None:
+    job.apply(rows=ROWS, rate=RATE, job={"parallelism": 1})
+    job.wait_running()
+    (jobmanager,) = job.pods("jobmanager")
+    for parallelism in (4, 2):
+        job.wait_for_results()
+        job.space.kubectl("scale", f"flowjob/{job.name}", f"--replicas={parallelism}")
+        job.space.wait(
+            f"{parallelism} subtasks run",
+            lambda wanted=parallelism: (
+                job.status.get("parallelism") == wanted
+                and job.phase == "Running"
+                and len(job.pods("taskmanager")) == wanted
+            ),
+            within=180,
+        )
+    assert job.pods("jobmanager") == [jobmanager]
+    job.wait_until_verified(ROWS)
