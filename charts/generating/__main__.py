@@ -9,12 +9,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from charts.generating.argocd import settings
 from charts.generating.readme import readme
 from charts.generating.rules import rules
 from charts.generating.schema import schema
 
 ROOT = Path(__file__).parent.parent.parent
 CHART = "charts/flowjob"
+ARGOCD = "examples/kubernetes/argocd"
+SCRIPTS = {"FlowJob": "flowjob-health.lua", "FlowSnapshot": "flowsnapshot-health.lua"}
 
 
 def generated(root: Path = ROOT) -> Iterator[tuple[str, str]]:
@@ -24,6 +27,8 @@ def generated(root: Path = ROOT) -> Iterator[tuple[str, str]]:
     yield f"{CHART}/README.md", readme(introduction, values)
     yield f"{CHART}/files/rules.yaml", rules()
     yield f"{CHART}/values.schema.json", json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    scripts = {kind: (root / ARGOCD / file).read_text() for kind, file in SCRIPTS.items()}
+    yield f"{ARGOCD}/values.yaml", settings(scripts)
 
 
 def main() -> None:

@@ -154,12 +154,14 @@ def test_every_field_of_a_spec_is_a_default_or_has_a_reason_not_to_be() -> None:
     assert known - set(default_paths()) == set(NOT_OF_A_PLATFORM) | nonces_and_state
 
 
+@pytest.mark.slow
 def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(
         json.loads((CHART / "values.schema.json").read_text())
     )
 
 
+@pytest.mark.slow
 def test_the_job_of_the_notes_is_a_job() -> None:
     notes = (CHART / "templates/NOTES.txt").read_text()
     manifest = notes.partition("<<JOB\n")[2].partition("\n  JOB\n")[0]
