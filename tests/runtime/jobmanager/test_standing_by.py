@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from flowjob.core.snapshot_log import LogState
+from flowjob.runtime.jobmanager.cluster import Endpoint
 from flowjob.runtime.jobmanager.standing_by import until_nobody_leads
 from flowjob.testing.virtual_time import run_virtually
+
+HERE = Endpoint("ws://10.0.0.2:7000", "token")
 
 
 class Log:
@@ -39,11 +42,31 @@ def test_one_that_is_told_to_leave_leaves_nothing_waiting() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        waiting = asyncio.ensure_future(until_nobody_leads(env, log, "token", lambda _: None))
+        waiting = asyncio.ensure_future(until_nobody_leads(env, log, HERE, lambda _: None))
         await asyncio.sleep(0.5)  # virtual: it asks, and pauses until it asks again
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_virtually(scenario())
+
+
+def test_one_that_led_before_at_the_same_address_need_not_ask_itself() -> None:
+    async def scenario() -> None:
+        env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
+        log: Any = Log()
+        await until_nobody_leads(env, log, Endpoint("ws://10.0.0.1:7000", "token"), lambda _: None)
+        assert asyncio.get_running_loop().time() == 0
+
+    run_virtually(scenario())
+
+
+def test_the_only_one_there_is_to_be_asks_once() -> None:
+    async def scenario() -> None:
+        env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
+        log: Any = Log()
+        await until_nobody_leads(env, log, HERE, lambda _: None, 1)
+        assert asyncio.get_running_loop().time() == 1
 
     run_virtually(scenario())

@@ -200,9 +200,11 @@ class SnapshotSaved:
 
 @dataclass(frozen=True, slots=True)
 class RestartRequested:
-    """All tasks must begin anew, whatever the restart strategy says."""
+    """All tasks must begin anew, whatever the restart strategy says. `without` a TaskManager: only the regions that
+    have slots there, which are to be had elsewhere."""
 
     reason: str
+    without: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ from flowjob.core.job_events import (
     Wait,
 )
 from flowjob.core.job_starting import Starting
-from flowjob.core.region import Region, RegionPhase, SlotPhase, SlotRecord
+from flowjob.core.region import Region, RegionPhase, SlotPhase, SlotRecord, slots_on
 from flowjob.core.restartable import GiveUp, RestartStrategy, can_help
 
 
@@ -172,8 +172,8 @@ class JobMachine:
             case SnapshotSaved():
                 self._saved = True
                 return []
-            case RestartRequested(reason):
-                return self._restart_all(reason)
+            case RestartRequested():
+                return [] if self.state in _OVER else self._restart_asked(event)
             case StopCompleted():
                 return self._ending.end(Succeeded())
             case DeadlinePassed(wait, number):
@@ -298,15 +298,17 @@ class JobMachine:
         return self._failed(Failed(error, f"finding the splits of {name}"), regions)
 
     def _snapshots_failed(self, error: ErrorInfo) -> list[Instruction]:
-        failed = Failed(error, "the JobManager")
         began = [r for r in self.regions if r.phase is not RegionPhase.WAITING]
-        return self._failed(failed, began or self.regions)
+        return self._failed(Failed(error, "the JobManager"), began or self.regions)
 
-    def _restart_all(self, reason: str) -> list[Instruction]:
-        if self.state in _OVER:
-            return []
-        placed = [r for r in self.regions if r.slots and r.phase is not RegionPhase.RESTARTING]
-        return [i for r in placed for i in self._restart(r, Lost(reason), 0.0)]
+    def _restart_asked(self, event: RestartRequested) -> list[Instruction]:
+        """No failure: the restart strategy is not asked, and nothing is counted."""
+        struck = [r for r in self.regions if r.slots and r.phase is not RegionPhase.RESTARTING]
+        if event.without is not None:
+            self._starting.offers[event.without] = 0
+            struck = [r for r in struck if slots_on([r], event.without)]
+        cause = Cancelled(event.reason)
+        return [i for r in struck for i in self._restart(r, cause, 0.0)]
 
     def _deadline_passed(self, wait: Wait, region: Region) -> list[Instruction]:
         match wait:
@@ -314,16 +316,13 @@ class JobMachine:
                 waiting = [r for r in self.regions if r.phase is RegionPhase.WAITING]
                 return self._failed(Lost(self._starting.missing(self.shape.slots)), waiting)
             case Wait.SLOT_READY:
-                late = region.labels(SlotPhase.STARTING)
-                limit = self.timeouts.slot_ready
-                return self._failed(
-                    Lost(f"not ready within {limit:g} s of being started: {late}"), [region]
-                )
+                late, limit = region.labels(SlotPhase.STARTING), self.timeouts.slot_ready
+                said = f"not ready within {limit:g} s of being started: {late}"
+                return self._failed(Lost(said), [region])
             case Wait.DEPLOY:
-                late = region.labels(SlotPhase.READY)
-                return self._failed(
-                    Lost(f"tasks not deployed within {self.timeouts.deploy:g} s: {late}"), [region]
-                )
+                late, limit = region.labels(SlotPhase.READY), self.timeouts.deploy
+                said = f"tasks not deployed within {limit:g} s: {late}"
+                return self._failed(Lost(said), [region])
             case Wait.ROOT_CAUSE:
                 symptom = region.symptom
                 return [] if symptom is None else self._failed(symptom, [region])

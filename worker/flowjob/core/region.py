@@ -5,6 +5,7 @@ decided in core/job_machine.py."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -111,3 +112,10 @@ class Region:
         self.slots = {}
         self.finished = set()
         self.symptom = None
+
+
+def slots_on(regions: Iterable[Region], taskmanager: str) -> list[tuple[int, int]]:
+    """(number, attempt) of all that live there."""
+    return [
+        (s.number, r.attempt) for r in regions for s in r.living if s.taskmanager == taskmanager
+    ]

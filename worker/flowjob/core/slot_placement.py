@@ -5,6 +5,7 @@ Pure and alone, because elastic clusters will want another rule here. It must no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from flowjob.core.region import SlotRecord
 
@@ -26,3 +27,28 @@ def place_slots(slots: int, offers: Mapping[str, int]) -> Iterable[str]:
         name = max(room, key=lambda t: room[t])
         room[name] -= 1
         yield name
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Which TaskManagers' slots may be used.
+
+    below     the first so many, by the ordinal that ends their names (`flights-tm-3`); others have none to give. None:
+              all; a TaskManager without an ordinal always may
+    leaving   those that are about to end
+    """
+
+    below: int | None = None
+    leaving: frozenset[str] = frozenset()
+
+    def usable(self, taskmanager: str, slots: int) -> int:
+        """Of the `slots` that a TaskManager offers."""
+        ordinal = ordinal_of(taskmanager)
+        above = self.below is not None and ordinal is not None and ordinal >= self.below
+        return 0 if above or taskmanager in self.leaving else slots
+
+
+def ordinal_of(taskmanager: str) -> int | None:
+    """The number at the end of a pod's name."""
+    number = taskmanager.rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() and number != taskmanager else None

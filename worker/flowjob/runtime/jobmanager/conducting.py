@@ -63,7 +63,7 @@ _log = logging.getLogger("flowjob.jobmanager")
 
 
 class Conductor:
-    """Of one job under one JobManager. `finished` is set when the job has ended: `finish` then says how.
+    """Of one job under one JobManager. `finished` is called when the job has ended: `finish` then says how.
 
     job             what slots are told of it
     checkpoints     None: the job takes none
@@ -77,7 +77,7 @@ class Conductor:
         request: JobRequest,
         listeners: Listeners,
         sessions: Sessions,
-        finished: asyncio.Event,
+        finished: Callable[[], None],
     ) -> None:
         self._env = env
         self._request = request
@@ -110,6 +110,11 @@ class Conductor:
             tell=self.tell,
             broken=broken,
         )
+
+    def follow(self, former: Conductor) -> None:
+        """Goes on counting where the one before has stopped."""
+        self.cluster, self.began, self.phases = former.cluster, former.began, former.phases
+        self.listener_error = former.listener_error
 
     def start(self, attempt: int, *, saved: bool, found: Outcome | None) -> None:
         """Everything is known: no waiting from here to the first instructions. `found`: what another JobManager has
@@ -280,7 +285,7 @@ class Conductor:
                 self._clear_deadline(wait, region)
             case Finish():
                 self.finish = instruction
-                self._finished.set()
+                self._finished()
 
     def _launch(self, taskmanager: str, slot: int, attempt: int) -> bytes:
         host = self._sessions.host_of(taskmanager)

@@ -24,8 +24,9 @@ from flowjob.runtime.checkpoint.manifest_io import read_manifest
 from flowjob.runtime.checkpoint.places import snapshot_place
 from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager.committables import prepared_of
-from flowjob.runtime.jobmanager.request import JobRequest, StartFrom
+from flowjob.runtime.jobmanager.request import JobEvent, JobRequest, StartFrom
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore
+from flowjob.runtime.jobmanager.standing_in import newest_that_is_whole
 
 
 def run_id(name: str, token: str) -> str:
@@ -33,20 +34,22 @@ def run_id(name: str, token: str) -> str:
     return f"{name}-{token[:8]}"
 
 
-def is_run(id: str, name: str) -> bool:
-    """Whether that is the id of a run called `name`."""
-    return id.rpartition("-")[0] == name
+def is_run(state: LogState, name: str) -> bool:
+    """Whether the log's last run is called `name`."""
+    return (state.name or state.run.rpartition("-")[0]) == name
 
 
 def refuse_what_is_over(state: LogState, run: str) -> None:
     """Raises AlreadyEnded when the log says that there is nothing to continue."""
-    if is_run(state.run, run) and state.ended:
+    if is_run(state, run) and state.ended:
         raise AlreadyEnded(state.ended, run)
 
 
-async def continue_run(env: Env, store: SnapshotStore, request: JobRequest) -> RestorePoint | None:
-    """The snapshot that the run goes on from, None for its beginning: leadership is claimed. Raises SnapshotError,
-    StorageError, AlreadyEnded."""
+async def continue_run(
+    env: Env, store: SnapshotStore, request: JobRequest, tell: Callable[[JobEvent], None]
+) -> RestorePoint | None:
+    """The snapshot that the run goes on from, None for its beginning: leadership is claimed. Another one may stand in
+    for one that cannot be read. Raises SnapshotError, StorageError, AlreadyEnded."""
     state = store.state
     assert request.service is not None
     refuse_what_is_over(state, request.service.run)
@@ -65,7 +68,14 @@ async def continue_run(env: Env, store: SnapshotStore, request: JobRequest) -> R
 
     newest = source = None
     if (commit := state.newest) is not None:
-        newest = await candidate(commit.snapshot, commit.manifest, lambda: store.read(commit))
+
+        async def read() -> RestorePoint:
+            try:
+                return await store.read(commit)
+            except SnapshotError:
+                return await newest_that_is_whole(store, state, tell)
+
+        newest = await candidate(commit.snapshot, commit.manifest, read)
     elif state.source:
         start = StartFrom(state.source, request.start.endpoint, request.start.region)
         source = await candidate(0, state.source, lambda: elsewhere(env, store.location, start))
@@ -89,7 +99,7 @@ async def elsewhere(env: Env, own: StoreLocation, start: StartFrom) -> RestorePo
     assert start.snapshot is not None
     assert env.open_store is not None
     url, directory = snapshot_place(start.snapshot)
-    location = StoreLocation(url, start.endpoint or own.endpoint, start.region or own.region)
+    location = own.at(url, start.endpoint, start.region)
     store = env.open_store(location)
     try:
         return RestorePoint(location, directory, await read_manifest(store, directory))

@@ -15,8 +15,10 @@ from flowjob.core.snapshot_log import LogState
 from flowjob.errors import SnapshotError, StorageError
 from flowjob.plan.restore import plan_restore
 from flowjob.runtime.env import Clock, Env
+from flowjob.runtime.failures import to_exception
 from flowjob.runtime.jobmanager.checkpoints import CheckpointService, Shell
 from flowjob.runtime.jobmanager.cluster import Endpoint
+from flowjob.runtime.jobmanager.cluster_beginning import begin_in_cluster, say_that_it_lives
 from flowjob.runtime.jobmanager.continuing import (
     continue_run,
     elsewhere,
@@ -36,10 +38,14 @@ from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStor
 from flowjob.runtime.jobmanager.standing_by import until_nobody_leads
 from flowjob.runtime.jobmanager.standing_in import newest_that_is_whole
 from flowjob.runtime.outbox import first_of
+from flowjob.runtime.storage.job_log import Terms
 
 ATTEMPTS_PER_GENERATION = 1000
 """Attempts of different JobManagers must differ: names of objects are made of them."""
 
+
+LONGEST_REASON = 4000
+"""Characters of a failure that the log keeps."""
 
 SAY_WITHIN = 5.0
 """Seconds at the end for the log to take how it ended."""
@@ -53,6 +59,7 @@ class Lead:
     initial    what it begins from
     continues  another JobManager had this run before: its tasks may still be there
     is_service whether others may continue it
+    in_cluster by a job file
     """
 
     generation: int
@@ -62,13 +69,14 @@ class Lead:
     store: SnapshotStore
     continues: bool = False
     is_service: bool = False
+    in_cluster: bool = False
 
     async def say_how_it_ended(self, clock: Clock, outcome: JobOutcome) -> None:
         """In the log, for those that would continue it; where that takes too long they will find out themselves."""
-        said = {Succeeded: "succeeded", Cancelled: "cancelled"}.get(type(outcome))
+        said = ended(outcome, self.store.state, in_cluster=self.in_cluster)
         if said is not None and self.is_service:
             with contextlib.suppress(StorageError):
-                await first_of(self.store.finish(said), clock.sleep(SAY_WITHIN))
+                await first_of(self.store.finish(*said), clock.sleep(SAY_WITHIN))
 
     @property
     def attempts_before(self) -> int:
@@ -84,13 +92,20 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = 
             raise SnapshotError("a job without checkpoints cannot start from a snapshot")
         return None
     store = SnapshotStore(env, plan.location, plan.root)
+    service = request.service
+    in_cluster = None if service is None else service.cluster
     try:
-        if request.service is not None:
-            refuse_what_is_over(await store.look(), request.service.run)
+        if service is not None:
+            refuse_what_is_over(await store.look(), service.run)
+        if in_cluster is not None:
+            store.introduce(Terms(in_cluster.revision, request.job.parallelism, in_cluster.asked))
+            await say_that_it_lives(store, in_cluster.lives)
         state = await store.claim(request.job.digest, address)
-        continues = request.service is not None and is_run(state.run, request.service.run)
+        continues = service is not None and is_run(state, service.run)
         if continues:
-            initial = await continue_run(env, store, request)
+            initial = await continue_run(env, store, request, shell.tell)
+        elif in_cluster is not None:
+            initial = await begin_in_cluster(env, store, request, shell.tell)
         else:
             initial = await _begin(env, store, request, shell.tell)
     except BaseException:
@@ -98,11 +113,36 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = 
         raise
     run = store.state.run
     at_hand = JobAtHand(request.graph, run, request.job.explain)
-    service = CheckpointService(env, settings, store, at_hand, shell)
+    checkpoints = CheckpointService(env, settings, store, at_hand, shell)
     chosen = continues or request.start.snapshot == LATEST
-    service.open(initial, state if chosen else None)
-    is_service = request.service is not None
-    return Lead(store.state.generation, run, service, initial, store, continues, is_service)
+    if in_cluster is not None and initial is not None:
+        chosen = chosen or initial.manifest.id == state.newest_id
+    checkpoints.open(initial, state if chosen else None)
+    return Lead(
+        store.state.generation,
+        run,
+        checkpoints,
+        initial,
+        store,
+        continues,
+        is_service=service is not None,
+        in_cluster=in_cluster is not None,
+    )
+
+
+def ended(outcome: JobOutcome, log: LogState, *, in_cluster: bool) -> tuple[str, str, str] | None:
+    """What the log is to say of a run's end: outcome, reason and code of Finish. None: nothing, so that the run goes on
+    under the next JobManager, as whoever keeps it up wants it; but a cluster's job fails for good."""
+    match outcome:
+        case Succeeded():
+            suspended = in_cluster and log.stopped
+            return ("suspended" if suspended else "succeeded", "", "")
+        case Cancelled(reason):
+            return ("cancelled", reason if in_cluster else "", "")
+    failure = to_exception(outcome) if in_cluster else None
+    if failure is None:
+        return None
+    return ("failed", str(failure)[:LONGEST_REASON], failure.code)
 
 
 async def stand_by(
@@ -121,7 +161,7 @@ async def stand_by(
         leader(f"ws://{state.address}" if state.address else "")
 
     try:
-        await until_nobody_leads(env, store, endpoint.token, heard)
+        await until_nobody_leads(env, store, endpoint, heard, service.misses)
     finally:
         await store.close()
 

@@ -1,38 +1,38 @@
-"""The JobManager of one job: takes the lead, or waits for its turn; meets what an earlier one has left; ends.
+"""The JobManager of one job: listens, takes the lead or waits for its turn, has one tenure after the other, and ends.
 
-What happens in between is conducting.py's. It reaches TaskManagers through Sessions, and the processes themselves only
-through a Cluster."""
+What happens within a tenure is tenure.py's and conducting.py's. It reaches TaskManagers through Sessions, and the
+processes themselves only through a Cluster."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from functools import partial
+from collections.abc import Coroutine
 from typing import Any
 
-import msgspec.structs
-
 from flowjob.core.heartbeats import HeartbeatMonitor
-from flowjob.core.job_events import (
-    CancelRequested,
-    TaskId,
-    TaskManagerLost,
-    TaskManagerRegistered,
-)
+from flowjob.core.job_events import CancelRequested, TaskId
 from flowjob.core.job_machine import JobState
+from flowjob.core.region import slots_on
+from flowjob.core.resuming import Resuming
+from flowjob.core.slot_placement import Places
 from flowjob.errors import LostLeadership, StoodDown, StorageError
 from flowjob.runtime import messages
 from flowjob.runtime.env import Env, Listener
 from flowjob.runtime.failures import to_exception
-from flowjob.runtime.jobmanager.adopting import Adopting, Outcome, Wanted
 from flowjob.runtime.jobmanager.asking import Answering, publish, refuse_a_second, unpublish
 from flowjob.runtime.jobmanager.cluster import Cluster as Cluster
 from flowjob.runtime.jobmanager.cluster import Endpoint as Endpoint
 from flowjob.runtime.jobmanager.cluster import address_of, listen
-from flowjob.runtime.jobmanager.conducting import Conductor
-from flowjob.runtime.jobmanager.leading import Lead, stand_by, take_lead
-from flowjob.runtime.jobmanager.request import Enough, JobRequest, JobResult, Listeners, TookOver
+from flowjob.runtime.jobmanager.leading import stand_by
+from flowjob.runtime.jobmanager.request import (
+    Enough,
+    JobRequest,
+    JobResult,
+    Listeners,
+)
 from flowjob.runtime.jobmanager.sessions import Sessions
+from flowjob.runtime.jobmanager.tenure import Tenure, Way
 from flowjob.runtime.outbox import cancel_all, first_of
 
 LOOK_EVERY = 10.0
@@ -44,49 +44,54 @@ class JobManager:
 
     def __init__(self, env: Env, request: JobRequest, listeners: Listeners | None = None) -> None:
         self._env = env
-        self._request = request
         self._answering = Answering(env, lambda: self.state.value, self.cancel)
         self._doubts = asyncio.Event()
         interval, timeout = request.heartbeat_interval, request.heartbeat_timeout
-        self._sessions = Sessions(
+        self.sessions = Sessions(
             env,
             monitor=HeartbeatMonitor(interval=interval, timeout=timeout),
+            resumes=self._resumes,
             registered=self._registered,
             lost=self._lost,
             received=self._received,
             asked=self._answering.answer,
             outdated=self._doubts.set,
         )
-        self._lead: Lead | None = None
+        self._way = Way(listeners or Listeners(), self.sessions, self._over, self._stand_down)
+        self.tenure = Tenure(env, request, self._way, Places())
+        self._resuming = Resuming()
         self._error: Exception | None = None
         self._finished = asyncio.Event()
-        self._conductor = Conductor(
-            env, request, listeners or Listeners(), self._sessions, self._finished
-        )
-        self._adopting: Adopting | None = None
+        self._succeeding = asyncio.Lock()
+        self._beside: set[asyncio.Task[None]] = set()
         self._left = False
+        self._address = ""
 
     @property
     def state(self) -> JobState:
-        return self._conductor.machine.state
+        return self.tenure.conductor.machine.state
+
+    @property
+    def is_leading(self) -> bool:
+        """A tenure has begun, and this JobManager has not left."""
+        return self.sessions.generation > 0 and not self._left
 
     def metrics(self) -> dict[TaskId, dict[str, Any]]:
         """The latest totals of every task."""
-        return dict(self._conductor.metrics)
+        return dict(self.tenure.conductor.metrics)
 
     def cancel(self, reason: str) -> None:
         """Stops the job; a second call kills what has not stopped yet. `run` then raises JobCancelled."""
-        self._conductor.handle(CancelRequested(reason))
+        self.tenure.conductor.handle(CancelRequested(reason))
 
     def leave(self, reason: str) -> None:
         """Goes away without ending the job, for another JobManager to continue it. `run` then raises StoodDown."""
-        self._stand_down(StoodDown(f"{reason}; the job goes on, and waits for its next JobManager"))
+        self._give_up(StoodDown(f"{reason}; the job goes on, and waits for its next JobManager"))
 
     async def run(self, cluster: Cluster) -> JobResult:
         """Runs the job to its end and stops the cluster. Raises JobFailed and its kin; LostLeadership and StoodDown
         when the job goes on without this JobManager."""
-        env, request = self._env, self._request
-        conductor = self._conductor
+        env, request, conductor = self._env, self.tenure.request, self.tenure.conductor
         conductor.cluster, conductor.began = cluster, env.clock.monotonic()
         token = request.token or env.random.token()
         listener: Listener | None = None
@@ -94,75 +99,112 @@ class JobManager:
         try:
             if request.service is None or not request.service.standby:
                 await refuse_a_second(env, request)
-            listener = await listen(env, request, token, self._sessions.serve)
+            listener = await listen(env, request, token, self.sessions.serve)
             endpoint = Endpoint(f"ws://{address_of(listener, request)}", token)
-            beside = [asyncio.ensure_future(w) for w in (self._sessions.beat(), self._mind_log())]
+            self._address = endpoint.address
+            beside = [asyncio.ensure_future(w) for w in (self.sessions.beat(), self._mind_log())]
             await first_of(self._begin(endpoint), self._finished.wait())
             if not self._finished.is_set():
                 await publish(env, request, endpoint.url, token)
-                await cluster.start(endpoint, conductor.process_exited)
+                await cluster.start(endpoint, self._process_exited)
             await self._finished.wait()
         finally:
             await self._close(cluster, beside)
             if listener is not None:
                 await unpublish(env, request, token)
                 await listener.close()
-        return self._result(env.clock.monotonic() - conductor.began)
+        return self._result()
 
-    async def _close(self, cluster: Cluster, beside: list[asyncio.Future[None]]) -> None:
-        if self._left and self._request.service is not None:
-            await self._sessions.abandon()
-        else:
-            self._sessions.end("the job has ended")
-        await self._conductor.close()
-        finish = self._conductor.finish
-        if self._lead is not None:
-            if finish is not None and not self._left:
-                await self._lead.say_how_it_ended(self._env.clock, finish.outcome)
-            tidy = not isinstance(self._error, StoodDown)
-            await self._lead.checkpoints.close("the job has ended", tidy=tidy)
-        await cluster.stop()
-        await cancel_all(beside)
-        await self._conductor.close_deadlines()
+    def _process_exited(self, name: str, reason: str) -> None:
+        self.tenure.conductor.process_exited(name, reason)
 
     async def _begin(self, endpoint: Endpoint) -> None:
         """Leads, and has the tasks running, or on their way."""
-        conductor, shell = self._conductor, self._conductor.shell(self._stand_down)
-        waiting = partial(setattr, self._sessions, "leader")
-        await stand_by(self._env, self._request, endpoint, waiting)
-        lead = self._lead = await take_lead(self._env, self._request, shell, endpoint.address)
-        if lead is None:
-            self._sessions.generation = 1
-            conductor.start(1, saved=True, found=None)
-            return
-        conductor.job = msgspec.structs.replace(conductor.job, run_id=lead.run)
-        conductor.checkpoints = self._answering.checkpoints = lead.checkpoints
-        conductor.telling.attempts_before = lead.attempts_before
-        await conductor.deployment.begin(lead.checkpoints, lead.initial)
-        self._sessions.keeping = lead.continues
-        self._sessions.generation = lead.generation
-        found = await self._adopt(lead) if lead.continues else None
-        conductor.start(lead.attempts_before + 1, saved=lead.initial is not None, found=found)
+        tenure = self.tenure
 
-    async def _adopt(self, lead: Lead) -> Outcome:
-        """What is left of the JobManager before."""
-        service, conductor = self._request.service, self._conductor
-        assert service is not None
-        wanted = Wanted(conductor.machine.shape, lead.run, conductor.job.digest, lead.generation)
-        adopting = self._adopting = Adopting(self._env.clock, wanted, conductor.ask_inventory)
-        await adopting.wait(service.adopt_within)
-        self._adopting, self._sessions.keeping = None, False
-        outcome = adopting.decide(lead.store.state.highest)
-        source = conductor.deployment.source
-        conductor.tell(TookOver(f"took the job over at {source}; {outcome.told}"))
-        return outcome
+        def follow(leader: str) -> None:
+            self.sessions.leader = leader
 
-    def _stand_down(self, error: Exception) -> None:
-        """This JobManager must not go on. Nothing is said to anybody any more: another one leads, or will."""
+        await stand_by(self._env, tenure.request, endpoint, follow)
+        await tenure.lead(endpoint.address)
+        self._answering.checkpoints = tenure.conductor.checkpoints
+        await tenure.begin(adopt=tenure.held is not None and tenure.held.continues)
+
+    async def _close(self, cluster: Cluster, beside: list[asyncio.Future[None]]) -> None:
+        await cancel_all(list(self._beside))
+        tenure, lead = self.tenure, self.tenure.held
+        if self._left and tenure.request.service is not None:
+            await self.sessions.abandon()
+        else:
+            self.sessions.end("the job has ended")
+        await tenure.conductor.close()
+        finish = tenure.conductor.finish
+        if lead is not None:
+            if finish is not None and not self._left:
+                await lead.say_how_it_ended(self._env.clock, finish.outcome)
+            tidy = not isinstance(self._error, StoodDown)
+            await lead.checkpoints.close("the job has ended", tidy=tidy)
+        await cluster.stop()
+        await self.sessions.close()
+        await cancel_all(beside)
+        await tenure.conductor.close_deadlines()
+
+    # The next tenure
+
+    async def succeed(self, request: JobRequest, places: Places, *, adopt: bool) -> None:
+        """Claims the job anew, to go on as `request` and `places` say. `adopt`: with the tasks that there are; else all
+        are started again, from the newest checkpoint. Until the claim is certain everything goes on as it was.
+
+        Returns when tasks are on their way. What it raises has ended this JobManager too, unless it is ValueError: the
+        job has ended, or is being ended."""
+        async with self._succeeding:
+            former = self.tenure
+            if former.held is None or not former.has_begun or self.state in _OVER:
+                raise ValueError("the job is not running, or ends")
+            await former.resign()
+            try:
+                if not await former.held.store.leads():
+                    raise LostLeadership("another JobManager has taken over the job")
+                tenure = Tenure(self._env, request, self._way, places)
+                tenure.conductor.follow(former.conductor)
+                await tenure.lead(self._address)
+                if self.state in _OVER or self._left:
+                    self._keep(former.held.checkpoints.close("claimed anew", tidy=False))
+                    former.held = tenure.held  # which alone may say now how the job has ended
+                    raise ValueError("the job has ended")
+                former.conductor.silent = True
+                self.tenure = tenure
+                self._answering.checkpoints = tenure.conductor.checkpoints
+                self._keep(former.leave())
+                await first_of(tenure.begin(adopt=adopt), self._finished.wait())
+            except ValueError:
+                raise
+            except Exception as error:
+                self._give_up(error)
+                raise
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    # The end
+
+    def _over(self, tenure: Tenure) -> None:
+        if tenure is self.tenure:
+            self._finished.set()
+
+    def _stand_down(self, tenure: Tenure, error: Exception) -> None:
+        """A tenure must not go on. One that has resigned knows."""
+        if tenure is self.tenure and not tenure.resigned:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Nothing is said to anybody any more: another JobManager leads, or will."""
         if self._finished.is_set():
             return  # the job has ended
         self._error, self._left = error, True
-        self._conductor.silent = True
+        self.tenure.conductor.silent = True
         self._finished.set()
 
     async def _mind_log(self) -> None:
@@ -170,17 +212,19 @@ class JobManager:
         while True:
             await first_of(self._env.clock.sleep(LOOK_EVERY), self._doubts.wait())
             self._doubts.clear()
-            if self._lead is None:
+            tenure = self.tenure
+            if tenure.held is None:
                 continue
             with contextlib.suppress(StorageError):
-                if not await self._lead.store.leads():
-                    self._stand_down(LostLeadership("another JobManager has taken over the job"))
+                leads = await tenure.held.store.leads()
+                if not leads and tenure is self.tenure and not tenure.resigned:
+                    self._give_up(LostLeadership("another JobManager has taken over the job"))
                     return
 
-    def _result(self, seconds: float) -> JobResult:
+    def _result(self) -> JobResult:
         if self._error is not None:
             raise self._error
-        conductor = self._conductor
+        conductor = self.tenure.conductor
         finish, broken = conductor.finish, conductor.listener_error
         assert finish is not None
         enough = isinstance(broken, Enough)
@@ -190,30 +234,43 @@ class JobManager:
         if failure is not None and not enough:
             raise failure
         job, metrics = conductor.job, conductor.metrics
+        seconds = self._env.clock.monotonic() - conductor.began
         return JobResult(
             job.name, job.run_id, seconds, metrics, conductor.phases, complete=not enough
         )
 
     # What TaskManagers do
 
-    def _registered(self, hello: messages.Register) -> None:
-        if self._adopting is not None:
-            self._adopting.registered(hello)
+    def _resumes(self, hello: messages.Register) -> bool:
+        """Whether a TaskManager that was away for a moment keeps its slots."""
+        tenure, machine = self.tenure, self.tenure.conductor.machine
+        if tenure.request.service is None or tenure.held is None or not tenure.has_begun:
+            return False
+        if self._succeeding.locked() or self.state is not JobState.RUNNING:
+            return False
+        wanted = slots_on(machine.regions, hello.taskmanager)
+        return self._resuming.may(wanted, hello.running, self._env.clock.monotonic())
+
+    def _registered(self, hello: messages.Register, resumes: bool) -> None:
+        if resumes:
+            self._keep(self._readopt())
         else:
-            self._conductor.handle(TaskManagerRegistered(hello.taskmanager, hello.slots))
+            self.tenure.registered(hello)
+
+    async def _readopt(self) -> None:
+        """Messages may be lost: who has what is asked as by another JobManager."""
+        with contextlib.suppress(Exception):  # which has ended this JobManager
+            await self.succeed(self.tenure.request, self.tenure.places, adopt=True)
+
+    def _received(self, name: str, message: messages.ToJobManager) -> None:
+        self.tenure.received(name, message)
 
     def _lost(self, name: str, reason: str) -> None:
         self._doubts.set()
-        if self._adopting is not None:
-            self._adopting.lost(name)
-        else:
-            self._conductor.handle(TaskManagerLost(name, reason))
+        self.tenure.lost(name, reason)
 
-    def _received(self, name: str, message: messages.ToJobManager) -> None:
-        if self._adopting is not None:
-            self._adopting.received(name, message)
-        else:
-            self._conductor.received(name, message)
+
+_OVER = (JobState.STOPPING, JobState.ENDED)
 
 
 async def run_job(

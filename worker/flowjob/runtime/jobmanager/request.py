@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flowjob.core.beginning import Wish
 from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.job_events import TaskId, Timeouts
 from flowjob.core.job_machine import JobState
 from flowjob.core.restartable import RestartStrategy
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime.job_description import JobDescription
+from flowjob.runtime.storage.paths import Lives
 
 JobMetrics = Mapping[TaskId, Mapping[str, Any]]
 """The latest totals of every task that has reported (runtime/task_metrics.py says which)."""
@@ -45,12 +47,32 @@ class Service:
     address       host:port where TaskManagers and other JobManagers reach it; None: where it listens
     standby       waits until nobody leads
     adopt_within  seconds for the tasks of the JobManager before to report
+    misses        questions without an answer behind which a standby takes the leader for gone
+    cluster       what a job file says; None: there is none
     """
 
     run: str
     address: str | None = None
     standby: bool = False
     adopt_within: float = 12.0
+    misses: int = 3
+    cluster: InCluster | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InCluster:
+    """A job whose processes an operator keeps up.
+
+    lives     which job it is, and what else had its name
+    wish      what a new run begins with
+    revision  of the job file: claims carry it, and older ones are refused
+    asked     parallelism by the job file
+    """
+
+    lives: Lives
+    wish: Wish
+    revision: int
+    asked: int
 
 
 @dataclass(frozen=True, slots=True)

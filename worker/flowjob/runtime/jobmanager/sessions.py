@@ -5,9 +5,11 @@ for the job is manager.py's."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from flowjob.core.heartbeats import HeartbeatMonitor
 from flowjob.errors import ProtocolError
@@ -27,7 +29,7 @@ from flowjob.runtime.messages import (
     ToTaskManager,
     Welcome,
 )
-from flowjob.runtime.outbox import Outbox, first_of
+from flowjob.runtime.outbox import Outbox, cancel_all, first_of
 
 _log = logging.getLogger("flowjob.jobmanager")
 
@@ -41,14 +43,16 @@ class Session:
 
     name: str
     host: str
+    pid: int
     connection: ControlConnection
     outbox: Outbox = field(default_factory=Outbox)
     leaving: str | None = None
 
 
 class Sessions:
-    """All TaskManagers. `registered(hello)`, `lost(name, reason)` and `received(name, message)` are called for what
-    they do, `outdated` when one of them knows a newer JobManager.
+    """All TaskManagers. `resumes(hello)` says whether the slots of one that comes go on for now, and `registered(hello,
+    that)` is called then; `lost(name, reason)` and `received(name, message)` for what else they do, `outdated` when one
+    of them knows a newer JobManager.
 
     generation  the JobManager's; 0: it does not lead, so nobody may register
     leader      the address of whoever leads meanwhile
@@ -60,7 +64,8 @@ class Sessions:
         env: Env,
         *,
         monitor: HeartbeatMonitor,
-        registered: Callable[[Register], None],
+        resumes: Callable[[Register], bool],
+        registered: Callable[[Register, bool], None],
         lost: Callable[[str, str], None],
         received: Callable[[str, ToJobManager], None],
         asked: Callable[[Ask], Awaitable[Answered]],
@@ -72,6 +77,7 @@ class Sessions:
         self.keeping = False
         self._outdated = outdated
         self._monitor = monitor
+        self._resumes = resumes
         self._registered = registered
         self._lost = lost
         self._received = received
@@ -79,6 +85,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._hosts: dict[str, str] = {}
         self._ended: str | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     def host_of(self, name: str) -> str:
         """Of a TaskManager that has ever registered: it may be gone, and nobody told of that yet."""
@@ -101,6 +108,16 @@ class Sessions:
         self.generation = 0
         for session in list(self._sessions.values()):
             await session.connection.close("this JobManager leads no more")
+
+    def renew(self) -> None:
+        """Has all TaskManagers register anew, under the generation that is now: their slots go on until they have."""
+        former, self._sessions = self._sessions, {}
+        for session in former.values():
+            self._keep(session.connection.close("the job has been claimed anew"))
+
+    async def close(self) -> None:
+        """Connections are closed behind those that have come again."""
+        await cancel_all(list(self._closing))
 
     def broadcast(self, message: ToTaskManager) -> None:
         for name in self._sessions:
@@ -150,20 +167,21 @@ class Sessions:
             _log.info("refused %s: %s", hello.taskmanager, refusal)
             await connection.send(messages.to_taskmanager.encode(refusal))
             return None
-        session = Session(hello.taskmanager, hello.host, connection)
+        session = Session(hello.taskmanager, hello.host, hello.pid, connection)
         self._sessions[session.name] = session
         self._hosts[session.name] = session.host
         self._monitor.seen(session.name, self._env.clock.monotonic())
+        resumes = self._resumes(hello)
         timeout = self._monitor.timeout
         self.send(
             session.name,
             Welcome(
-                keep=hello.running if self.keeping else [],
+                keep=hello.running if self.keeping or resumes else [],
                 heartbeat_interval=self._monitor.interval,
                 heartbeat_timeout=timeout,
             ),
         )
-        self._registered(hello)
+        self._registered(hello, resumes)
         return session
 
     def _refusal(self, hello: Register) -> Refused | NotLeading | None:
@@ -177,7 +195,7 @@ class Sessions:
             self._outdated()
             newer = f"it belongs to a newer JobManager (generation {hello.generation})"
             return Refused(reason=newer, again=True)
-        if hello.taskmanager in self._sessions:
+        if hello.taskmanager in self._sessions and not self._gives_way(hello):
             there = f"there is already a TaskManager named {hello.taskmanager}"
             return Refused(reason=there, again=True)
         return None if self._ended is None else Refused(reason=self._ended)
@@ -201,9 +219,24 @@ class Sessions:
                 case _:
                     self._received(session.name, message)
 
+    def _gives_way(self, hello: Register) -> bool:
+        """The same process comes again before the end of its last connection was noticed."""
+        former = self._sessions[hello.taskmanager]
+        if (former.host, former.pid) != (hello.host, hello.pid):
+            return False
+        del self._sessions[hello.taskmanager]
+        self._keep(former.connection.close("it has come again"))
+        return True
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     async def _gone(self, session: Session) -> None:
-        del self._sessions[session.name]
-        self._monitor.forget(session.name)
+        if self._sessions.get(session.name) is session:
+            del self._sessions[session.name]
+            self._monitor.forget(session.name)
         if session.leaving is None:
             await self._env.clock.sleep(_WHY)
         if session.name not in self._sessions:

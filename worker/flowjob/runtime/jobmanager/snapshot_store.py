@@ -35,7 +35,7 @@ from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager.committables import published
 from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.garbage import Garbage, Orphans
-from flowjob.runtime.storage.job_log import JobLog, LogUncertain
+from flowjob.runtime.storage.job_log import JobLog, LogUncertain, Terms
 from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join, prefix_of
 
@@ -73,6 +73,7 @@ class SnapshotStore:
         self._env = env
         self._log = JobLog(self.store, self.paths, env.clock, env.random)
         self._generation = 0
+        self._resigned = False
         self._address = ""
         self._appending = asyncio.Lock()
         self._garbage = Garbage(self.store, env.clock)
@@ -81,6 +82,10 @@ class SnapshotStore:
     def state(self) -> LogState:
         """What is known of the log."""
         return self._log.state
+
+    def introduce(self, terms: Terms) -> None:
+        """What claims are to say of this JobManager."""
+        self._log.terms = terms
 
     async def look(self) -> LogState:
         """The log as it is, without claiming anything."""
@@ -98,13 +103,19 @@ class SnapshotStore:
         async with self._appending:
             return (await self._log.read()).generation == self._generation
 
-    async def finish(self, outcome: str) -> None:
-        """The run is over, and nobody is to continue it."""
-        await self._append(Finish(self._generation, outcome))
+    async def resign(self) -> None:
+        """Appends nothing any more. What is being appended is certain when this returns."""
+        async with self._appending:
+            self._resigned = True
 
-    async def begin(self, run: str, source: str) -> None:
-        """A run begins, from nothing or from a snapshot."""
-        await self._append(Begin(self._generation, run, source))
+    async def finish(self, outcome: str, reason: str = "", code: str = "") -> None:
+        """The run is over, and nobody is to continue it."""
+        await self._append(Finish(self._generation, outcome, reason, code))
+
+    async def begin(self, run: str, source: str, name: str = "") -> None:
+        """A run begins, from nothing or from a snapshot; `name`: what it is called by whoever continues it."""
+        by = self._log.terms.job_revision
+        await self._append(Begin(self._generation, run, source, name, by))
 
     async def write(self, manifest: Manifest, directory: str) -> None:
         """Stores a manifest; what it names must be there already. `directory` is below the job's root."""
@@ -221,6 +232,8 @@ class SnapshotStore:
 
         `again`: what an unknown outcome has left out is appended once more, at worst twice, which says nothing new."""
         async with self._appending:  # nobody may come between an append and its settling
+            if self._resigned:
+                raise LostLeadership(f"this claim of {self.paths.log} has been given up")
             while True:
                 # Only here: whoever had the log before us may have had to claim it anew.
                 record = msgspec.structs.replace(record, generation=self._generation)

@@ -14,6 +14,7 @@ from flowjob.core.snapshot_log import LogState
 from flowjob.errors import HandshakeRefused, StorageError
 from flowjob.runtime.env import Env
 from flowjob.runtime.jobmanager.asking import Whereabouts, ask
+from flowjob.runtime.jobmanager.cluster import Endpoint
 from flowjob.runtime.jobmanager.snapshot_store import SnapshotStore
 from flowjob.runtime.messages import Ask
 from flowjob.runtime.outbox import cancel_all
@@ -28,9 +29,14 @@ MISSES = 3
 
 
 async def until_nobody_leads(
-    env: Env, store: SnapshotStore, token: str, heard: Callable[[LogState], None]
+    env: Env,
+    store: SnapshotStore,
+    here: Endpoint,
+    heard: Callable[[LogState], None],
+    most_misses: int = MISSES,
 ) -> None:
-    """Returns soon when nobody has ever led. `heard` gets the log's state whenever it was looked at, and may raise.
+    """Returns soon when nobody has ever led, and when who led did so `here`: that was an earlier life of this one.
+    `heard` gets the log's state whenever it was looked at, and may raise.
 
     Raises HandshakeRefused when the leader has another token: it is another job's."""
     asking: list[asyncio.Future[bool]] = []
@@ -38,7 +44,7 @@ async def until_nobody_leads(
     try:
         misses = 0
         address = ""
-        while misses < MISSES:
+        while misses < most_misses:
             try:
                 state = await store.look()
             except StorageError as error:
@@ -47,13 +53,16 @@ async def until_nobody_leads(
                 heard(state)
                 misses = misses if state.address == address else 0
                 address = state.address
+                if address == here.address:
+                    return
                 if not address:
-                    await env.clock.sleep(EVERY * env.random.random())  # others may begin, too
+                    if most_misses > 1:  # others may begin, too
+                        await env.clock.sleep(EVERY * env.random.random())
                     if not (await store.look()).address:
                         return
                     continue
             asking = [a for a in asking if not a.done()]
-            asking.append(asyncio.ensure_future(_answers(env, f"ws://{address}", token)))
+            asking.append(asyncio.ensure_future(_answers(env, f"ws://{address}", here.token)))
             pauses = [asyncio.ensure_future(env.clock.sleep(EVERY))]
             both: list[asyncio.Future[Any]] = [asking[-1], *pauses]
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)

@@ -89,7 +89,7 @@ async def newest_that_is_whole(
         except SnapshotError as error:
             _log.warning("checkpoint %d cannot be used either: %s", commit.snapshot, error)
             continue
-        await store.begin(state.run, f"{store.store.url.rstrip('/')}/{point.name}")
+        await store.begin(state.run, f"{store.store.url.rstrip('/')}/{point.name}", state.name)
         tell(
             OlderCheckpointUsed(
                 f"checkpoint {newest.snapshot} cannot be read ({damage}); beginning from checkpoint {commit.snapshot}: "

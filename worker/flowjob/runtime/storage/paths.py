@@ -29,6 +29,9 @@ _LOG, _CHECKPOINTS, _SHARED, _SAVEPOINTS, _PROBES = (
 )
 
 
+_LIVES = "lives"
+
+
 def segment(word: str) -> str:
     """One segment of a name for a word of people's: different for different words, never empty, hidden or `..`.
 
@@ -200,6 +203,41 @@ class JobPaths:
     def probe(self, token: str) -> str:
         """An object that lives for a moment, to find out what the store does."""
         return self._below(_PROBES, segment(token))
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """The jobs of a cluster that have one name, one after the other: each has a uid, and its part of the store.
+
+    A marker, made before a job's first claim, says that there is or was one."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def paths(self) -> JobPaths:
+        """Of this one: `<namespace>/<name>/<uid>`."""
+        return JobPaths("/".join((self._directory, segment(self.uid))))
+
+    @property
+    def marker(self) -> str:
+        return f"{self.markers}{segment(self.uid)}"
+
+    @property
+    def markers(self) -> str:
+        """What the names of all markers begin with."""
+        return f"{self._directory}/{_LIVES}/"
+
+    def of_marker(self, name: str) -> JobPaths | None:
+        """Whose marker that is; None for what is none."""
+        uid = name.removeprefix(self.markers)
+        is_one = name.startswith(self.markers) and "/" not in uid
+        return JobPaths(f"{self._directory}/{uid}") if is_one and uid else None
+
+    @property
+    def _directory(self) -> str:
+        return f"{segment(self.namespace)}/{segment(self.name)}"
 
 
 def prefix_of(directory: str) -> str:
