@@ -1,0 +1,71 @@
+"""Savepoints as objects: taken on request, by a nonce, by the clock; deleted with or without their data."""
+
+from __future__ import annotations
+
+from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.tools import Object
+
+ROWS = 200_000
+RATE = 2_000
+
+
+def snapshot(name: str, job: str, **spec: object) -> Object:
+    return {
+        "apiVersion": "flowjob.dev/v1beta1",
+        "kind": "FlowSnapshot",
+        "metadata": {"name": name},
+        "spec": {"jobRef": {"name": job}, **spec},
+    }
+
+
+def completed(job: FlowJob, name: str) -> str:
+    """Its path, once it is complete."""
+
+    def path() -> str | None:
+        status = (job.space.get("flowsnapshot", name) or {}).get("status") or {}
+        return status.get("path") if status.get("phase") == "Completed" else None
+
+    return job.space.wait(f"snapshot {name} is complete", path)
+
+
+def savepoints(job: FlowJob) -> list[str]:
+    return [n for n in job.bucket.names("state/") if "/savepoints/" in n]
+
+
+def test_one_is_taken_and_its_data_go_with_it_though_the_job_is_gone(job: FlowJob) -> None:
+    job.apply(rows=ROWS, rate=RATE)
+    job.wait_running()
+    job.space.apply(snapshot("kept", job.name, deletionPolicy="Retain"), snapshot("mine", job.name))
+    for name in ("kept", "mine"):
+        completed(job, name)
+    job.space.delete("flowjob", job.name)
+    assert {completed(job, name) for name in ("kept", "mine")}
+    before = savepoints(job)
+    job.space.delete("flowsnapshot", "mine")
+    after = savepoints(job)
+    assert after
+    assert len(after) < len(before)
+    job.space.delete("flowsnapshot", "kept")
+    assert savepoints(job) == after
+
+
+def test_by_the_clock_and_only_the_newest_stay(job: FlowJob) -> None:
+    schedule = {"schedule": "@every 10s", "retention": {"count": 2}}
+    job.apply(rows=ROWS, rate=RATE, snapshots=schedule)
+    job.wait_running()
+    seen: set[str] = set()
+
+    def four_were_taken() -> bool:
+        found = job.space.list("flowsnapshots")
+        seen.update(
+            each["metadata"]["name"]
+            for each in found
+            if (each.get("status") or {}).get("phase") == "Completed"
+        )
+        return len(seen) >= 4
+
+    job.space.wait("four were taken", four_were_taken, within=120)
+    job.space.wait(
+        "two are left, or a third that is just being taken",
+        lambda: len(job.space.list("flowsnapshots")) <= 3,
+    )
