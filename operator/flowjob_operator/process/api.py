@@ -31,9 +31,9 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None, name: str = "", sub: str = "") -> str:
-        """`namespace` None: all of them."""
+        """`namespace` None: all of them; empty: of what is in none."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        within = f"namespaces/{namespace}" if namespace is not None else ""
+        within = f"namespaces/{namespace}" if namespace else ""
         return "/".join(part for part in (root, within, self.plural, name, sub) if part)
 
 
@@ -112,7 +112,9 @@ class Unreachable(Exception):
 class Api(Protocol):
     """All methods raise ApiError and Unreachable."""
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> Object: ...
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """`namespace` is empty for what is in none."""
+        ...
 
     def pages(
         self,
@@ -146,6 +148,12 @@ class Api(Protocol):
         self, resource: Resource, namespace: str, name: str, patch: Object, *, sub: str = ""
     ) -> Object:
         """A merge patch. With `metadata.resourceVersion` in it, a conflict when that is not the newest."""
+        ...
+
+    async def write_status(
+        self, resource: Resource, namespace: str, name: str, version: str, status: Object
+    ) -> Object:
+        """Replaces the whole status and nothing else. A conflict when `version` is not the newest."""
         ...
 
     async def delete(

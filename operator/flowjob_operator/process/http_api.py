@@ -29,6 +29,7 @@ from flowjob_operator.process.clock import Clock
 from flowjob_operator.process.connection import Connection, Tokens
 
 APPLY: Final = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
 MERGE: Final = "application/merge-patch+json"
 JSON: Final = "application/json"
 
@@ -51,7 +52,7 @@ class _Request:
     method: str
     path: str
     query: dict[str, str]
-    body: Object | None = None
+    body: Object | list[Object] | None = None
     content: str = JSON
 
 
@@ -150,6 +151,19 @@ class HttpApi:
         path = resource.path(namespace, quote(name), sub)
         query = {"fieldManager": FIELD_MANAGER}
         request = _Request("merge", resource.plural, "PATCH", path, query, patch, MERGE)
+        return await self._send(request)
+
+    async def write_status(
+        self, resource: Resource, namespace: str, name: str, version: str, status: Object
+    ) -> Object:
+        # A patch, because the spec may be large; one of JSON, because fields that are gone must go.
+        patch: list[Object] = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        path = resource.path(namespace, quote(name), "status")
+        query = {"fieldManager": FIELD_MANAGER}
+        request = _Request("status", resource.plural, "PATCH", path, query, patch, JSON_PATCH)
         return await self._send(request)
 
     async def delete(

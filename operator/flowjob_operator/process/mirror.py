@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 
 import msgspec
@@ -23,11 +24,20 @@ Place = tuple[str, str, str]
 """Plural, namespace, name"""
 
 
+class News(Enum):
+    """What has changed. STATUS: nothing that anybody but a controller writes."""
+
+    NONE = "none"
+    STATUS = "status"
+    OBJECT = "object"
+
+
 @dataclass(slots=True)
 class _Kept:
     uid: str
     version: int
     job: str
+    gist: int
     data: bytes
 
     def object(self) -> Object:
@@ -44,21 +54,22 @@ class Mirror:
         self._of_job: dict[tuple[str, str], set[tuple[str, str]]] = {}
         """By namespace and job: plurals and names"""
 
-    def note(self, resource: Resource, found: Object) -> bool:
-        """As a watch or an answer has it; whether that is news. What is older than what is known is none."""
+    def note(self, resource: Resource, found: Object) -> News:
+        """As a watch or an answer has it. What is older than what is known is no news."""
         place = _place(resource, found)
         version = version_of(found)
         old = self._at(place)
         if old is not None and old.version >= version and old.uid == found["metadata"]["uid"]:
-            return False
+            return News.NONE
         self._forget(place)
         job = (found["metadata"].get("labels") or {}).get(JOB_LABEL, "")
         data = zlib.compress(msgspec.json.encode(pruned(resource, found)), 1)
-        kept = _Kept(found["metadata"]["uid"], version, job, data)
+        kept = _Kept(found["metadata"]["uid"], version, job, _gist(found), data)
         self._kept.setdefault(place[:2], {})[place[2]] = kept
         if job:
             self._of_job.setdefault((place[1], job), set()).add((place[0], place[2]))
-        return True
+        same = old is not None and (old.uid, old.gist) == (kept.uid, kept.gist)
+        return News.STATUS if same else News.OBJECT
 
     def gone(self, resource: Resource, found: Object) -> bool:
         """A watch says that it was deleted; whether that is news. One made anew under the name stays."""
@@ -168,6 +179,13 @@ def _pod_spec(spec: Object) -> Object:
             for one in spec.get(kind) or []
         ]
     return kept
+
+
+def _gist(found: Object) -> int:
+    """Of what people write: the generation stands for the spec, where there is one."""
+    about = found["metadata"]
+    parts = [about.get(name) for name in ("generation", "labels", "annotations", "finalizers")]
+    return hash(msgspec.json.encode([*parts, about.get("deletionTimestamp")], order="sorted"))
 
 
 def _place(resource: Resource, found: Object) -> Place:

@@ -93,7 +93,7 @@ PERMISSIONS: Final = (
     _jobs(
         "coordination.k8s.io",
         "leases",
-        "get create update patch delete",
+        "get list create update patch delete",
         "The claim on a namespace; Leases of pairs of JobManagers, whose Role may not exceed this.",
     ),
     _jobs(

@@ -15,6 +15,7 @@ from flowjob_operator.process.kinds import (
     FLOWJOBS,
     FLOWSNAPSHOTS,
     JOBS,
+    LEASES,
     NETWORK_POLICIES,
     PODS,
     REVISIONS,
@@ -38,7 +39,7 @@ WATCHED: Final = (
     CONFIGMAPS,
     REVISIONS,
 )
-LISTED: Final = (BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS)
+LISTED: Final = (BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS, LEASES)
 
 DEFAULTS_CONFIGMAP: Final = "flowjob-defaults"
 """Of a namespace, with the label OURS: paths in the spec, and values."""

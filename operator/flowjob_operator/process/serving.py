@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics, plain HTTP: what the kubelet and Prometheus ask.
+"""/livez, /readyz and /metrics, plain HTTP: what the kubelet and Prometheus ask.
 
 Answers from what others know; no question costs a request to the API server."""
 
@@ -31,7 +31,12 @@ async def serving(
 
     app = web.Application()
     app.add_routes(
-        [web.get("/healthz", alive), web.get("/readyz", ready), web.get("/metrics", numbers)]
+        [
+            web.get("/livez", alive),
+            web.get("/healthz", alive),
+            web.get("/readyz", ready),
+            web.get("/metrics", numbers),
+        ]
     )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

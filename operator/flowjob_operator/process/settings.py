@@ -53,9 +53,15 @@ class Settings:
         metadata=_about("Name of this replica. Default: the machine's, which is the pod's."),
     )
     image: str = field(default="", metadata=_about("Image of jobs that name none."))
-    defaults: Mapping[str, str] = field(
+    defaults: Mapping[str, object] = field(
         default_factory=dict,
         metadata=_about("Of FlowJobs, by path: checkpoints.interval=30s; in the file, a map."),
+    )
+    platform: Mapping[str, object] = field(
+        default_factory=dict,
+        metadata=_about(
+            "Of the pods of jobs: networkPolicies, operatorLabels, serviceLabels, prometheus, egress."
+        ),
     )
     lease: str = field(
         default="flowjob-operator", metadata=_about("Name of the Lease that replicas contend for.")
@@ -177,7 +183,7 @@ def _value(name: str, where: str, value: Any) -> Any:
             case "tuple[str, ...]":
                 parts = value if isinstance(value, list) else str(value).split(",")
                 return tuple(str(part).strip() for part in parts if str(part).strip())
-            case "Mapping[str, str]":
+            case "Mapping[str, object]":
                 return _map(value)
     except ValueError as error:
         raise BadSettings(f"{where}: {error}") from None
@@ -199,9 +205,12 @@ def _truth(value: Any) -> bool:
     return word == "true"
 
 
-def _map(value: Any) -> dict[str, str]:
+def _map(value: Any) -> dict[str, object]:
     if isinstance(value, dict):
-        return {str(k): str(v) for k, v in value.items()}
+        return {str(k): v for k, v in value.items()}
+    if str(value).lstrip().startswith("{"):
+        found = yaml.safe_load(str(value))
+        return {str(k): v for k, v in found.items()}
     pairs = [part.partition("=") for part in str(value).split(",") if part.strip()]
     wrong = [name for name, mark, _ in pairs if not mark]
     if wrong:

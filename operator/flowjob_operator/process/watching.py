@@ -56,6 +56,11 @@ class Watches:
         self._thread = threading.Thread(target=self._run, name="asyncio_watches", daemon=True)
         self._thread.start()
 
+    @property
+    def why(self) -> str | None:
+        """Why they have ended; None: they run."""
+        return self.ended.result() if self.ended is not None and self.ended.done() else None
+
     async def stop(self) -> None:
         """Until the thread is gone, or is given up."""
         if self._thread is None or self.ended is None:

@@ -1,0 +1,316 @@
+"""The one place that changes anything in the cluster: actions go in, requests come out, in order.
+
+Objects are applied server-side, as our own field manager; deletes have uid and version as preconditions; what exists
+and may not change stays. Called only after the status that actions follow from was written. It never decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import structlog
+
+from flowjob.cluster.identity import JobId
+from flowjob_operator.core import actions
+from flowjob_operator.core.observed import DryRunAnswer
+from flowjob_operator.core.revision import ALL_PARTS, Part, Revision
+from flowjob_operator.process import kinds
+from flowjob_operator.process.api import Api, ApiError, Object, Preconditions, Propagation
+from flowjob_operator.process.events import Events, Regarding
+from flowjob_operator.process.identities import Identities
+from flowjob_operator.process.looking import Looking
+from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.mirror import JOB_LABEL, Mirror
+from flowjob_operator.process.remembered import Remembered
+from flowjob_operator.process.revisions import Revisions
+from flowjob_operator.rendering import revisions as rendering
+from flowjob_operator.rendering import short_jobs
+from flowjob_operator.rendering.owners import owned_by
+from flowjob_operator.rendering.platform import Platform
+from flowjob_operator.resources.kinds import API_VERSION, FlowJob, FlowSnapshot
+
+log: Final = structlog.get_logger("flowjob_operator.applying")
+
+MADE_BY: Final = "flowjob.dev/made-by"
+FACT: Final = "flowjob.dev/fact"
+NAME_LABEL: Final = "app.kubernetes.io/name"
+
+
+class Stale(Exception):
+    """What was decided on is not so any more: look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What actions are about. `version`: the resourceVersion that was written or observed last."""
+
+    of: FlowJob | FlowSnapshot
+    version: str
+
+    @property
+    def kind(self) -> str:
+        return "FlowJob" if isinstance(self.of, FlowJob) else "FlowSnapshot"
+
+    @property
+    def job(self) -> JobId:
+        """The FlowJob, of which `uid` is only known if this is about it."""
+        about = self.of.metadata
+        if isinstance(self.of, FlowJob):
+            return JobId(about.namespace, about.name, about.uid)
+        name = self.of.spec.job_ref.name if self.of.spec.job_ref else ""
+        return JobId(about.namespace, name, self.of.status.job_uid or "")
+
+    @property
+    def regarding(self) -> Regarding:
+        about = self.of.metadata
+        return Regarding(API_VERSION, self.kind, about.namespace, about.name, about.uid)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """By which things are done."""
+
+    api: Api
+    mirror: Mirror
+    looking: Looking
+    revisions: Revisions
+    remembered: Remembered
+    identities: Identities
+    events: Events
+    metrics: Metrics
+    platform: Platform
+    image: str = ""
+    noted: Callable[[Object], None] = lambda _: None
+    """Told of every object as the server has it after a change"""
+
+
+class Applier:
+    def __init__(self, means: Means) -> None:
+        self._by = means
+
+    async def do(self, subject: Subject, action: actions.Action) -> Subject:
+        """The subject as it is afterwards. Raises Stale, ApiError, Unreachable, and jobmanagers.Silent and Refused."""
+        name = type(action).__name__
+        result = "failed"
+        try:
+            after = await self._do(subject, action)
+            result = "done"
+        finally:
+            self._by.metrics.actions.labels(name, result).inc()
+        if not isinstance(action, actions.EmitEvent):
+            log.info("done", action=name, **_about(action))
+        return after
+
+    async def _do(self, subject: Subject, action: actions.Action) -> Subject:
+        match action:
+            case actions.EmitEvent():
+                self._by.events.emit(
+                    subject.regarding, action.type.value, action.reason, action.message
+                )
+            case actions.SaveRevision():
+                rendered = self._rendered(subject.job, action.revision, action.fresh)
+                made = rendering.controller_revision(subject.job, action.revision, rendered)
+                await self._create(made)
+            case actions.ApplyRevision():
+                await self._apply_revision(subject.job, action)
+            case actions.Delete():
+                await self._delete(subject, action)
+            case actions.DeletePod():
+                await self._delete_pod(subject, action)
+            case actions.Ask():
+                about = subject.job
+                await self._by.looking.ask((about.namespace, about.name), action.id, action.request)
+            case actions.CreateSnapshot():
+                await self._create(self._snapshot(subject, action))
+            case actions.StartPreflight():
+                restore = action.restore.for_job_file()
+                job = subject.job
+                for each in short_jobs.preflight(job, action.revision, restore, action.deadline):
+                    await self._create(owned_by(each, job))
+            case actions.StartStorageJob():
+                await self._start_storage_job(subject, action)
+            case actions.DryRun():
+                await self._dry_run(subject, action)
+            case actions.EnsureIdentity():
+                facts = await self._by.identities.write(subject.job)
+                self._by.remembered.identities[subject.of.metadata.uid] = facts
+            case actions.AddFinalizer() | actions.RemoveFinalizer():
+                return await self._finalizer(subject, action)
+        return subject
+
+    # -- revisions
+
+    def _rendered(
+        self, job: JobId, revision: Revision, fresh: frozenset[Part]
+    ) -> rendering.Rendered:
+        """Raises Stale when the revision that parts are taken from is not known (yet)."""
+        previous = None
+        if fresh != ALL_PARTS and revision.previous is not None:
+            saved = self._by.revisions.one(job.namespace, job.name, job.uid, revision.previous)
+            if saved is None:
+                raise Stale(f"revision {revision.previous} is not there")
+            previous = saved.rendered
+        return rendering.render(job, revision, self._by.platform, fresh, previous)
+
+    async def _apply_revision(self, job: JobId, action: actions.ApplyRevision) -> None:
+        saved = self._by.revisions.one(job.namespace, job.name, job.uid, action.number)
+        if saved is None:
+            raise Stale(f"revision {action.number} is not there")
+        now = rendering.Now(
+            restore=action.restore.for_job_file(),
+            task_managers=action.task_managers,
+            owned=action.owned,
+        )
+        for each in rendering.to_apply(saved.rendered, job, now, action.parts):
+            resource = kinds.resource_of(each)
+            self._note(await self._by.api.apply(resource, job.namespace, each))
+
+    async def _dry_run(self, subject: Subject, action: actions.DryRun) -> None:
+        """What the API server says to every object; that it does not answer is an error, not a problem."""
+        job, revision = subject.job, action.revision
+        rendered = self._rendered(job, revision, action.fresh)
+        problems = []
+        for each in rendered.objects():
+            resource = kinds.resource_of(each)
+            try:
+                await self._by.api.apply(resource, job.namespace, owned_by(each, job), dry_run=True)
+            except ApiError as error:
+                if error.is_conflict or error.status >= 500 or error.status == 429:
+                    raise
+                about = f"{each['kind']} {each['metadata']['name']}"
+                problems.append(f"{about}: {error.message}")
+        self._by.remembered.dry_runs[subject.of.metadata.uid] = DryRunAnswer(
+            revision=revision.number, generation=revision.generation, problems=tuple(problems)
+        )
+
+    # -- single objects
+
+    async def _create(self, body: Object) -> None:
+        """What is there already stays as it is."""
+        resource = kinds.resource_of(body)
+        try:
+            self._note(await self._by.api.create(resource, body["metadata"]["namespace"], body))
+        except ApiError as error:
+            if not error.is_already_there:
+                raise
+
+    async def _delete(self, subject: Subject, action: actions.Delete) -> None:
+        resource = kinds.resource_of_kind(action.kind)
+        namespace = subject.of.metadata.namespace
+        seen = self._by.mirror.get(resource, namespace, action.name)
+        version = None
+        if seen is not None and action.uid in ("", seen["metadata"]["uid"]):
+            version = seen["metadata"].get("resourceVersion")
+        try:
+            await self._by.api.delete(
+                resource,
+                namespace,
+                action.name,
+                preconditions=Preconditions(action.uid or None, version),
+                propagation=cast(Propagation, action.propagation),
+            )
+        except ApiError as error:
+            _gone_or_raise(error)
+
+    async def _delete_pod(self, subject: Subject, action: actions.DeletePod) -> None:
+        namespace = subject.of.metadata.namespace
+        try:
+            await self._by.api.delete(
+                kinds.PODS,
+                namespace,
+                action.name,
+                preconditions=Preconditions(uid=action.uid),
+                grace=0 if action.force else None,
+            )
+        except ApiError as error:
+            _gone_or_raise(error)
+
+    def _snapshot(self, subject: Subject, action: actions.CreateSnapshot) -> Object:
+        about = subject.of.metadata
+        # With the job's own labels, so that whoever selects the one by labels selects the other.
+        labels = {**about.labels, NAME_LABEL: "flowjob", JOB_LABEL: about.name}
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "FlowSnapshot",
+            "metadata": {
+                "name": action.name,
+                "namespace": about.namespace,
+                "labels": {**labels, MADE_BY: action.made_by},
+                "annotations": {FACT: action.fact} if action.fact else {},
+            },
+            "spec": action.spec.wire(),
+        }
+
+    async def _start_storage_job(self, subject: Subject, action: actions.StartStorageJob) -> None:
+        namespace = subject.of.metadata.namespace
+        name = action.job or ""
+        job = JobId(namespace, name, action.job_uid or "")
+        revision = action.revision or self._newest_revision(job)
+        if revision is not None and name:
+            made = short_jobs.storage_work(job, action.name, action.command, action.path, revision)
+        elif action.access is not None and action.path is not None:
+            made = short_jobs.storage_work_by_access(
+                job, action.name, action.command, action.path, action.access, self._by.image
+            )
+        else:
+            raise Stale(f"nothing says how the storage of {action.path or name} is reached")
+        owner = JobId(namespace, subject.of.metadata.name, subject.of.metadata.uid)
+        for each in made:
+            await self._create(owned_by(each, owner, subject.kind))
+
+    def _newest_revision(self, job: JobId) -> Revision | None:
+        if not job.name or not job.uid:
+            return None
+        saved = self._by.revisions.of_job(job.namespace, job.name, job.uid)
+        return saved[-1].revision if saved else None
+
+    async def _finalizer(
+        self, subject: Subject, action: actions.AddFinalizer | actions.RemoveFinalizer
+    ) -> Subject:
+        about = subject.of.metadata
+        there = list(about.finalizers)
+        if isinstance(action, actions.AddFinalizer):
+            wanted = [*there, action.name] if action.name not in there else there
+        else:
+            wanted = [name for name in there if name != action.name]
+        if wanted == there:
+            return subject
+        patch = {"metadata": {"finalizers": wanted, "resourceVersion": subject.version}}
+        resource = kinds.resource_of_kind(subject.kind)
+        try:
+            found = await self._by.api.merge(resource, about.namespace, about.name, patch)
+        except ApiError as error:
+            if error.is_conflict:
+                raise Stale("the object has changed") from None
+            _gone_or_raise(error)
+            return subject
+        self._note(found)
+        changed = about.model_copy(update={"finalizers": wanted})
+        of = subject.of.model_copy(update={"metadata": changed})
+        return Subject(of, str(found["metadata"].get("resourceVersion", "")))
+
+    def _note(self, found: Object) -> None:
+        self._by.mirror.note(kinds.resource_of(found), found)
+        self._by.noted(found)
+
+
+def _gone_or_raise(error: ApiError) -> None:
+    """What is not there counts as deleted; another one of its name is none of ours."""
+    if error.is_conflict:
+        raise Stale(error.message) from None
+    if not error.is_not_found:
+        raise error
+
+
+def _about(action: actions.Action) -> dict[str, Any]:
+    """For the log: what it was done to."""
+    found: dict[str, Any] = {}
+    for name in ("name", "kind", "number", "command", "id", "operation"):
+        value = getattr(action, name, None)
+        if value not in (None, ""):
+            found["object_kind" if name == "kind" else "target" if name == "name" else name] = value
+    revision = getattr(action, "revision", None)
+    if revision is not None:
+        found["revision"] = revision.number
+    return found

@@ -1,0 +1,143 @@
+"""The installation's authority, kept in a Secret beside the operator, and what is made with it: its own papers, and
+the Secrets of jobs.
+
+Those are written and never read. Making them is pure and elsewhere (identity/); this is where they are kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from flowjob.cluster.identity import OPERATOR, JobId
+from flowjob_operator.core.observed import IdentityFacts
+from flowjob_operator.identity.authority import (
+    Authority,
+    DamagedAuthority,
+    maintained,
+    new_authority,
+    read_authority,
+)
+from flowjob_operator.identity.identities import job_identity, past_two_thirds, platform_leaf
+from flowjob_operator.identity.randomness import Randomness
+from flowjob_operator.process.api import Api, ApiError, Object, Unreachable
+from flowjob_operator.process.clock import Clock
+from flowjob_operator.process.jobmanagers import Papers
+from flowjob_operator.process.kinds import SECRETS
+from flowjob_operator.process.permissions import AUTHORITY_SECRET
+from flowjob_operator.rendering.secrets import authority_secret, identity_secret
+from flowjob_operator.resources.flowjob_status import FlowJobStatus, Identity
+
+log: Final = structlog.get_logger("flowjob_operator.identities")
+
+MAINTENANCE_SECONDS: Final = 3600.0
+
+
+class Identities:
+    """`load()` once this replica leads, `maintain()` for ever after."""
+
+    def __init__(self, api: Api, clock: Clock, namespace: str, randomness: Randomness) -> None:
+        self._api = api
+        self._clock = clock
+        self._namespace = namespace
+        self._randomness = randomness
+        self._authority: Authority | None = None
+        self._papers: Papers | None = None
+        self._papers_end = clock.now()
+
+    @property
+    def authority(self) -> Authority:
+        if self._authority is None:
+            raise RuntimeError("the authority has not been read")
+        return self._authority
+
+    def papers(self) -> Papers | None:
+        """Of the operator, towards JobManagers."""
+        return self._papers
+
+    async def load(self) -> None:
+        """Reads the authority, or makes it. Raises ApiError, Unreachable, DamagedAuthority."""
+        found = await self._read()
+        if found is None:
+            made = new_authority(self._clock.now(), self._randomness)
+            body = authority_secret(AUTHORITY_SECRET, self._namespace, made)
+            try:
+                found = await self._api.create(SECRETS, self._namespace, body)
+                log.info("the authority was made", secret=AUTHORITY_SECRET)
+            except ApiError as error:
+                if not error.is_already_there:
+                    raise
+                found = await self._read()
+        if found is None:
+            raise DamagedAuthority(f"Secret {self._namespace}/{AUTHORITY_SECRET} comes and goes")
+        await self._use(found)
+
+    async def maintain(self) -> None:
+        """Every hour: what is due is replaced. Whatever fails is tried again then."""
+        while True:
+            await self._clock.sleep(MAINTENANCE_SECONDS)
+            try:
+                await self.load()
+            except (ApiError, Unreachable, DamagedAuthority) as error:
+                log.error("the authority could not be looked after", error=str(error))
+
+    def facts(self, known: Identity | None, written: IdentityFacts | None) -> IdentityFacts | None:
+        """What is known of a job's Secret: what this process has written, else what status says. Certificates of
+        another authority count as ended, so that they are renewed."""
+        if written is not None:
+            return written
+        if known is None or known.serial is None or known.expires_at is None:
+            return None
+        other = known.authority not in (None, self.authority.fingerprint)
+        ends = self._clock.now() - timedelta(seconds=1) if other else known.expires_at
+        return IdentityFacts(serial=known.serial, expires_at=ends)
+
+    def with_authority(self, status: FlowJobStatus, before: FlowJobStatus) -> FlowJobStatus:
+        """Decisions know no authorities: which one signed is put in here."""
+        identity, old = status.identity, before.identity
+        if identity is None or identity.authority is not None:
+            return status
+        same = old is not None and old.serial == identity.serial
+        fingerprint = old.authority if same and old is not None else self.authority.fingerprint
+        filled = identity.model_copy(update={"authority": fingerprint})
+        return status.model_copy(update={"identity": filled})
+
+    async def write(self, job: JobId) -> IdentityFacts:
+        """The job's Secret, anew, whether or not there is one. Raises ApiError, Unreachable."""
+        made = job_identity(self.authority, job, self._clock.now(), self._randomness)
+        body = identity_secret(job, made)
+        try:
+            await self._api.replace(SECRETS, job.namespace, body)
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+            await self._api.create(SECRETS, job.namespace, body)
+        serial, expires_at = made.status.serial, made.status.expires_at
+        if serial is None or expires_at is None:
+            raise ValueError("an identity without serial or end")
+        return IdentityFacts(serial=serial, expires_at=expires_at)
+
+    async def _read(self) -> Object | None:
+        try:
+            return await self._api.get(SECRETS, self._namespace, AUTHORITY_SECRET)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    async def _use(self, found: Object) -> None:
+        authority = read_authority(found.get("data") or {})
+        kept = maintained(authority, self._clock.now(), self._randomness)
+        if kept is not authority:
+            body = authority_secret(AUTHORITY_SECRET, self._namespace, kept)
+            about = {**body["metadata"], "resourceVersion": found["metadata"]["resourceVersion"]}
+            await self._api.replace(SECRETS, self._namespace, {**body, "metadata": about})
+            log.info("the authority was renewed", fingerprint=kept.fingerprint)
+        changed = self._authority is None or self._authority.fingerprint != kept.fingerprint
+        self._authority = kept
+        now = self._clock.now()
+        if changed or self._papers is None or past_two_thirds(self._papers_end, now):
+            leaf = platform_leaf(kept, OPERATOR, (), now, self._randomness)
+            self._papers = Papers(kept.trusted, leaf.certificate_pem, leaf.key_pem)
+            self._papers_end = leaf.ends

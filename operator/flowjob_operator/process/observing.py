@@ -1,0 +1,319 @@
+"""Gathers what decisions look at: the FlowJob itself afresh, the objects around it from the mirror, the JobManager's
+word from the background.
+
+One place, so that a decision never depends on two moments by accident more than on these. Decides nothing, changes
+nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flowjob.cluster.identity import JobId
+from flowjob_operator.core.asking import asked_of_job
+from flowjob_operator.core.observed import (
+    JOB_MANAGER,
+    Defaults,
+    IdentityFacts,
+    ObjectKey,
+    Observed,
+    Operator,
+    Pod,
+    SavedRevision,
+    SnapshotObserved,
+    Unreachable,
+)
+from flowjob_operator.process import kinds
+from flowjob_operator.process.api import Api, ApiError, Object, Resource
+from flowjob_operator.process.clock import Clock
+from flowjob_operator.process.identities import Identities
+from flowjob_operator.process.jobmanagers import Address
+from flowjob_operator.process.looking import Interest, Looking, Seen
+from flowjob_operator.process.mirror import Mirror
+from flowjob_operator.process.reading import child_of, pod_of, runs_of
+from flowjob_operator.process.remembered import Remembered
+from flowjob_operator.process.revisions import Revisions, Saved
+from flowjob_operator.process.scopes import DEFAULTS_CONFIGMAP
+from flowjob_operator.process.surroundings import Surroundings
+from flowjob_operator.resources.flowjob_status import JobState, Phase, Source
+from flowjob_operator.resources.kinds import FlowJob, FlowSnapshot
+
+CHILDREN: Final = (
+    kinds.DEPLOYMENTS,
+    kinds.STATEFUL_SETS,
+    kinds.SERVICES,
+    kinds.CONFIGMAPS,
+    kinds.BUDGETS,
+    kinds.NETWORK_POLICIES,
+    kinds.LEASES,
+    kinds.ROLES,
+    kinds.ROLE_BINDINGS,
+)
+API_PORT: Final = 7402
+QUIET: Final = frozenset({Phase.RUNNING, Phase.SUSPENDED, Phase.FINISHED, Phase.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where it all comes from."""
+
+    api: Api
+    clock: Clock
+    mirror: Mirror
+    looking: Looking
+    revisions: Revisions
+    remembered: Remembered
+    surroundings: Surroundings
+    identities: Identities
+    operator: Operator
+    chart: Defaults
+    api_port: int = API_PORT
+
+
+class Observer:
+    def __init__(self, sources: Sources) -> None:
+        self._from = sources
+
+    async def of_job(self, job: FlowJob) -> Observed:
+        """Raises ApiError and api.Unreachable."""
+        its = self._from
+        namespace, name, uid = job.metadata.namespace, job.metadata.name, job.metadata.uid
+        raw_pods = its.mirror.of_job(kinds.PODS, namespace, name)
+        pods = await self._pods(raw_pods)
+        saved = its.revisions.of_job(namespace, name, uid)
+        seen = await self._seen(job, pods, raw_pods)
+        short = its.mirror.of_job(kinds.JOBS, namespace, name)
+        failures = {j["metadata"]["uid"]: await self._problem(j, raw_pods) for j in short}
+        preflights, storage = runs_of(short, raw_pods, lambda j: failures[j["metadata"]["uid"]])
+        sources = await self._restore_sources(job)
+        return Observed(
+            now=its.clock.now(),
+            operator=its.operator,
+            job=job,
+            defaults=self._defaults(namespace),
+            children=tuple([c async for c in self._children(job, saved, raw_pods)]),
+            pods=pods,
+            revisions=tuple(_fact(each) for each in saved),
+            jobmanager=seen.view,
+            operations=dict(seen.operations),
+            snapshots=tuple(self._snapshots_of(namespace, name)),
+            **sources,
+            preflights=preflights,
+            storage_runs=storage,
+            dry_run=its.remembered.dry_runs.get(uid),
+            identity=self._identity(job),
+            namespace_terminating=await self._is_ending(namespace, job.metadata.deletion_timestamp),
+        )
+
+    async def of_snapshot(self, snapshot: FlowSnapshot) -> SnapshotObserved:
+        """Raises ApiError and api.Unreachable."""
+        its, about = self._from, snapshot.metadata
+        wanted = snapshot.spec.job_ref.name if snapshot.spec.job_ref else None
+        job = await self._job(about.namespace, wanted) if wanted else None
+        seen = Seen(Unreachable(reason="there is no FlowJob"))
+        operation = None
+        if job is not None:
+            raw = its.mirror.of_job(kinds.PODS, about.namespace, job.metadata.name)
+            asked = snapshot.status.operation_id
+            seen = await self._seen(job, await self._pods(raw), raw, (asked,) if asked else ())
+            operation = seen.operations.get(asked) if asked else None
+        # Work on storage is the snapshot's own: the job may be gone, and was perhaps never named.
+        jobs = its.mirror.mentioning(kinds.JOBS, about.namespace, [f'"{about.uid}"'])
+        names = [f'"{each["metadata"]["uid"]}"' for each in jobs]
+        pods = its.mirror.mentioning(kinds.PODS, about.namespace, names) if jobs else []
+        _, storage = runs_of(jobs, pods, lambda _: "")
+        going = about.deletion_timestamp is not None
+        return SnapshotObserved(
+            now=its.clock.now(),
+            operator=its.operator,
+            snapshot=snapshot,
+            job=job,
+            users=tuple(await self._users(snapshot)),
+            jobmanager=seen.view,
+            operation=operation,
+            storage_runs=storage,
+            namespace_terminating=await self._is_ending(about.namespace, about.deletion_timestamp),
+            crd_going=going and await its.surroundings.snapshots_crd_is_going(),
+        )
+
+    # -- parts
+
+    async def _pods(self, raw: Iterable[Object]) -> tuple[Pod, ...]:
+        """Nodes are asked after where a pod does not do well: a pod that is ready says enough of its node."""
+        found = []
+        for each in raw:
+            pod = pod_of(each)
+            if pod.node and not pod.gone and (pod.deleting_since or not pod.ready):
+                ready = await self._from.surroundings.node_ready(pod.node)
+                pod = pod_of(each, lambda _, ready=ready: ready)  # type: ignore[misc]
+            found.append(pod)
+        return tuple(found)
+
+    async def _seen(
+        self,
+        job: FlowJob,
+        pods: Iterable[Pod],
+        raw: Iterable[Object],
+        more: tuple[str, ...] = (),
+    ) -> Seen:
+        about = job.metadata
+        ips = {each["metadata"]["name"]: (each.get("status") or {}).get("podIP") for each in raw}
+        running = [
+            pod
+            for pod in pods
+            if pod.component == JOB_MANAGER and pod.phase == "Running" and ips.get(pod.name)
+        ]
+        running.sort(key=lambda pod: (-pod.revision, pod.deleting_since is not None, pod.name))
+        interest = Interest(
+            job=JobId(about.namespace, about.name, about.uid),
+            addresses=tuple(
+                Address(str(ips[pod.name]), self._from.api_port, pod.name) for pod in running
+            ),
+            ids=(*asked_of_job(job), *self._asked_of_snapshots(job), *more),
+            busy=_is_busy(job) or bool(more),
+        )
+        return await self._from.looking.newest((about.namespace, about.name), interest)
+
+    def _asked_of_snapshots(self, job: FlowJob) -> tuple[str, ...]:
+        """A job's snapshots ask the same JobManager: one look answers for all."""
+        about = job.metadata
+        return tuple(
+            each.status.operation_id
+            for each in self._snapshots_of(about.namespace, about.name)
+            if each.status.operation_id
+            and each.status.completed_at is None
+            and each.status.error is None
+        )
+
+    async def _children(self, job: FlowJob, saved: Iterable[Saved], pods: list[Object]) -> Any:
+        about = job.metadata
+        by_number = {each.revision.number: each for each in saved}
+        deployed = job.status.revisions.current if job.status.revisions else None
+        for resource in CHILDREN:
+            for found in self._from.mirror.of_job(resource, about.namespace, about.name):
+                changed = self._from.revisions.is_changed(found, by_number, deployed)
+                problem = await self._problem(found, pods)
+                yield child_of(found, about.uid, changed=changed, problem=problem)
+
+    async def _problem(self, found: Object, pods: Iterable[Object]) -> str:
+        """Only asked for where pods are missing: it is a request each."""
+        wanted = _pods_wanted(found)
+        if wanted == 0:
+            return ""
+        uid = found["metadata"]["uid"]
+        own = sum(
+            1
+            for pod in pods
+            for owner in pod["metadata"].get("ownerReferences") or []
+            if owner.get("uid") == uid
+        )
+        if own >= wanted:
+            return ""
+        return await self._from.surroundings.why_no_pods(found)
+
+    def _defaults(self, namespace: str) -> tuple[Defaults, ...]:
+        found = self._from.mirror.get(kinds.CONFIGMAPS, namespace, DEFAULTS_CONFIGMAP)
+        if found is None:
+            return (self._from.chart,)
+        return (self._from.chart, Defaults(source=Source.NAMESPACE, values=found.get("data") or {}))
+
+    def _snapshots_of(self, namespace: str, job: str) -> Iterable[FlowSnapshot]:
+        for found in self._from.mirror.mentioning(kinds.FLOWSNAPSHOTS, namespace, [f'"{job}"']):
+            snapshot = FlowSnapshot.of(found)
+            if snapshot.spec.job_ref is not None and snapshot.spec.job_ref.name == job:
+                yield snapshot
+
+    async def _restore_sources(self, job: FlowJob) -> dict[str, Any]:
+        """What spec.job.restoreFrom names; absent where it names nothing that is there."""
+        wanted = job.spec.job.restore_from
+        if wanted is None:
+            return {}
+        namespace = job.metadata.namespace
+        found: dict[str, Any] = {}
+        if wanted.snapshot:
+            raw = await self._one(kinds.FLOWSNAPSHOTS, namespace, wanted.snapshot)
+            found["source_snapshot"] = None if raw is None else FlowSnapshot.of(raw)
+        if wanted.job:
+            found["source_job"] = await self._job(namespace, wanted.job)
+            found["source_snapshots"] = tuple(self._snapshots_of(namespace, wanted.job))
+        return found
+
+    async def _job(self, namespace: str, name: str) -> FlowJob | None:
+        raw = await self._one(kinds.FLOWJOBS, namespace, name)
+        return None if raw is None else FlowJob.of(raw)
+
+    async def _one(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """Of the mirror; one with other labels than ours are selected by is not in it, and asked for."""
+        found = self._from.mirror.get(resource, namespace, name)
+        if found is not None:
+            return found
+        try:
+            return await self._from.api.get(resource, namespace, name)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    async def _users(self, snapshot: FlowSnapshot) -> list[FlowJob]:
+        """FlowJobs that may need it. Before it is deleted all are asked for, also those of other labels."""
+        about = snapshot.metadata
+        if about.deletion_timestamp is None:
+            words = [f'"{about.name}"', *([snapshot.status.path] if snapshot.status.path else [])]
+            if snapshot.spec.job_ref is not None:
+                words.append(f'"{snapshot.spec.job_ref.name}"')
+            raw = self._from.mirror.mentioning(kinds.FLOWJOBS, about.namespace, words)
+            return [FlowJob.of(each) for each in raw]
+        found = []
+        async for page in self._from.api.pages(kinds.FLOWJOBS, about.namespace):
+            found += [FlowJob.of(each) for each in page.items]
+        return found
+
+    def _identity(self, job: FlowJob) -> IdentityFacts | None:
+        return self._from.identities.facts(
+            job.status.identity, self._from.remembered.identities.get(job.metadata.uid)
+        )
+
+    async def _is_ending(self, namespace: str, deleted: object) -> bool:
+        if self._from.remembered.ending.get(namespace):
+            return True
+        return deleted is not None and await self._from.surroundings.is_ending(namespace)
+
+
+def _is_busy(job: FlowJob) -> bool:
+    status = job.status
+    state = status.job.state if status.job else None
+    running = state in (None, JobState.RUNNING) or status.phase in (
+        Phase.SUSPENDED,
+        Phase.FINISHED,
+        Phase.CANCELLED,
+        Phase.FAILED,
+    )
+    return (
+        status.operation is not None
+        or status.phase not in (*QUIET, Phase.FAILED)
+        or not running
+        or job.metadata.deletion_timestamp is not None
+    )
+
+
+def _fact(saved: Saved) -> SavedRevision:
+    return SavedRevision(
+        revision=saved.revision,
+        objects=tuple(
+            ObjectKey(kind=each["kind"], name=each["metadata"]["name"])
+            for each in saved.rendered.objects()
+        ),
+        name=saved.name,
+        uid=saved.uid,
+        created_at=saved.created_at,
+    )
+
+
+def _pods_wanted(found: Object) -> int:
+    if found["kind"] == "StatefulSet":
+        return int((found.get("spec") or {}).get("replicas") or 0)
+    if found["kind"] == "Job":
+        status = found.get("status") or {}
+        return 0 if status.get("succeeded") or status.get("failed") else 1
+    return 0

@@ -1,0 +1,102 @@
+"""Which objects are to be looked at because another one has changed: from watches, lists and JobManagers to keys.
+
+Only says "look again", never why. Sits between those who see something and the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from flowjob_operator.process.api import Object, Resource
+from flowjob_operator.process.kinds import CONFIGMAPS, FLOWJOBS, FLOWSNAPSHOTS
+from flowjob_operator.process.mirror import JOB_LABEL, Mirror, News, version_of
+from flowjob_operator.process.reading import labels_of
+from flowjob_operator.process.reconciling import Key
+from flowjob_operator.process.scopes import DEFAULTS_CONFIGMAP, WATCHED
+from flowjob_operator.process.surveying import Canary
+
+Add = Callable[[Key, bool], None]
+"""Takes the key, and whether it is urgent"""
+
+
+class Routing:
+    def __init__(self, mirror: Mirror, canary: Canary, add: Add) -> None:
+        self._mirror = mirror
+        self._canary = canary
+        self._add = add
+
+    def watched(self, resource: Resource, kind: str | None, found: Object) -> None:
+        """An event of a watch; `kind` None: it was there when the watch began."""
+        found.setdefault("apiVersion", resource.api_version)
+        found.setdefault("kind", resource.kind)
+        uid = found["metadata"]["uid"]
+        if kind == "DELETED":
+            self._canary.gone(resource.kind, uid)
+            if self._mirror.gone(resource, found):
+                self._wake(resource, found, urgent=True)
+            return
+        self._canary.seen(resource.kind, uid, version_of(found))
+        news = self._mirror.note(resource, found)
+        if news is not News.NONE:
+            self._wake(resource, found, urgent=kind is not None, news=news)
+
+    def listed(self, resource: Resource, found: Object) -> None:
+        """News that a list has brought: the watch should tell it, too."""
+        if resource in WATCHED:
+            self._canary.expect(found)
+        self._wake(resource, found, urgent=False)
+
+    def lost(self, resource: Resource, namespace: str, name: str, job: str) -> None:
+        """Gone, as a list shows."""
+        if resource == FLOWJOBS:
+            self._add(Key("FlowJob", namespace, name), True)
+        elif resource == FLOWSNAPSHOTS:
+            self._add(Key("FlowSnapshot", namespace, name), True)
+        if job:
+            self._add_job(namespace, job, urgent=True)
+
+    def written(self, found: Object) -> None:
+        """By this operator: nobody needs to look, but the watch has to tell it."""
+        if any(found.get("kind") == resource.kind for resource in WATCHED):
+            self._canary.expect(found)
+
+    def job_manager(self, key: tuple[str, str]) -> None:
+        """One has something new to say."""
+        namespace, job = key
+        self._add_job(namespace, job, urgent=True)
+        for snapshot in self._mirror.mentioning(FLOWSNAPSHOTS, namespace, [f'"{job}"']):
+            status = snapshot.get("status") or {}
+            if not status.get("completedAt") and status.get("operationId"):
+                self._add(Key("FlowSnapshot", namespace, snapshot["metadata"]["name"]), True)
+
+    def _wake(
+        self, resource: Resource, found: Object, *, urgent: bool, news: News = News.OBJECT
+    ) -> None:
+        about = found["metadata"]
+        # A status is written by this operator, which then knows it: a look at it would end in the next.
+        own = Key(resource.kind, about.get("namespace", ""), about["name"])  # type: ignore[arg-type]
+        for key in self._keys(resource, found):
+            if news is News.OBJECT or key != own:
+                self._add(key, urgent)
+
+    def _keys(self, resource: Resource, found: Object) -> Iterator[Key]:
+        where = found["metadata"]
+        namespace, name = where.get("namespace", ""), where["name"]
+        if resource == FLOWJOBS:
+            yield Key("FlowJob", namespace, name)
+            return
+        if resource == FLOWSNAPSHOTS:
+            yield Key("FlowSnapshot", namespace, name)
+            job = ((found.get("spec") or {}).get("jobRef") or {}).get("name")
+        else:
+            job = labels_of(found).get(JOB_LABEL)
+        if job and self._mirror.get(FLOWJOBS, namespace, job) is not None:
+            yield Key("FlowJob", namespace, job)
+        for owner in where.get("ownerReferences") or []:
+            if owner.get("kind") == "FlowSnapshot":
+                yield Key("FlowSnapshot", namespace, owner["name"])
+        if resource == CONFIGMAPS and name == DEFAULTS_CONFIGMAP:
+            for _, each in self._mirror.names(FLOWJOBS, namespace):
+                yield Key("FlowJob", namespace, each)
+
+    def _add_job(self, namespace: str, job: str, *, urgent: bool) -> None:
+        self._add(Key("FlowJob", namespace, job), urgent)
