@@ -130,7 +130,7 @@ def _read(path: str, value: Any) -> Any:
 def _checked(path: str, value: Any) -> Any:
     """By the model, as text first: `4` may be a name as well as a number."""
     readings = [value]
-    if isinstance(value, str) and not isinstance(parsed := _parsed(value), str):
+    if isinstance(value, str) and not isinstance(parsed := _parsed(value), str | None):
         readings.append(parsed)
     why = ""
     for reading in readings:
@@ -149,6 +149,8 @@ def _by_model(path: str, value: Any) -> Any:
     wire.setdefault("job", {})
     found: Any = FlowJobSpec.of(wire).wire()
     for name in names:
+        if name not in found:
+            raise ValueError("it says nothing")
         found = found[name]
     _check_quantities(path, found)
     if isinstance(value, Mapping) and isinstance(found, Mapping) and path not in TEMPLATES:
@@ -185,7 +187,7 @@ def _reason(error: Exception) -> str:
         return str(error)
     said = []
     for detail in error.errors():
-        pattern = (detail.get("ctx") or {}).get("pattern")
+        pattern = str((detail.get("ctx") or {}).get("pattern"))
         said.append(_MEANT.get(pattern) or str(detail["msg"]))
     return "; ".join(said)
 

@@ -1,0 +1,116 @@
+"""Pods that do one thing: they end, whatever a template says, and their answer is there to be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowjob.cluster.identity import JobId
+from flowjob.cluster.job_file import JobFile, Restore, read_job_file
+from flowjob_operator.rendering.short_jobs import (
+    preflight,
+    storage_work,
+    storage_work_by_access,
+)
+from flowjob_operator.resources.flowsnapshot import StorageAccess
+from tests.operator.rendering.examples import (
+    ARTIFACT,
+    EVERYTHING,
+    IMAGE,
+    JOB,
+    SCRIPT,
+    a_revision,
+    container,
+    one,
+)
+
+Object = dict[str, Any]
+
+
+def file(objects: Any, name: str) -> JobFile:
+    return read_job_file(one(objects, "ConfigMap", name)["data"]["job.json"].encode())
+
+
+def test_pre_flight_brings_all_that_it_mounts() -> None:
+    made = preflight(JOB, a_revision(SCRIPT, 7), Restore(), 300.0)
+    names = {o["metadata"]["name"] for o in made if o["kind"] == "ConfigMap"}
+    pod = one(made, "Job")["spec"]["template"]["spec"]
+    mounted = {v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v}
+    assert mounted == names
+    assert one(made, "Job")["metadata"]["name"] == "flights-preflight-7"
+    assert container(one(made, "Job"))["args"][0] == "preflight"
+
+
+def test_pre_flight_looks_at_what_the_revision_would_begin_with() -> None:
+    restore = Restore(mode="Snapshot", path="s3://bucket/x")
+    made = preflight(JOB, a_revision(ARTIFACT, 7), restore, 300.0)
+    assert file(made, "flights-preflight-7").restore == restore
+
+
+def test_a_pre_flight_ends_by_its_deadline_and_is_not_repeated_once_it_has_answered() -> None:
+    spec = one(preflight(JOB, a_revision(ARTIFACT, 7), Restore(), 0.4), "Job")["spec"]
+    assert spec["activeDeadlineSeconds"] == 1
+    assert spec["backoffLimit"] == 0
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    fails, ignored = spec["podFailurePolicy"]["rules"]
+    assert fails["onExitCodes"] == {"containerName": "flowjob", "operator": "In", "values": [1]}
+    assert ignored == {
+        "action": "Ignore",
+        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+    }
+
+
+def test_what_would_go_on_for_ever_is_left_out_of_it() -> None:
+    """A sidecar would keep a Job from ending; a probe would end it."""
+    job = one(preflight(JOB, a_revision(EVERYTHING, 7), Restore(), 300.0), "Job")
+    pod = job["spec"]["template"]["spec"]
+    assert [c["name"] for c in pod["containers"]] == ["flowjob"]
+    assert [c["name"] for c in pod["initContainers"]] == ["warm"]
+    assert not any(name.endswith("Probe") for name in container(job))
+    assert {"name": "TZ", "value": "UTC"} in container(job)["env"]
+    assert pod["nodeSelector"] == {"disk": "fast"}
+
+
+def test_work_on_storage_has_the_storage_of_its_job() -> None:
+    made = storage_work(JOB, "work-1", "verify", "s3://bucket/x", a_revision(EVERYTHING))
+    assert container(one(made, "Job"))["args"][:3] == ["storage", "verify", "s3://bucket/x"]
+    found = file(made, "work-1")
+    assert found.storage is not None
+    assert (found.storage.location, found.uid) == ("s3://bucket/flowjob", JOB.uid)
+    secrets = [v["secret"]["secretName"] for v in volumes(made) if "secret" in v]
+    assert secrets == ["s3"]
+
+
+def test_work_on_storage_needs_no_program() -> None:
+    made = storage_work(JOB, "work-1", "dispose", None, a_revision({**SCRIPT}))
+    assert container(one(made, "Job"))["args"][:3] == ["storage", "dispose", "--job-file"]
+    assert {o["metadata"]["name"] for o in made} == {"work-1"}
+    assert "flowjob-script" not in {v["name"] for v in volumes(made)}
+
+
+def volumes(made: Any) -> list[Object]:
+    found: list[Object] = one(made, "Job")["spec"]["template"]["spec"]["volumes"]
+    return found
+
+
+def test_a_snapshot_that_no_job_knows_is_reached_as_it_says_itself() -> None:
+    access = StorageAccess.of(
+        {
+            "endpoint": "https://s3:9000",
+            "secretRef": {"name": "keys"},
+            "caBundleRef": {"name": "ca"},
+            "serviceAccountName": "reader",
+        }
+    )
+    nobody = JobId("air", "", "")
+    made = storage_work_by_access(nobody, "work-1", "import", "s3://b/x", access, IMAGE)
+    found = file(made, "work-1").storage
+    assert found is not None
+    assert (found.location, found.endpoint) == ("s3://b/x", "https://s3:9000")
+    assert found.credentials == "/etc/flowjob/storage"
+    assert found.ca_bundle == "/etc/flowjob/ca/ca.crt"
+    pod = one(made, "Job")["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "reader"
+    assert container(one(made, "Job"))["image"] == IMAGE
+    own_image = StorageAccess.of({"image": "other:1"})
+    made = storage_work_by_access(nobody, "work-1", "verify", "s3://b/x", own_image, IMAGE)
+    assert container(one(made, "Job"))["image"] == "other:1"
