@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from flowjob_operator.resources.field_classes import CLASS_OF, FieldClass
+from flowjob_operator.rendering.layers import DEFAULTABLE
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
-from flowjob_operator.resources.model import leaves
 from flowjob_operator.resources.schema import structural
 
 Schema = dict[str, Any]
@@ -30,21 +29,8 @@ COUNT_OR_SHARE: Final[Schema] = {
     "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+%$"}]
 }
 
-NOT_OF_A_PLATFORM: Final = {
-    "image": "jobs.image has it",
-    "job.entrypoint": "the program",
-    "job.script": "the program",
-    "job.artifact": "the program",
-    "job.main": "the program",
-    "job.args": "the program's",
-    "job.restoreFrom": "of one job",
-    "job.allowNonRestored": "of one job",
-    "upgrade.mode": "every object says it",
-    "deletionPolicy": "every object says it",
-}
-"""Fields that have no default of a platform, and why. Those of the classes below have none either."""
-
-_OF_ONE_JOB: Final = (FieldClass.NONCE, FieldClass.STATE)
+IMAGE_PATH: Final = "image"
+"""Not among the defaults: jobs.image has it."""
 
 
 def list_of(item: Schema, **more: Any) -> Schema:
@@ -61,17 +47,7 @@ def strict(**properties: Schema) -> Schema:
 
 def default_paths() -> list[str]:
     """Fields of a FlowJob's spec that `defaults` may have."""
-    return [
-        leaf.path
-        for leaf in leaves(FlowJobSpec)
-        if leaf.path not in NOT_OF_A_PLATFORM and _class_of(leaf.path) not in _OF_ONE_JOB
-    ]
-
-
-def _class_of(path: str) -> FieldClass:
-    parts = path.split(".")
-    known = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    return next(CLASS_OF[k] for k in known if k in CLASS_OF)
+    return [path for path in DEFAULTABLE if path != IMAGE_PATH]
 
 
 def _defaults() -> Schema:
@@ -106,7 +82,10 @@ def _strict(schema: Schema) -> Schema:
 def _image() -> Schema:
     return strict(
         registry=TEXT,
-        repository={"type": "string", "pattern": "^[a-z0-9]([-a-z0-9._/]*[a-z0-9])?$"},
+        repository={
+            "type": "string",
+            "pattern": "^([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]([-a-z0-9._/]*[a-z0-9])?$",
+        },
         tag={"type": "string", "pattern": "^[A-Za-z0-9_.-]*$", "maxLength": 128},
         digest={"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
         pullPolicy=one_of("Always", "IfNotPresent", "Never"),
@@ -226,6 +205,12 @@ def schema() -> Schema:
             jobs=strict(
                 image={**_image(), "properties": {**_image()["properties"], "pullPolicy": False}},
                 serviceAccount=_service_account(namespaces=list_of(NAME, uniqueItems=True)),
+                networkPolicy=strict(
+                    create=FLAG,
+                    prometheus=list_of(OBJECT),
+                    restrictEgress=FLAG,
+                    egress=list_of(OBJECT),
+                ),
             ),
             replicas={"type": "integer", "minimum": 0, "maximum": 5},
             operator=strict(

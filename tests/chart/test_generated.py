@@ -13,10 +13,12 @@ import yaml
 
 from charts.generating.__main__ import generated
 from charts.generating.readme import readme, settings
-from charts.generating.schema import NOT_OF_A_PLATFORM, default_paths, schema
+from charts.generating.schema import schema
+from flowjob_operator.core.observed import Defaults
 from flowjob_operator.process.permissions import rules
+from flowjob_operator.rendering.layers import read_layer
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
-from flowjob_operator.resources.model import leaves
+from flowjob_operator.resources.flowjob_status import Source
 
 ROOT = Path(__file__).parent.parent.parent
 CHART = ROOT / "charts/flowjob"
@@ -147,11 +149,14 @@ def test_the_schema_takes(values: dict[str, Any]) -> None:
     assert [e.message for e in CHECK.iter_errors(values)] == []
 
 
-def test_every_field_of_a_spec_is_a_default_or_has_a_reason_not_to_be() -> None:
-    known = {leaf.path for leaf in leaves(FlowJobSpec)}
-    assert set(NOT_OF_A_PLATFORM) <= known
-    nonces_and_state = {p for p in known if p.endswith("Nonce")} | {"job.state"}
-    assert known - set(default_paths()) == set(NOT_OF_A_PLATFORM) | nonces_and_state
+def test_what_the_schema_takes_as_a_default_the_operator_takes_too() -> None:
+    """And what it refuses, the operator would leave out with a complaint."""
+    taken = {k: v for _, values in TAKEN for k, v in values.get("defaults", {}).items()}
+    layer = read_layer(Defaults(source=Source.CHART, values=taken))
+    assert layer.problems == ()
+    for what, values in REFUSED:
+        if "defaults" in values and "image" not in values["defaults"] and "tree" not in what:
+            assert read_layer(Defaults(source=Source.CHART, values=values["defaults"])).problems
 
 
 @pytest.mark.slow

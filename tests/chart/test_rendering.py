@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from flowjob_operator.core.observed import Defaults
+from flowjob_operator.process.platforms import platform_of
 from flowjob_operator.process.settings import read_settings
+from flowjob_operator.rendering.layers import read_layer
+from flowjob_operator.resources.flowjob_status import Source
 from tests.chart.rendering import (
     CHART,
     KUBERNETES,
@@ -122,16 +125,29 @@ def test_settings_reach_the_operator(tmp_path: Path) -> None:
     assert settings.defaults == {"serviceAccountName": "flowjob-job"}
 
 
-def test_defaults_reach_the_operator_as_text_by_path(tmp_path: Path) -> None:
+def test_defaults_reach_the_operator_by_path(tmp_path: Path) -> None:
     settings = settings_of(case("production"), tmp_path)
     assert settings.image == "registry.example.com/platform/flowjob-worker:0.1.0-slim"
-    assert settings.defaults["checkpoints.interval"] == "30s"
-    assert settings.defaults["checkpoints.retained"] == "5"
-    assert yaml.safe_load(settings.defaults["imagePullSecrets"]) == [{"name": "registry"}]
-    assert yaml.safe_load(settings.defaults["taskManager.resources"]) == {
-        "limits": {"memory": "2Gi"},
-        "requests": {"cpu": 1, "memory": "2Gi"},
-    }
+    layer = read_layer(Defaults(source=Source.CHART, values=settings.defaults))
+    assert layer.problems == ()
+    assert layer.values["checkpoints.interval"] == "30s"
+    assert layer.values["checkpoints.retained"] == 5
+    assert layer.values["imagePullSecrets"] == [{"name": "registry"}]
+    assert layer.values["taskManager.resources"]["limits"] == {"memory": "2Gi"}
+    assert layer.values["config.exchange.compression"] == "lz4"
+
+
+def test_policies_for_jobs_reach_the_operator(tmp_path: Path) -> None:
+    platform = platform_of(settings_of(case("production"), tmp_path))
+    deployment = pick(objects(case("production")), "Deployment")
+    assert platform.operator_labels == deployment["spec"]["selector"]["matchLabels"]
+    assert platform.network_policies
+    assert len(platform.prometheus) == 1
+    assert platform.egress is None
+    platform = platform_of(settings_of(case("namespaces"), tmp_path))
+    assert platform.egress == ({"ports": [{"port": 443}]},)
+    off = settings_of(text({"jobs": {"networkPolicy": {"create": False}}}), tmp_path)
+    assert not platform_of(off).network_policies
 
 
 def test_the_environment_names_settings_that_exist() -> None:

@@ -76,14 +76,11 @@ annotations:
 {{- index $scopes (index . 1) | toYaml }}
 {{- end }}
 
-{{/* The operator's configuration. `defaults` are texts by path: what is none is written as JSON. */}}
+{{/* The operator's configuration, by the names of its settings. */}}
 {{- define "flowjob.config" -}}
-{{- $defaults := dict }}
-{{- if and .Values.watchNamespaces .Values.jobs.serviceAccount.create (not .Values.jobs.serviceAccount.namespaces) }}
-{{- $_ := set $defaults "serviceAccountName" .Values.jobs.serviceAccount.name }}
-{{- end }}
-{{- range $path, $value := .Values.defaults }}
-{{- $_ := set $defaults $path (kindIs "string" $value | ternary $value (toJson $value)) }}
+{{- $defaults := deepCopy .Values.defaults -}}
+{{- if and .Values.watchNamespaces .Values.jobs.serviceAccount.create (not .Values.jobs.serviceAccount.namespaces) -}}
+{{- $defaults = merge $defaults (dict "serviceAccountName" .Values.jobs.serviceAccount.name) -}}
 {{- end -}}
 owner: {{ include "flowjob.clusterName" . }}
 lease: {{ include "flowjob.fullname" . }}
@@ -91,6 +88,15 @@ namespaces: {{ toJson .Values.watchNamespaces }}
 labelSelector: {{ .Values.labelSelector | quote }}
 image: {{ include "flowjob.image" (list . .Values.jobs.image) | quote }}
 defaults: {{ toJson $defaults }}
+platform:
+  networkPolicies: {{ .Values.jobs.networkPolicy.create }}
+  operatorLabels: {{ include "flowjob.selectorLabels" . | fromYaml | toJson }}
+  {{- with .Values.jobs.networkPolicy.prometheus }}
+  prometheus: {{ toJson . }}
+  {{- end }}
+  {{- if .Values.jobs.networkPolicy.restrictEgress }}
+  egress: {{ toJson .Values.jobs.networkPolicy.egress }}
+  {{- end }}
 port: 8080
 concurrency: {{ .Values.operator.concurrency }}
 resync: {{ .Values.operator.resync }}
