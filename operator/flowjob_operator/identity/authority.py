@@ -31,6 +31,8 @@ NEXT_CERTIFICATE, NEXT_KEY = "next.crt", "next.key"
 RETIRED = "retired.crt"
 MASTER = "data.key"
 """The keys of the Secret."""
+REPLACE = "replace"
+"""A key that a person adds, with any value, to have the authority replaced now."""
 
 
 class DamagedAuthority(ValueError):
@@ -40,13 +42,15 @@ class DamagedAuthority(ValueError):
 @dataclass(frozen=True, slots=True)
 class Authority:
     """master   what the data-plane keys of all jobs are derived from: the operator cannot read a job's Secret, and must
-    give the same key again when it renews certificates
+             give the same key again when it renews certificates
+    asked    a person wants it replaced; `maintained` does, and what is kept then asks no more
     """
 
     signing: KeyPair
     master: bytes
     upcoming: KeyPair | None = None
     retired: tuple[x509.Certificate, ...] = ()
+    asked: bool = False
 
     @property
     def trusted(self) -> bytes:
@@ -76,11 +80,13 @@ def maintained(authority: Authority, now: datetime, randomness: Randomness) -> A
     if kept != authority.retired:
         authority = dataclasses.replace(authority, retired=kept)
     upcoming = authority.upcoming
-    if upcoming is None:
-        if now < authority.signing.ends - LIFE / 3:
-            return authority
-        return replaced(authority, now, randomness)
-    if now < upcoming.ends - LIFE + OVERLAP:
+    is_due = authority.asked or now >= authority.signing.ends - LIFE / 3
+    if upcoming is None and is_due:
+        following = new_authority_pair(NAME, LIFE, now, randomness)
+        return dataclasses.replace(authority, upcoming=following, asked=False)
+    if authority.asked:  # while it is being replaced: that is enough
+        authority = dataclasses.replace(authority, asked=False)
+    if upcoming is None or now < upcoming.ends - LIFE + OVERLAP:
         return authority
     return dataclasses.replace(
         authority,
@@ -88,14 +94,6 @@ def maintained(authority: Authority, now: datetime, randomness: Randomness) -> A
         upcoming=None,
         retired=(authority.signing.certificate, *authority.retired),
     )
-
-
-def replaced(authority: Authority, now: datetime, randomness: Randomness) -> Authority:
-    """Begins to replace the one that signs, by a person's word or because it is due. It goes on by `maintained`."""
-    if authority.upcoming is not None:
-        return authority
-    upcoming = new_authority_pair(NAME, LIFE, now, randomness)
-    return dataclasses.replace(authority, upcoming=upcoming)
 
 
 def secret_data(authority: Authority) -> dict[str, str]:
@@ -117,7 +115,7 @@ def read_authority(data: Mapping[str, str]) -> Authority:
     """From `data` of the Secret. Raises DamagedAuthority: never is another one made in its place, since all jobs would
     lose their trust in each other at once."""
     try:
-        found = {name: base64.b64decode(value, validate=True) for name, value in data.items()}
+        found = {n: base64.b64decode(v, validate=True) for n, v in data.items() if n != REPLACE}
         upcoming = None
         if NEXT_CERTIFICATE in found:
             upcoming = read_pair(found[NEXT_CERTIFICATE], found[NEXT_KEY])
@@ -130,6 +128,7 @@ def read_authority(data: Mapping[str, str]) -> Authority:
             master=master,
             upcoming=upcoming,
             retired=tuple(x509.load_pem_x509_certificates(retired)) if retired else (),
+            asked=REPLACE in data,
         )
     except KeyError as missing:
         raise DamagedAuthority(f"it has no {missing.args[0]}: {_ADVICE}") from None

@@ -1,8 +1,8 @@
 """What processes prove themselves with: the Secret of a job, and the leaves of operator and service.
 
 JobManager and TaskManagers have a leaf each, so that no TaskManager can pass for the JobManager. The operator may not
-read the Secrets of jobs: whether one is due follows from what status.identity says of it. Pure; Secrets are plain
-data."""
+read the Secrets of jobs: what must be the same in the next one is derived, all else is remembered in status.identity.
+Pure; Secrets are plain data."""
 
 from __future__ import annotations
 
@@ -62,16 +62,8 @@ def job_identity(
     return JobIdentity(encoded(data), status)
 
 
-def is_due(known: Identity | None, authority: Authority, now: datetime) -> bool:
-    """Whether the job's Secret is to be made: for the first time, at two thirds of the certificates' life, or because
-    other authorities are to be trusted."""
-    if known is None or known.expires_at is None:
-        return True
-    return known.authority != authority.fingerprint or past_two_thirds(known.expires_at, now)
-
-
 def past_two_thirds(expires_at: datetime, now: datetime) -> bool:
-    """Of a leaf."""
+    """Of a leaf: the time to make another one."""
     return now >= expires_at - LIFE / 3
 
 
@@ -81,11 +73,6 @@ def platform_leaf(
     """For the operator itself, or for the service. Raises ValueError for another role."""
     subject = Subject(f"flowjob {role}", platform_uri(role), hosts)
     return new_leaf(authority.signing, subject, LIFE, now, randomness)
-
-
-def platform_files(authority: Authority, leaf: KeyPair) -> dict[str, bytes]:
-    """As files of an identity directory."""
-    return {CA: authority.trusted, CERTIFICATE: leaf.certificate_pem, KEY: leaf.key_pem}
 
 
 def _subject(job: JobId, role: str) -> Subject:

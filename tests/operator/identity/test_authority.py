@@ -11,11 +11,11 @@ from cryptography import x509
 from flowjob_operator.identity.authority import (
     LIFE,
     OVERLAP,
+    REPLACE,
     Authority,
     DamagedAuthority,
     maintained,
     read_authority,
-    replaced,
     secret_data,
 )
 from flowjob_operator.identity.certificates import pem
@@ -51,7 +51,7 @@ def test_the_machines_randomness_makes_another_one_each_time() -> None:
 
 
 def test_it_is_the_same_after_it_was_kept_and_read() -> None:
-    authority = replaced(an_authority(), DUE, counted_randomness())
+    authority = step(an_authority(), DUE)
     for one in (an_authority(), authority, step(authority, DUE + OVERLAP)):
         again = read_authority(secret_data(one))
         assert secret_data(again) == secret_data(one)
@@ -89,9 +89,15 @@ def test_each_step_has_all_identities_made_anew() -> None:
     assert len({one.fingerprint for one in (first, both, switched, alone)}) == 4
 
 
-def test_replacing_it_twice_replaces_it_once() -> None:
-    once = replaced(an_authority(), NOW, counted_randomness())
-    assert replaced(once, NOW + DAY, counted_randomness()) is once
+def test_a_person_may_have_it_replaced_by_a_key_in_the_secret() -> None:
+    asked = read_authority({**secret_data(an_authority()), REPLACE: "anything"})
+    both = step(asked, NOW + DAY)
+    assert both.upcoming is not None
+    assert REPLACE not in secret_data(both)
+    again = read_authority({**secret_data(both), REPLACE: ""})
+    assert secret_data(step(again, NOW + 2 * DAY)) == secret_data(both)
+    assert step(again, NOW + 2 * DAY) is not again
+    assert step(again, NOW + DAY + OVERLAP).signing.certificate == both.upcoming.certificate
 
 
 def test_data_plane_keys_outlive_the_certificates() -> None:
@@ -131,6 +137,6 @@ def another_authority() -> Authority:
     randomness.key()
     randomness.key()
     return Authority(
-        signing=replaced(an_authority(), NOW, randomness).upcoming or an_authority().signing,
+        signing=maintained(an_authority(), DUE, randomness).upcoming or an_authority().signing,
         master=b"x" * 32,
     )

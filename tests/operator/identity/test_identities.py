@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import ssl
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,15 +28,13 @@ from flowjob_operator.identity.authority import (
     Authority,
     maintained,
     new_authority,
-    replaced,
 )
 from flowjob_operator.identity.certificates import new_leaf
 from flowjob_operator.identity.identities import (
     LIFE,
     _subject,
-    is_due,
     job_identity,
-    platform_files,
+    past_two_thirds,
     platform_leaf,
     role_files,
 )
@@ -100,9 +99,7 @@ def test_another_jobs_process_is_known_as_such(tmp_path: Path) -> None:
 def test_an_installation_does_not_trust_another_one(tmp_path: Path) -> None:
     randomness = counted_randomness()
     randomness.key()
-    next_one = replaced(an_authority_of_today(), datetime.now(NOW.tzinfo), randomness).upcoming
-    assert next_one is not None
-    elsewhere = Authority(next_one, b"x" * 32)
+    elsewhere = new_authority(datetime.now(NOW.tzinfo), randomness)
     with pytest.raises(ssl.SSLError, match="VERIFY_FAILED"):
         shake_hands(
             client=mounted(tmp_path, TASKMANAGER, elsewhere),
@@ -117,7 +114,8 @@ def test_while_the_authority_is_replaced_pods_of_neighbouring_steps_trust_each_o
     first = an_authority_of_today()
     randomness = counted_randomness()
     randomness.key()
-    both = replaced(first, today - OVERLAP, randomness)
+    asked = dataclasses.replace(first, asked=True)
+    both = maintained(asked, today - OVERLAP, randomness)
     switched = maintained(both, today, randomness)
     assert switched.signing is both.upcoming
     for number, (old, new) in enumerate(((first, both), (both, switched))):
@@ -136,7 +134,8 @@ def test_the_platform_has_identities_too(tmp_path: Path) -> None:
     own = platform_leaf(authority, "operator", hosts, today, counted_randomness())
     folder = tmp_path / "operator"
     folder.mkdir()
-    for name, content in platform_files(authority, own).items():
+    files = (authority.trusted, own.certificate_pem, own.key_pem)
+    for name, content in zip(FILES, files, strict=True):
         (folder / name).write_bytes(content)
     seen, _ = shake_hands(client=folder, server=mounted(tmp_path, JOBMANAGER, authority))
     assert seen == ["flowjob://flowjob.dev/operator"]
@@ -201,28 +200,18 @@ def test_each_job_has_a_data_plane_key_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "after", "due"),
-    [
-        ("nothing", timedelta(), True),
-        ("an empty status", timedelta(), True),
-        ("what was made", timedelta(), False),
-        ("what was made", LIFE * 2 / 3 - DAY, False),
-        ("what was made", LIFE * 2 / 3, True),
-        ("what was made", LIFE, True),
-        ("another authority's", timedelta(), True),
-    ],
+    ("after", "due"),
+    [(timedelta(), False), (LIFE * 2 / 3 - DAY, False), (LIFE * 2 / 3, True), (LIFE, True)],
 )
-def test_an_identity_is_made_when_it_is_due(known: str, after: timedelta, due: bool) -> None:
+def test_another_leaf_is_made_at_two_thirds_of_a_life(after: timedelta, due: bool) -> None:
+    assert past_two_thirds(NOW + LIFE, NOW + after) is due
+
+
+def test_status_says_all_that_is_remembered_of_a_secret_that_is_never_read() -> None:
     authority = an_authority()
-    status = {
-        "nothing": None,
-        "an empty status": Identity(),
-        "what was made": job_identity(authority, JOB, NOW, counted_randomness()).status,
-        "another authority's": Identity(expires_at=NOW + LIFE, authority="another"),
-    }[known]
-    assert is_due(status, authority, NOW + after) is due
-
-
-def test_a_status_written_by_the_api_is_understood() -> None:
-    status = job_identity(an_authority(), JOB, NOW, counted_randomness()).status
-    assert not is_due(Identity.of(status.wire()), an_authority(), NOW)
+    status = job_identity(authority, JOB, NOW, counted_randomness()).status
+    assert Identity.of(status.wire()) == status
+    assert status.expires_at == NOW + LIFE
+    assert status.authority == authority.fingerprint
+    serials = {f"{leaf(made(), role).serial_number:x}" for role in (JOBMANAGER, TASKMANAGER)}
+    assert set((status.serial or "").split()) == serials

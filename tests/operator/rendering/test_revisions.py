@@ -11,8 +11,9 @@ import pytest
 
 from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_file import Restore
-from flowjob_operator.core.revision import Part
+from flowjob_operator.core.revision import Part, Revision
 from flowjob_operator.process.kinds import resource_of
+from flowjob_operator.rendering.effective import effective
 from flowjob_operator.rendering.naming import COMPONENT_LABEL, JOB_LABEL, REVISION_LABEL
 from flowjob_operator.rendering.platform import Platform
 from flowjob_operator.rendering.revisions import (
@@ -26,6 +27,7 @@ from flowjob_operator.rendering.revisions import (
     to_apply,
 )
 from flowjob_operator.rendering.workloads import task_manager_count
+from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.job_spec import SCRIPT_BYTES
 from flowjob_operator.resources.kinds import LONGEST_NAME
 from tests.operator.rendering.examples import (
@@ -45,7 +47,7 @@ from tests.operator.rendering.examples import (
     rendered,
 )
 from tests.operator.rendering.golden import short_jobs
-from tests.operator.resources.examples import MINIMAL, Spec
+from tests.operator.resources.examples import MINIMAL, TAKEN, Spec
 
 Object = dict[str, Any]
 
@@ -123,6 +125,25 @@ def test_names_are_those_of_labels_for_the_longest_name_and_many_revisions() -> 
     for each in made:
         assert len(each["metadata"]["name"]) <= 63
         assert all(len(value) <= 63 for value in each["metadata"]["labels"].values())
+
+
+@pytest.mark.parametrize("spec", TAKEN.values(), ids=TAKEN)
+def test_whatever_the_api_server_takes_can_be_rendered(spec: Spec) -> None:
+    settled = effective(FlowJobSpec.of(spec), image="flowjob-worker:1")
+    revision = Revision(
+        number=1, base=1, template=1, written=FlowJobSpec.of(spec), spec=settled.spec
+    )
+    made = render(JOB, revision, PLATFORM)
+    assert not [
+        leaf for each in to_apply(made, JOB, NOW) for leaf in leaves(plain(each)) if leaf is None
+    ]
+    body = json.loads(json.dumps(controller_revision(JOB, revision, made)))
+    assert read_controller_revision(body) == (revision, made)
+
+
+def plain(each: Object) -> Object:
+    """Without what is text."""
+    return {name: value for name, value in each.items() if name != "data"}
 
 
 # -- pods
