@@ -104,6 +104,17 @@ def test_an_entrypoint_means_the_same_in_another_directory(tmp_path: Path) -> No
     assert found == Entrypoint(f"{tmp_path}/fj_probe.py:job", {"a": "1"}, (str(tmp_path),))
 
 
+def test_a_script_behind_a_link_keeps_the_name_that_is_the_same_everywhere(tmp_path: Path) -> None:
+    """A mounted ConfigMap links its files to a directory whose name is another one in each pod."""
+    hidden = tmp_path / "..2024_01_01"
+    hidden.mkdir()
+    (hidden / "fj_probe.py").write_text(JOB + "job = Job('linked')\n")
+    (tmp_path / "fj_probe.py").symlink_to(hidden / "fj_probe.py")
+    found = locate("fj_probe.py", {}, tmp_path)
+    assert found.target == str(tmp_path / "fj_probe.py")
+    assert load(found).name == "linked"
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [

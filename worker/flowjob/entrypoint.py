@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 import typing
@@ -51,7 +52,8 @@ def locate(target: str, args: Mapping[str, Any], directory: Path) -> Entrypoint:
         if (directory / name).is_file():
             raise PlanError(f"`{name}` is no Python script; name the .py file that defines the job")
         return Entrypoint(target, dict(args), (str(directory),))
-    path = (directory / name).resolve()
+    # Links stay: a ConfigMap's file is one, to a directory that is called differently in each pod.
+    path = Path(os.path.abspath(directory / name))
     if path.is_dir():
         raise PlanError(f"`{name}` is a directory; name the script in it that defines the job")
     if not path.is_file():
