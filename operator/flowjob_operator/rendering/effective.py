@@ -48,7 +48,7 @@ BUILT_IN: Final = MappingProxyType(
         "upgrade.rollback.deadline": "10m",
         "jobManager.replicas": 1,
         "jobManager.resources": {
-            "requests": {"cpu": "250m", "memory": "768Mi"},
+            "requests": {"cpu": "100m", "memory": "768Mi"},
             "limits": {"memory": "768Mi"},
         },
         "taskManager.slots": 1,
@@ -60,12 +60,13 @@ BUILT_IN: Final = MappingProxyType(
 )
 """By path. TaskManagers' resources depend on their slots: `task_manager_resources`."""
 
-_CPU_PER_SLOT = 500
+_CPU_PER_SLOT = 250
 _MEMORY_PER_SLOT, _MEMORY_BESIDE = 768, 256
 
 
 def task_manager_resources(slots: int) -> dict[str, dict[str, str]]:
-    """Half a core (in thousandths) and 768 MiB per slot, and 256 MiB for the process that starts them."""
+    """Per slot a quarter of a core (in thousandths; more may be used) and 768 MiB; 256 MiB for the process that starts
+    them."""
     memory = f"{_MEMORY_PER_SLOT * slots + _MEMORY_BESIDE}Mi"
     return {
         "requests": {"cpu": f"{_CPU_PER_SLOT * slots}m", "memory": memory},

@@ -31,8 +31,8 @@ _FINEST: Final = Decimal("1e-9")
 def canonical(value: str | int) -> str:
     """Raises ValueError for what is no quantity."""
     text, number = str(value), quantity(value)
-    if text.endswith("i") and number >= 1024:
-        return _scaled(math.ceil(number), 1024, _BINARY)
+    if text.endswith("i") and number >= 1024 and number == int(number):
+        return _scaled(int(number), 1024, _BINARY)
     exponent = -9
     digits = math.ceil(number / _FINEST)  # no finer than a billionth, rounded up
     if digits == 0:

@@ -15,6 +15,7 @@ from flowjob.cluster.job_file import Restore
 from flowjob_operator.identity.identities import job_identity
 from flowjob_operator.rendering.naming import MANAGER, REVISION_LABEL, Names
 from flowjob_operator.rendering.owners import owned_by
+from flowjob_operator.rendering.quantities import canonical
 from flowjob_operator.rendering.revisions import (
     Now,
     controller_revision,
@@ -251,6 +252,18 @@ def test_a_controller_revision_is_kept_and_read_back(
     assert read_controller_revision(kept) == (revision, made)
     with pytest.raises(Refusal, match="immutable"):
         api.replace(f"{place(kept)}/{kept['metadata']['name']}", {**kept, "data": {"other": 1}})
+
+
+def test_quantities_are_written_as_the_server_keeps_them(api: Api, restricted: str) -> None:
+    written = ["2", "0.5", "2000m", "1500m", "1024Mi", "1.5Gi", "0.5Ki", "1000M", "1500M", "1000"]
+    written += ["0", "0Gi", "1e3", "1.5e3", "12E2", "1Ei", "1n", "0.0000000001", "1.1Mi", "100e-3"]
+    pod = next(pods_of(objects(restricted, "small")))
+    pod["spec"]["volumes"] += [
+        {"name": f"v{n}", "emptyDir": {"sizeLimit": size}} for n, size in enumerate(written)
+    ]
+    made = create(api, pod, "&dryRun=All")
+    kept = [v["emptyDir"]["sizeLimit"] for v in made["spec"]["volumes"][-len(written) :]]
+    assert [canonical(size) for size in written] == kept
 
 
 def test_secrets_are_created_and_replaced_without_being_read(api: Api, restricted: str) -> None:

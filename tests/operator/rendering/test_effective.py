@@ -180,7 +180,7 @@ def test_memory_and_cores_grow_with_the_slots() -> None:
         assert resources is not None
         assert resources.wire() == task_manager_resources(slots)
         assert quantity(resources.requests["memory"]) == (768 * slots + 256) * 2**20
-        assert quantity(resources.requests["cpu"]) * 2 == slots
+        assert quantity(resources.requests["cpu"]) * 4 == slots
         assert "cpu" not in resources.limits
 
 

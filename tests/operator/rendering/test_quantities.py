@@ -21,6 +21,7 @@ from flowjob_operator.resources.fields import quantity
         ("1024Mi", "1Gi"),
         ("1.5Gi", "1536Mi"),
         ("0.5Ki", "512"),
+        ("1.1Mi", "1153433600m"),
         ("1000M", "1G"),
         ("1500M", "1500M"),
         ("1000", "1k"),
