@@ -19,6 +19,7 @@ from flowjob_operator.rendering.layers import (
     DEFAULTABLE,
     LAYERS,
     MAPS,
+    OF_PLATFORMS,
     TEMPLATES,
     Layer,
     read_layer,
@@ -148,6 +149,8 @@ def _combined(stack: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Source]
     sources: dict[str, Source] = {}
     for layer in stack:
         for path, value in layer.values.items():
+            if path.startswith(OF_PLATFORMS) and path in found:
+                continue
             if path in TEMPLATES and path in found and not refusals(value):
                 value = merge(found[path], value)
             found[path] = value
@@ -210,6 +213,10 @@ def _refused(
         yield (
             f"{_where('job.parallelism', sources)} is {parallelism}, more than maxParallelism {most}: say a smaller one"
         )
+    for name, value in written.config.items():
+        path = f"config.{name}"
+        if path.startswith(OF_PLATFORMS) and str(value) != str(spec.config[name]):
+            yield f"spec.{path} is settled by {LAYERS[sources[path]]}: leave it out"
     yield from _storage_refused(spec)
 
 

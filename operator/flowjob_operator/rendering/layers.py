@@ -14,6 +14,7 @@ from typing import Any, Final
 import pydantic
 import yaml
 
+from flowjob.cluster.artifact_rules import PREFIX as ARTIFACT_RULES
 from flowjob_operator.core.observed import Defaults
 from flowjob_operator.rendering.protection import refusals
 from flowjob_operator.resources import fields
@@ -45,6 +46,9 @@ ALWAYS_SAID: Final = frozenset({"deletionPolicy", "upgrade.mode"})
 
 MAPS: Final = frozenset({"config"})
 """Merged by their keys, which have layers of their own."""
+
+OF_PLATFORMS: Final = f"config.{ARTIFACT_RULES}"
+"""Settings that begin so, once a platform has said them, are not for others to say: from where code may be fetched."""
 
 TEMPLATES: Final = frozenset({"jobManager.podTemplate", "taskManager.podTemplate"})
 """Merged over each other."""

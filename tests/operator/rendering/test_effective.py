@@ -111,6 +111,20 @@ def test_settings_of_the_engine_are_merged_by_their_names() -> None:
     assert shown(found, "config.c") == ("spec", SPEC)
 
 
+def test_from_where_code_may_be_fetched_is_for_platforms_to_say_once_they_have() -> None:
+    hosts = "config.artifacts.hosts"
+    own = {**MINIMAL, "config": {"artifacts.hosts": "10.0.0.0/8"}}
+    free = settle(own)
+    assert (free.refused, shown(free, hosts)) == ((), ("10.0.0.0/8", SPEC))
+    settled = settle(own, of_namespace({hosts: "b.example"}), of_chart({hosts: "a.example"}))
+    assert shown(settled, hosts) == ("a.example", CHART)
+    assert settled.spec.config["artifacts.hosts"] == "a.example"
+    (sentence,) = settled.refused
+    assert sentence == f"spec.{hosts} is settled by the chart's defaults: leave it out"
+    assert settle(own, of_namespace({hosts: "10.0.0.0/8"})).refused == ()
+    assert settle(MINIMAL, of_chart({hosts: "a.example"})).refused == ()
+
+
 def test_pod_templates_of_all_layers_are_merged_by_name() -> None:
     def env(name: str, value: str) -> dict[str, Any]:
         container = {"name": "flowjob", "env": [{"name": name, "value": value}]}
