@@ -4,10 +4,10 @@ Pure. Selectors never have what changes; a Deployment belongs to one revision, t
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from flowjob.cluster.identity import JobId
+from flowjob_operator.core import planning
 from flowjob_operator.core.revision import Revision
 from flowjob_operator.rendering import volumes
 from flowjob_operator.rendering.naming import (
@@ -87,7 +87,7 @@ def task_managers(job: JobId, revision: Revision) -> Object:
     made["metadata"]["labels"] = labels(job.name, TASKMANAGER, revision.template)
     made["spec"] = {
         "serviceName": names.task_managers,
-        "replicas": task_manager_count(spec.job.parallelism or 1, slots),
+        "replicas": planning.task_managers(planning.parallelism(spec), spec),
         "revisionHistoryLimit": 2,
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "OnDelete"},
@@ -97,12 +97,6 @@ def task_managers(job: JobId, revision: Revision) -> Object:
     if local is not None:
         made["spec"] |= _claimed(job, local)
     return made
-
-
-def task_manager_count(slots_needed: int, slots: int) -> int:
-    """So many pods have that many slots. What a job needs is its parallelism, or more exactly the sum of its sharing
-    groups' parallelisms, which pre-flight and JobManager know."""
-    return max(1, math.ceil(slots_needed / slots))
 
 
 def _read(job: JobId, revision: Revision) -> list[volumes.Mounted]:

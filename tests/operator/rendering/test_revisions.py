@@ -26,7 +26,6 @@ from flowjob_operator.rendering.revisions import (
     render,
     to_apply,
 )
-from flowjob_operator.rendering.workloads import task_manager_count
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.job_spec import SCRIPT_BYTES
 from flowjob_operator.resources.kinds import LONGEST_NAME
@@ -272,15 +271,6 @@ def test_threads_of_libraries_are_as_many_as_the_cores_of_a_process() -> None:
 
 
 # -- workloads
-
-
-@pytest.mark.parametrize(
-    ("needed", "slots", "count"), [(1, 1, 1), (5, 2, 3), (4, 2, 2), (0, 4, 1), (9, 256, 1)]
-)
-def test_there_are_as_many_taskmanagers_as_slots_ask_for(
-    needed: int, slots: int, count: int
-) -> None:
-    assert task_manager_count(needed, slots) == count
 
 
 def test_without_further_knowledge_the_parallelism_is_what_is_needed() -> None:
