@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from flowjob.cli import short_work
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, exit_with
 from flowjob.cli.options import (
     AdoptWithin,
@@ -188,6 +189,9 @@ def setup() -> None:
 
     runpy.run_module("flowjob.kernels.compile", run_name="__main__", alter_sys=True)
 
+
+app.command("preflight")(short_work.preflight)
+app.add_typer(short_work.storage, name="storage")
 
 savepoint = typer.Typer(
     help="Snapshots that are yours: take, look at, delete.", no_args_is_help=True

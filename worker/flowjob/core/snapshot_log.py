@@ -13,6 +13,10 @@ RETIRED_KEPT = 64
 many that are published."""
 
 
+DISCARDED = "discarded"
+"""An outcome: the job has no newest snapshot then, and all of its checkpoints may be retired."""
+
+
 class Claim(msgspec.Struct, frozen=True, tag_field="record", tag="claim", omit_defaults=True):
     """A JobManager leads from here on.
 
@@ -69,7 +73,8 @@ class Retire(msgspec.Struct, frozen=True, tag_field="record", tag="retire"):
 
 class Finish(msgspec.Struct, frozen=True, tag_field="record", tag="finish", omit_defaults=True):
     """The run is over and is not to be continued: `outcome` is `succeeded`, `suspended` (stopped with a savepoint),
-    `cancelled` or `failed`; of the last two `reason` says more, of `failed` also `code` (docs/errors.md)."""
+    `cancelled` or `failed`; of the last two `reason` says more, of `failed` also `code` (docs/errors.md). DISCARDED:
+    somebody wants none of its checkpoints any more."""
 
     generation: int
     outcome: str
@@ -174,7 +179,7 @@ def outdated(state: LogState, job_revision: int) -> str | None:
 
 def _retire_refusal(state: LogState, snapshot: int) -> str | None:
     """A snapshot that was never committed may be retired, too: then what an aborted one left is deleted."""
-    if snapshot >= state.newest_id:
+    if snapshot >= state.newest_id and state.ended != DISCARDED:
         return f"snapshot {snapshot} may be needed: nothing newer is committed"
     known = state.find(snapshot)
     if known is not None and known.savepoint:
@@ -197,7 +202,8 @@ def apply(state: LogState, record: Record) -> LogState:
             begun = replace(state, run=run, name=name, begun_by=by, source=source, newest_id=0)
             return replace(begun, began_above=above, ended="", reason="", code="")
         case Finish(_, outcome, reason, code):
-            return replace(state, ended=outcome, reason=reason, code=code)
+            ended = replace(state, ended=outcome, reason=reason, code=code)
+            return replace(ended, newest_id=0, source="") if outcome == DISCARDED else ended
         case Published(snapshot=snapshot):
             published = (*(p for p in state.published if p != snapshot), snapshot)
             return replace(state, published=published[-RETIRED_KEPT:])

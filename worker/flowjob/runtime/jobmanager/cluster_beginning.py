@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowjob.core.beginning import (
+    Beginning,
     Code,
     Expected,
     FromLog,
@@ -15,6 +16,7 @@ from flowjob.core.beginning import (
     FromPlace,
     Known,
     Refused,
+    Wish,
     begin,
 )
 from flowjob.errors import FlowjobError, ObjectMissing, PriorState, SnapshotError, StateMissing
@@ -48,13 +50,11 @@ async def begin_in_cluster(
     assert service is not None
     assert service.cluster is not None
     told = service.cluster
-    expected = await _look_for(env, store, told.wish.expected)
-    earlier = () if state.run else await earlier_snapshots(env, store, told.lives)
-    decision = begin(told.wish, Known(state, expected, earlier))
+    decision = await decide(env, store, told.wish, told.lives)
     run, point = request.job.run_id, None
     match decision:
-        case Refused(code, reason):
-            raise _ERRORS[code](reason)
+        case Refused():
+            raise as_error(decision)
         case FromNothing():
             await store.begin(run, "", service.run)
             return None
@@ -74,6 +74,19 @@ async def begin_in_cluster(
     tell(RestorePlanned("\n".join(plan.lines)))
     await store.begin(run, f"{point.location.url.rstrip('/')}/{point.name}", service.run)
     return point
+
+
+async def decide(env: Env, store: SnapshotStore, wish: Wish, lives: Lives) -> Beginning:
+    """What a run would begin with that the log does not have, by all that storage knows. Changes nothing."""
+    state = store.state
+    expected = await _look_for(env, store, wish.expected)
+    earlier = () if state.run else await earlier_snapshots(env, store, lives)
+    return begin(wish, Known(state, expected, earlier))
+
+
+def as_error(refused: Refused) -> FlowjobError:
+    """For whoever cannot go on then."""
+    return _ERRORS[refused.code](refused.reason)
 
 
 async def earlier_snapshots(env: Env, store: SnapshotStore, lives: Lives) -> tuple[str, ...]:
