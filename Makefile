@@ -11,9 +11,10 @@ ROWS ?=
 VERSITYGW := v1.8.0
 HELM := v3.22.0
 ACTIONLINT := v1.7.7
+KIND := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes images e2e soak simulate golden chaos lint format crds chart workflows bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format crds chart workflows bench clean corpus
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +63,13 @@ e2e: setup ## Run the scenarios on a cluster: of KUBECONFIG, of kind, or made of
 	tests/e2e/cluster/build-images
 	$(BIN)/python -m pytest -m e2e tests/e2e/scenarios
 
+kind: export FLOWJOB_CLUSTER_KIND := kind
+kind: export PATH := $(abspath $(BIN)):$(shell tests/e2e/cluster/build-control-plane --where):$(PATH)
+kind: setup $(BIN)/kind $(BIN)/helm ## The same on a cluster of kind, which needs docker, and what only a whole cluster has: network policies, volumes
+	tests/e2e/cluster/build-control-plane kubectl
+	tests/e2e/cluster/build-images
+	$(BIN)/python -m pytest -m e2e tests/e2e/scenarios tests/e2e/full_cluster
+
 $(BIN)/versitygw: | $(INSTALLED)
 	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build the S3 server versitygw"; exit 1; }
 	GOBIN=$(abspath $(BIN)) go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW)
@@ -69,6 +77,10 @@ $(BIN)/versitygw: | $(INSTALLED)
 $(BIN)/helm: | $(INSTALLED)
 	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build helm"; exit 1; }
 	GOBIN=$(abspath $(BIN)) go install helm.sh/helm/v3/cmd/helm@$(HELM)
+
+$(BIN)/kind: | $(INSTALLED)
+	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build kind"; exit 1; }
+	GOBIN=$(abspath $(BIN)) go install sigs.k8s.io/kind@$(KIND)
 
 $(BIN)/actionlint: | $(INSTALLED)
 	@command -v go >/dev/null || { echo "Go (go.dev) is needed, to build actionlint"; exit 1; }
