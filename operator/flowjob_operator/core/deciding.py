@@ -8,7 +8,7 @@ from __future__ import annotations
 from flowjob_operator.core.in_place import OF_CLASS
 from flowjob_operator.core.planning import Wanted, parallelism, same_deployment, wanted
 from flowjob_operator.core.reasons import Reason
-from flowjob_operator.core.steps import DROPPABLE, REPLACEABLE, Step
+from flowjob_operator.core.steps import DROPPABLE, IN_PLACE_STEPS, REPLACEABLE, Step
 from flowjob_operator.core.turn import Turn
 from flowjob_operator.resources.flowjob_spec import UpgradeMode
 from flowjob_operator.resources.flowjob_status import JobState, OperationType
@@ -26,7 +26,7 @@ def reconsider(turn: Turn) -> None:
     step = Step(operation.step)
     if step in DROPPABLE or (step is Step.STOPPING and not _stop_is_under_way(turn)):
         turn.end()
-    elif step in REPLACEABLE:
+    elif step in REPLACEABLE or (step in IN_PLACE_STEPS and not _runs(turn)):
         _replace(turn)
 
 
@@ -45,6 +45,10 @@ def _stop_is_under_way(turn: Turn) -> bool:
     answer = turn.answer("Stop") or turn.answer("Cancel")
     asked = answer is not None and answer.state != "Failed"
     return asked or (view is not None and view.state in ("Stopping", "Suspended"))
+
+
+def _runs(turn: Turn) -> bool:
+    return turn.view is not None and turn.view.state == "Running"
 
 
 def decide(turn: Turn) -> None:
@@ -106,10 +110,8 @@ def _change(turn: Turn, target: Wanted) -> None:
         return
     if turn.job.state is JobState.FINISHED:
         return  # neither its width nor its pace matters any more
-    view = turn.view
-    runs = view is not None and view.state == "Running"
-    if not runs or _restarts(turn):
-        if view is None and turn.job.state is JobState.UNKNOWN and not _restarts(turn):
+    if not _runs(turn) or _restarts(turn):
+        if turn.view is None and turn.job.state is JobState.UNKNOWN and not _restarts(turn):
             turn.wait(Reason.JOB_MANAGER_UNREACHABLE, "the JobManager does not answer")
             return
         _begin(turn, OperationType.UPGRADE)

@@ -271,19 +271,29 @@ def _redeploy(turn: Turn, operation: Operation, deployed: SavedRevision) -> None
         return
     if answer is not None and answer.state == "Failed":
         if operation.attempts + 1 >= _RESCALES:
-            _take_back(turn, deployed, Reason.RESCALE_FAILED, answer.error)
+            _give_up(turn, deployed, answer.error)
         else:
             turn.amend(attempts=operation.attempts + 1)
             turn.wait(Reason.RESCALING, f"it is asked again: {answer.error}", 10.0)
         return
     if turn.late():
-        _take_back(turn, deployed, Reason.RESCALE_FAILED, "the JobManager did not do it in time")
+        _give_up(turn, deployed, "the JobManager did not do it in time")
         return
-    if view is not None and view.parallelism != width:
+    if view is not None and view.parallelism != width and view.state == "Running":
         count = operation.task_managers or wanted_task_managers(turn)
         request = Rescale(parallelism=width, task_managers=count)
         turn.act(Ask(id=_id(turn, "Rescale"), request=request))
     turn.wait(Reason.RESCALING, f"the job goes on at parallelism {width}", 1.0)
+
+
+def _give_up(turn: Turn, deployed: SavedRevision, why: str | None) -> None:
+    """A job that runs goes on as it did. One that does not, or has new TaskManagers already, is started anew."""
+    runs = turn.view is not None and turn.view.state == "Running"
+    if runs and turn.doing.type is OperationType.RESCALE:
+        _take_back(turn, deployed, Reason.RESCALE_FAILED, why)
+        return
+    turn.tell(Reason.RESCALE_FAILED, f"{why}: the job is started anew")
+    turn.begin(OperationType.UPGRADE, Step.CHECKING, revision=turn.next_number)
 
 
 def _take_back(turn: Turn, deployed: SavedRevision, reason: Reason, why: str | None) -> None:

@@ -37,5 +37,8 @@ class Step(Enum):
 DROPPABLE = frozenset({Step.CHECKING, Step.PREFLIGHT, Step.SAVING, Step.GROWING})
 """Nothing that runs was touched: any edit of the spec begins anew."""
 
+IN_PLACE_STEPS = frozenset({Step.SETTINGS, Step.REDEPLOYING})
+"""What the JobManager does soon, if the job runs."""
+
 REPLACEABLE = frozenset({Step.DEPLOYING, Step.STARTING, Step.ROLLING})
 """What is deployed may be the mistake: an edit that asks for something begins anew from here."""

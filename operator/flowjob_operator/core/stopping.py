@@ -19,11 +19,13 @@ from flowjob_operator.resources.flowjob_status import JobState, Operation, Opera
 from flowjob_operator.resources.snapshot_facts import SnapshotType
 
 PATIENCE = 30.0
-"""Seconds that a JobManager may be silent before the job counts as not running: it may be failing over."""
+"""Seconds that a JobManager may be silent, or coming up, before the job counts as not running: it may be failing
+over."""
 CANCEL_WITHIN = 30.0
 """Seconds; what is left then is ended with its pods."""
 RETRY_AFTER = 30.0
 _ENDED = ("Finished", "Cancelled", "Failed")
+_COMING = ("Waiting", "Starting", "Deploying")
 _AT_REST = frozenset({None, JobState.SUSPENDED, JobState.FINISHED, JobState.CANCELLED})
 
 
@@ -91,12 +93,12 @@ def _saved(turn: Turn, how: Manner) -> bool:
     view, operation = turn.view, turn.doing
     if operation.deadline is None:
         turn.step_within(time_of(turn.spec.upgrade.savepoint_timeout, 600.0))
-    if view is None:
-        silent = (turn.now - (operation.step_started_at or turn.now)).total_seconds()
-        if silent < PATIENCE:
-            turn.wait(Reason.JOB_MANAGER_UNREACHABLE, "the JobManager does not answer")
+    if view is None or view.state in _COMING:
+        why = "the JobManager does not answer" if view is None else f"the job is {view.state}"
+        if _since(turn) < PATIENCE:
+            turn.wait(Reason.WAITING_FOR_SAVEPOINT, why)
             return False
-        return _without(turn, how, "the JobManager does not answer")
+        return _without(turn, how, why)
     if view.state in ("Finished", "Cancelled") and not how.is_mandatory:
         return True  # nothing newer can come than what the log has
     if turn.late():
@@ -104,7 +106,7 @@ def _saved(turn: Turn, how: Manner) -> bool:
     if view.state == "Running":
         return _ask(turn, how)
     if view.state == "Stopping":
-        turn.wait(Reason.WAITING_FOR_SAVEPOINT, "the job stops with a savepoint")
+        turn.wait(Reason.WAITING_FOR_SAVEPOINT, "the job stops with a savepoint", 1.0)
         return False
     return _without(turn, how, f"the job does not run, it is {view.state}")
 
@@ -140,8 +142,12 @@ def _ask(turn: Turn, how: Manner) -> bool:
         if how.falls_back:
             return _without(turn, how, f"the savepoint failed: {answer.error}")
         # Another id asks anew, but not in a tight loop.
-        turn.amend(attempts=operation.attempts + 1)
-        turn.wait(Reason.SAVEPOINT_FAILED, f"the savepoint failed: {answer.error}", RETRY_AFTER)
+        message = f"the savepoint failed: {answer.error}"
+        turn.amend(attempts=operation.attempts + 1, step_started_at=turn.now, message=message)
+        turn.wait(Reason.SAVEPOINT_FAILED, message, RETRY_AFTER)
+        return False
+    if operation.attempts > 0 and answer is None and _since(turn) < RETRY_AFTER:
+        turn.wait(Reason.SAVEPOINT_FAILED, operation.message, RETRY_AFTER - _since(turn))
         return False
     seconds = time_of(turn.spec.upgrade.savepoint_timeout, 600.0)
     # The same directory each time: it is taken once.
@@ -171,6 +177,11 @@ def _without(turn: Turn, how: Manner, why: str) -> bool:
     hint = "" if how.is_mandatory else "; upgrade.fallback LastState would not wait"
     turn.wait(Reason.WAITING_FOR_SAVEPOINT, f"{why}{hint}")
     return False
+
+
+def _since(turn: Turn) -> float:
+    """Seconds that this step, or this attempt at it, takes already."""
+    return (turn.now - (turn.doing.step_started_at or turn.now)).total_seconds()
 
 
 def _id(turn: Turn, kind: str) -> str:

@@ -199,9 +199,10 @@ class Turn:
         self.set(operation=None)
 
     def refuse(self, reason: Reason, message: str) -> None:
-        """The spec as it is now is not carried out: what runs stays. It is said once, and kept."""
+        """The spec that was to be carried out is not: what runs stays. It is said once, and kept."""
+        about = self.generation if self.operation is None else self.operation.generation
         refusal = Refusal(
-            generation=self.generation,
+            generation=about,
             reason=reason.value,
             message=message[:_LONGEST_MESSAGE],
             at=self.now,
