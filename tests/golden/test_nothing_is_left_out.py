@@ -20,7 +20,7 @@ from flowjob.plan.specs import OperatorSpec
 from flowjob.state import declared_states
 from tests.corpus import programs as corpus
 from tests.golden.golden import golden_jobs
-from tests.golden.jobs.given import EXAMPLES
+from tests.golden.jobs.given import examples
 from tests.golden.recovering import a_directory
 from tests.runtime.test_task_restarts import PROGRAMS
 
@@ -119,9 +119,7 @@ def test_what_is_outside_is_there() -> None:
 
 
 def test_every_example_query_and_program_of_other_tests_is_a_golden_job() -> None:
-    named = {
-        f"example_{path.stem}" for path in EXAMPLES.rglob("*.py") if "fj.Job(" in path.read_text()
-    }
+    named = {f"example_{path.stem}" for path in examples()}
     named |= {name for name in vars(nexmark_queries) if name[0] == "q" and name[1:].isdigit()}
     named |= {f"corpus_{name}" for name in corpus.PROGRAMS}
     named |= {f"restarts_{name}" for name in PROGRAMS}

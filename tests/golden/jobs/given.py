@@ -100,12 +100,18 @@ def of_restarts(name: str) -> Golden:
     return Golden(f"restarts_{name}", build)
 
 
+ENDLESS = EXAMPLES / "kubernetes"
+"""What is made for a cluster goes on for ever: it has no result."""
+
+
+def examples() -> list[Path]:
+    """Those that are whole programs."""
+    found = (path for path in sorted(EXAMPLES.rglob("*.py")) if ENDLESS not in path.parents)
+    return [path for path in found if "fj.Job(" in path.read_text()]
+
+
 JOBS = [
-    *(
-        example(path)
-        for path in sorted(EXAMPLES.rglob("*.py"))
-        if "job = fj.Job" in path.read_text()
-    ),
+    *map(example, examples()),
     *map(of_corpus, corpus.PROGRAMS),
     *map(of_restarts, PROGRAMS),
 ]

@@ -67,6 +67,8 @@ class Audit:
         assert env.open_store is not None
         store, watch = env.open_store(LOCATION), self._storage.watch
         for directory in watch.directories():
+            if directory in self._storage.damaged:
+                continue
             found = await verify_snapshot(store, directory, watch.manifest(directory))
             self.problems += [f"snapshot {directory} is damaged: {what}" for what in found]
 

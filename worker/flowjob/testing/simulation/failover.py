@@ -35,6 +35,7 @@ from flowjob.testing.simulation.client import Life
 from flowjob.testing.simulation.cluster import SimTaskManager
 from flowjob.testing.simulation.env import make_env
 from flowjob.testing.simulation.jobs import build
+from flowjob.testing.simulation.judging import written
 from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.loop import Stuck
 from flowjob.testing.simulation.process import KILLED, SimProcess
@@ -174,9 +175,9 @@ def _run(world: World, scenario: FailoverScenario, outcome: FailoverOutcome) -> 
             scenario.base.checkpoints.unaligned is Unaligned.NEVER
         )
         given = reference.given_to(scenario.base.job)
-        found += reference.problems_of(
-            scenario.base.job, given, world.ledger.rows, in_order=in_order
-        )
+        rows, hidden = written(world, scenario.base.job)
+        found += reference.problems_of(scenario.base.job, given, rows, in_order=in_order)
+        found += [f"nobody will finish {name}" for name in hidden]
     for process in world.processes:
         if process.left and process.status != KILLED:
             found.append(f"{process.name} returned while these still ran: {process.left}")

@@ -5,6 +5,7 @@ It acts on processes, connections and hosts of the world; it must not know jobs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from flowjob.testing.simulation.cluster import SimTaskManager
@@ -32,6 +33,9 @@ def _strike(world: World, fault: Fault) -> None:
             _cut(world, fault)
         case FaultKind.RESET:
             _reset(world, fault, living)
+        case FaultKind.DAMAGE:
+            world.storage.damage_newest(fault.pick)
+            _strike(world, replace(fault, kind=FaultKind.KILL_SLOT))  # so that it is read
         case _:
             victim = _chosen(fault, [p for p in living if _may_be(fault.kind, p)])
             if victim is not None:

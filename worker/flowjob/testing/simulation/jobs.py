@@ -4,12 +4,16 @@ A job follows from its JobSpec alone, in every process. What it must give is ref
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import flowjob as fj
+from flowjob.connectors.base import Sink, Source
+from flowjob.connectors.datagen.source import DatagenSource
+from flowjob.testing.simulation import shipped
 from flowjob.testing.simulation.ledger import LedgerSink
-from flowjob.testing.simulation.source import Content, Passed, SimSource, event_time
+from flowjob.testing.simulation.source import MAX_DELAY, Content, Passed, SimSource, event_time
 from flowjob.testing.simulation.world import current_world
 
 WINDOW = timedelta(seconds=20)
@@ -25,6 +29,7 @@ KINDS = (
     "stateless",
     "connected",
     "reduced",
+    "cascade",
 )
 
 
@@ -37,6 +42,7 @@ class JobSpec(fj.Args):
 
     fail_at       the map function fails when it sees the row of this number (of all rows it sees, in all attempts)
     sink_width    parallelism of the sink; 0: that of what comes before it, so that rows of a key keep their order
+    reads, writes one of shipped.READS, of shipped.WRITES
     """
 
     seed: int = 0
@@ -55,6 +61,8 @@ class JobSpec(fj.Args):
     groups: int = 128
     edge: str = "direct"
     fail_at: int = 0
+    reads: str = "simulated"
+    writes: str = "ledger"
 
     @property
     def inputs(self) -> int:
@@ -62,6 +70,45 @@ class JobSpec(fj.Args):
 
     def content(self, number: int) -> Content:
         return Content(self.seed, number, self.splits, self.rows, self.keys)
+
+    def generated(self, number: int) -> DatagenSource:
+        return shipped.generated(self.content(number), self.waits, **self._event_time())
+
+    def given(self, number: int) -> Iterator[dict[str, Any]]:
+        """Every row that input has, `at` as µs UTC."""
+        if self.reads == "generated":
+            return shipped.rows_of(self.generated(number))
+        return self.content(number).all_rows()
+
+    def source(self, number: int) -> Source:
+        """Of that input."""
+        match self.reads:
+            case "files":
+                content, world = self.content(number), current_world()
+                return shipped.files(world, content, self.waits, **self._event_time())
+            case "generated":
+                return self.generated(number)
+        return SimSource(
+            content=self.content(number),
+            waits=self.waits,
+            found_late=self.found_late,
+            dealt=self.dealt,
+            event_time=event_time(self.watermark_every),
+        )
+
+    def sink(self) -> Sink:
+        if self.writes == "files":
+            return shipped.file_sink(current_world(), self.seed)
+        return LedgerSink(title="out", slow=self.slow_sink, slow_commit=self.slow_commit)
+
+    def _event_time(self) -> dict[str, Any]:
+        """As options of sources that users have."""
+        return {
+            "event_time": "at",
+            "max_delay": timedelta(microseconds=MAX_DELAY),
+            "idle_after": None,
+            "watermark_every": self.watermark_every,
+        }
 
 
 class Numbered(fj.Schema):
@@ -156,24 +203,12 @@ def build(spec: JobSpec) -> fj.Job:
     job = fj.Job(f"simulated {spec.kind}", max_parallelism=spec.groups)
     inputs = [_input(job, spec, number) for number in range(spec.inputs)]
     result = _SHAPES[spec.kind](inputs)
-    job.write(
-        result,
-        LedgerSink(title="out", slow=spec.slow_sink, slow_commit=spec.slow_commit),
-        parallelism=spec.sink_width or None,
-        name="ledger",
-    )
+    job.write(result, spec.sink(), parallelism=spec.sink_width or None, name="ledger")
     return job
 
 
 def _input(job: fj.Job, spec: JobSpec, number: int) -> fj.Stream[Any]:
-    source = SimSource(
-        content=spec.content(number),
-        waits=spec.waits,
-        found_late=spec.found_late,
-        dealt=spec.dealt,
-        event_time=event_time(spec.watermark_every),
-    )
-    stream: Any = job.read(source, parallelism=spec.source_width or None)
+    stream: Any = job.read(spec.source(number), parallelism=spec.source_width or None)
     stream = stream.named(f"source {number}")
     match spec.edge:
         case "rebalance":
@@ -232,6 +267,45 @@ def _reduced(inputs: list[Any]) -> Any:
     return inputs[0].key_by("key").reduce(_later).named("sums")
 
 
+class Twice(fj.KeyedProcess[Passed, Passed]):
+    """Passes on what it has not seen, and what it has seen never again."""
+
+    seen = fj.map_state(str, int)
+
+    def on_row(self, row: Passed, ctx: fj.Context) -> None:
+        place = f"{row.source}/{row.split}/{row.seq}"
+        self.seen[place] = self.seen.get(place, 0) + 1
+        ctx.emit(row)
+
+
+class Summed(fj.Schema):
+    """`windows` of the key so far, with so many rows."""
+
+    key: int
+    windows: int
+    rows: int
+    total: int
+
+
+def _summed(one: Summed, other: Summed) -> Summed:
+    return Summed(
+        one.key, one.windows + other.windows, one.rows + other.rows, one.total + other.total
+    )
+
+
+def _cascade(inputs: list[Any]) -> Any:
+    """Keyed state, then windows, then keyed state again."""
+    passed = inputs[0].key_by("key").process(Twice(), returns=Passed).named("twice")
+    windows = passed.key_by("key").window(fj.tumbling(WINDOW))
+    found = windows.agg(rows=fj.count(), total=fj.sum("value")).named("windows")
+    ones = found.map(_one_window, returns=Summed).named("ones")
+    return ones.key_by("key").reduce(_summed).named("summed")
+
+
+def _one_window(row: Any) -> Summed:
+    return Summed(row.key, 1, row.rows, row.total)
+
+
 _SHAPES = dict(
     zip(
         KINDS,
@@ -245,6 +319,7 @@ _SHAPES = dict(
             _stateless,
             _connected,
             _reduced,
+            _cascade,
         ),
     )
 )

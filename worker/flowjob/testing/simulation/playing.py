@@ -69,7 +69,7 @@ class Play:
         life, scenario = self.lives[-1], self._scenario
         if scenario.checkpoints is None:
             return True
-        if self.drained is not None:
+        if self.drained is not None or self._storage.is_damage(life.error):
             return True
         return life.result is not None and not self._storage.watch.log.stopped and not self._left
 

@@ -18,7 +18,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def given_to(spec: JobSpec, read: Mapping[tuple[int, int], int] | None = None) -> list[Row]:
     """All rows that the job's sources have, or the first ones of each (source, split)."""
-    rows = [row for number in range(spec.inputs) for row in spec.content(number).all_rows()]
+    rows = [row for number in range(spec.inputs) for row in spec.given(number)]
     if read is None:
         return rows
     return [row for row in rows if row["seq"] < read.get((row["source"], row["split"]), 0)]
@@ -36,7 +36,8 @@ def problems_of(
     not overtake each other on their way either. `rescaled`: what was pending was committed by other subtasks than
     those that had the keys from then on."""
     # A sink of its own width gets the rows of a key from several subtasks.
-    ordered = spec.sink_width == 0 and not rescaled
+    # Nor is it known in which order files became visible.
+    ordered = spec.sink_width == 0 and not rescaled and spec.writes == "ledger"
     match spec.kind:
         case "numbered" | "union" | "connected":
             found = _each_once(given, written)
@@ -45,6 +46,8 @@ def problems_of(
                 found += [f"out of order: {row}" for row in written if row["disordered"]]
         case "windows" | "timers":
             found = _difference(_tumbling(given), map(_bucket, written))
+        case "cascade":
+            found = _difference(_summed(given), map(_sum_of, written), "sums of windows")
         case "sessions":
             found = _difference(_sessions(given), map(_bucket, written))
         case "running":
@@ -63,6 +66,8 @@ def missing_from(spec: JobSpec, given: list[Row], written: list[Row]) -> list[st
     """What a job that may count and write things twice has not written once."""
     if spec.kind in ("windows", "timers", "sessions"):
         return _uncounted(spec, given, written)
+    if spec.kind == "cascade":
+        return _unsummed(given, written)
     return [p for p in problems_of(spec, given, written, in_order=False) if " missing: " in p]
 
 
@@ -76,8 +81,20 @@ def _uncounted(spec: JobSpec, given: list[Row], written: list[Row]) -> list[str]
     return [f"{len(short)} windows without all their rows: {short[:3]}"] if short else []
 
 
+def _unsummed(given: list[Row], written: list[Row]) -> list[str]:
+    """Keys of which nobody has seen all windows with all rows."""
+    wanted: Counter[int] = Counter(row["key"] for row in given)
+    most: dict[int, int] = defaultdict(int)
+    for row in written:
+        most[row["key"]] = max(most[row["key"]], row["rows"])
+    short = [(key, most[key], rows) for key, rows in sorted(wanted.items()) if most[key] < rows]
+    return [f"{len(short)} keys without all their rows: {short[:3]}"] if short else []
+
+
 def _keeps_order(spec: JobSpec) -> bool:
     """Whether rows of a split and key go through the same subtasks all the way."""
+    if spec.reads != "simulated":
+        return False  # what is a split there is read by several subtasks
     straight = spec.kind == "numbered" and not spec.fail_at  # keyed where they are read
     return spec.edge == "direct" and (straight or spec.source_width == 0)
 
@@ -121,6 +138,19 @@ def _tumbling(given: list[Row]) -> Iterator[tuple[int, int, int, int]]:
     for row in given:
         buckets[row["key"], row["at"] // size * size].append(row["value"])
     return ((key, begin, len(v), sum(v)) for (key, begin), v in buckets.items())
+
+
+def _summed(given: list[Row]) -> Iterator[tuple[int, int, int, int]]:
+    """Of each key the sums over its first windows: one, two, and so on."""
+    sums: dict[int, tuple[int, int, int]] = {}
+    for key, _, rows, total in sorted(_tumbling(given)):
+        before = sums.get(key, (0, 0, 0))
+        sums[key] = before[0] + 1, before[1] + rows, before[2] + total
+        yield key, *sums[key]
+
+
+def _sum_of(row: Row) -> tuple[int, int, int, int]:
+    return row["key"], row["windows"], row["rows"], row["total"]
 
 
 def _sessions(given: list[Row]) -> Iterator[tuple[int, int, int, int]]:

@@ -19,7 +19,7 @@ from typing import Any
 from flowjob.errors import FlowjobError
 from flowjob.runtime.jobmanager.request import JobResult
 from flowjob.testing.simulation.audit import Audit
-from flowjob.testing.simulation.judging import judge
+from flowjob.testing.simulation.judging import judge, written
 from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.loop import Stuck
 from flowjob.testing.simulation.playing import Play
@@ -108,10 +108,12 @@ def garbage_kept() -> Iterator[list[str]]:
 
 
 def _left_open(world: World, found: list[str]) -> list[str]:
-    """What the kernel closes for a process that is killed is no fault; who returns closes its files itself."""
+    """What the kernel closes for a process that is killed is no fault; who returns closes its files itself. Who has
+    opened what all of them may read is not known."""
     problems = []
     for text in found:
-        owners = [p for p in world.processes if f"{p.directory}/" in text]
+        theirs = [p for p in world.processes if p.directory != world.directory]
+        owners = [p for p in theirs if f"{p.directory}/" in text]
         owner = max(owners, key=lambda p: len(p.directory.parts), default=None)
         if owner is not None and owner.returned:
             problems.append(f"{owner.name} returned and left this to the kernel: {text}")
@@ -135,7 +137,7 @@ def _run(world: World, scenario: Scenario, outcome: Outcome) -> None:
     outcome.seconds, outcome.steps = world.loop.now, world.loop.steps
     outcome.fingerprint = world.loop.fingerprint
     outcome.restarts = sum(max(0, life.runs - 1) for life in play.lives)
-    outcome.rows = len(world.ledger.rows)
+    outcome.rows = len(written(world, scenario.job)[0])
     outcome.struck = world.happened.get("struck", 0)
     outcome.problems += judge(world, scenario, play, audit)
 

@@ -17,6 +17,8 @@ from flowjob.testing.simulation.jobs import KINDS, JobSpec
 from flowjob.testing.simulation.lives import Departure, departures_of
 from flowjob.testing.simulation.world import Physics, StoreHabits
 
+_SIMPLE = tuple(kind for kind in KINDS if kind != "cascade")
+
 
 class FaultKind(Enum):
     """What can go wrong."""
@@ -30,6 +32,7 @@ class FaultKind(Enum):
     CUT = "cut two hosts off from each other"
     RESET = "reset a connection"
     WALL_JUMP = "set a wall clock"
+    DAMAGE = "change a byte of the newest checkpoint and kill a slot"
 
 
 class Phase(Enum):
@@ -114,15 +117,15 @@ def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = Non
         if chance.random() < 0.4:
             scenario = _with_lives(scenario, chance)
     wanted = chance.random() < 0.5 if faults is None else faults
-    if not wanted:
-        return scenario
-    return _with_faults(scenario, chance)
+    if wanted:
+        scenario = _with_faults(scenario, chance)
+    return _with_shipped(scenario, random.Random(f"{seed}:shipped"), kind)
 
 
 def _job(seed: int, chance: random.Random, kind: str | None) -> JobSpec:
     return JobSpec(
         seed=seed,
-        kind=kind or chance.choice([*KINDS, "windows", "sessions"]),  # event time is brittle
+        kind=kind or chance.choice([*_SIMPLE, "windows", "sessions"]),  # event time is brittle
         splits=chance.choice([0, 1, 2, 3, 5]),
         rows=chance.choice([0, 1, 7, 40, 40, 150]),
         keys=chance.choice([1, 3, 10, 100]),
@@ -237,6 +240,26 @@ def _with_faults(scenario: Scenario, chance: random.Random) -> Scenario:
     if lives:
         faults = tuple(replace(fault, life=chance.randint(0, lives)) for fault in faults)
     return replace(scenario, job=job, store=store, faults=faults)
+
+
+def _with_shipped(scenario: Scenario, chance: random.Random, kind: str | None) -> Scenario:
+    """Sources and sinks that users have. A drained job tells only of simulated splits how much of them was read, and
+    files cannot be set back to where a savepoint was taken. Where something goes wrong, bytes may change, too."""
+    job, departures, store = scenario.job, scenario.departures, scenario.store
+    # So many tasks have state there that a bad store would never take all of it at once.
+    if kind is None and chance.random() < 0.1 and store.failing + store.lying < 0.1:
+        job = replace(job, kind="cascade")
+    drains = any(departure.is_last for departure in departures)
+    if chance.random() < 0.3 and job.splits and job.rows and not drains:
+        job = replace(job, reads=chance.choice(["files", "generated"]))
+    goes_back = any(departure.from_savepoint for departure in departures)
+    if chance.random() < 0.3 and not goes_back:
+        job = replace(job, writes="files")
+    faults = scenario.faults
+    if faults and scenario.checkpoints is not None and chance.random() < 0.1:
+        struck = replace(_fault(chance, 0), kind=FaultKind.DAMAGE, phase=Phase.RUNNING)
+        faults = (*faults, replace(struck, life=chance.randint(0, len(departures))))
+    return replace(scenario, job=job, faults=faults)
 
 
 def _fault(chance: random.Random, number: int) -> Fault:

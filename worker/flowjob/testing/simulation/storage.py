@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+from flowjob.errors import DamagedSnapshot, FlowjobError
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.storage.memory import MemoryObjects, MemoryStore
 from flowjob.runtime.storage.object_store import ObjectInfo, ObjectStore, StorageError
@@ -22,6 +23,9 @@ LOCATION = StoreLocation("memory://simulation")
 ROOT = "simulated"
 """Of the job, below it."""
 
+REPAIRED_AFTER = 200.0
+"""Virtual seconds after which a store works again: a job may need luck for all that it wants of one that fails."""
+
 
 class SimStorage:
     """One server, whatever the URL. All goes well until the job has run once."""
@@ -31,6 +35,7 @@ class SimStorage:
         self.habits = habits
         self.objects = MemoryObjects()
         self.watch = StoreWatch(JobPaths(ROOT), self.objects)
+        self.damaged: set[str] = set()
 
     def open(self, location: StoreLocation) -> ObjectStore:
         """See Env.open_store. A URL may go on into a directory: what is above it is out of reach."""
@@ -42,6 +47,26 @@ class SimStorage:
         )
         directory = location.url.removeprefix(LOCATION.url).strip("/")
         return _Below(store, directory) if directory else store
+
+    def damage_newest(self, pick: float) -> None:
+        """A byte changes in an object of the newest restore point; its manifest stays as it is, for whoever watches."""
+        newest = self.watch.log.newest
+        if newest is None:
+            return
+        manifest = self.watch.paths.full(newest.manifest)
+        names = sorted(self.watch.needed_by(newest.snapshot) - {manifest})
+        names = [n for n in names if n in self.objects.found and self.objects.found[n].data]
+        if names:
+            name = names[int(pick * len(names))]
+            data = bytearray(self.objects.found[name].data)
+            data[int(pick * 1000) % len(data)] ^= 1
+            self.objects.found[name] = replace(self.objects.found[name], data=bytes(data))
+            self.damaged.add(manifest.rpartition("/")[0])
+            self._world.note("store", f"has changed a byte of {name}")
+
+    def is_damage(self, error: FlowjobError | None) -> bool:
+        """That a snapshot is damaged, as is true, and none may stand in for it: a person has to decide."""
+        return bool(self.damaged) and error is not None and error.code == DamagedSnapshot.code
 
     def had_committed(self, seconds: float) -> bool:
         """Whether at that virtual time the job's log said of any snapshot that it is complete."""
@@ -61,6 +86,8 @@ class SimStorage:
     def strikes(self, probability: float) -> bool:
         if not probability or not self._world.happened.get("running"):
             return False  # whoever cannot claim its log just says so
+        if self.now() > REPAIRED_AFTER:
+            return False
         return self._world.chance("store").random() < probability
 
     def fail(self, what: str, operation: str, name: str) -> None:

@@ -79,6 +79,10 @@ class StoreWatch:
         name = f"{directory}/{MANIFEST}"
         return decode_manifest(self.objects.found[name].data, name)
 
+    def needed_by(self, snapshot: int) -> set[str]:
+        """Objects of a committed one, its manifest among them."""
+        return self._needed[snapshot]
+
     def needed(self) -> set[str]:
         """Objects that may not be missing: of snapshots that count, and savepoints with a manifest."""
         found: set[str] = set()
