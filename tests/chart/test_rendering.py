@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flowjob_operator.core.observed import Defaults
 from flowjob_operator.process.platforms import platform_of
@@ -281,6 +283,66 @@ def test_alerts_name_metrics_that_the_operator_has() -> None:
 def test_one_replica_has_no_budget_which_would_keep_its_node_from_being_drained() -> None:
     kinds = {o["kind"] for o in objects(case("defaults"))}
     assert "PodDisruptionBudget" not in kinds
+
+
+# -- every setting
+
+
+def flags(values: Object, *path: str) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Places of all yes-or-no settings, and what they are."""
+    for name, value in values.items():
+        if isinstance(value, bool):
+            yield (*path, name), value
+        elif isinstance(value, dict):
+            yield from flags(value, *path, name)
+
+
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+FLAGS = [
+    (path, value)
+    for path, value in flags(VALUES)
+    if path[0] not in ("podSecurityContext", "securityContext")
+]
+NEEDS = {("serviceMonitor", "create"): {}, ("serviceAccount", "create"): {"name": "a"}}
+
+
+@pytest.mark.parametrize(("path", "value"), FLAGS, ids=[".".join(p) for p, _ in FLAGS])
+def test_turning_it_round_changes_what_is_rendered_and_breaks_nothing(
+    path: tuple[str, ...], value: bool
+) -> None:
+    """Against everything that is on request being on."""
+    base: Object = {
+        "replicas": 2,
+        "admissionPolicy": {"create": True},
+        "networkPolicy": {"create": True},
+    }
+    changed: Object = {path[-1]: not value, **NEEDS.get(path, {})}
+    for name in reversed(path[:-1]):
+        changed = {name: changed}
+    (group,) = changed
+    if isinstance(base.get(group), dict) and path[-1] != "create":
+        changed = {group: {**base[group], **changed[group]}}
+    elif path[:2] == ("admissionPolicy", "create") or path[:2] == ("networkPolicy", "create"):
+        changed = {group: {"create": False}}
+    assert objects(text({**base, **changed})) != objects(text(base))
+
+
+def test_every_setting_of_pods_is_where_kubernetes_looks_for_it() -> None:
+    pod = pick(objects(case("production")), "Deployment")["spec"]["template"]
+    assert pod["spec"]["priorityClassName"] == "system-cluster-critical"
+    assert pod["spec"]["nodeSelector"] == {"pool": "platform"}
+    assert pod["spec"]["tolerations"][0]["key"] == "dedicated"
+    assert pod["spec"]["topologySpreadConstraints"][0]["maxSkew"] == 1
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["metadata"]["annotations"]["example.com/scan"] == "yes"
+    assert pod["metadata"]["labels"]["cost-centre"] == "12"
+    (container,) = pod["spec"]["containers"]
+    assert container["image"].startswith("registry.example.com/platform/flowjob-operator@sha256:")
+    assert {"name": "HTTPS_PROXY", "value": "http://proxy.example.com:3128"} in container["env"]
+    spread = pod["spec"]["affinity"]["podAntiAffinity"]
+    (term,) = spread["preferredDuringSchedulingIgnoredDuringExecution"]
+    selector = term["podAffinityTerm"]["labelSelector"]["matchLabels"]
+    assert selector.items() <= pod["metadata"]["labels"].items()
 
 
 # -- what is refused
