@@ -19,7 +19,7 @@ from flowjob_operator.rendering.merging import PROBES
 from flowjob_operator.rendering.naming import CONTAINER, PREFLIGHT, STORAGE, Names, labels
 from flowjob_operator.rendering.pods import Role, pod_template
 from flowjob_operator.rendering.shared import an_object, config_map, script
-from flowjob_operator.rendering.workloads import program_and_storage
+from flowjob_operator.rendering.workloads import lost_node, program_and_storage
 from flowjob_operator.resources.flowjob_spec import CheckpointSpec, FlowJobSpec
 from flowjob_operator.resources.flowsnapshot import StorageAccess
 from flowjob_operator.resources.job_spec import JobSpec
@@ -96,6 +96,7 @@ def _job(job: JobId, spec: FlowJobSpec, file: JobFile, work: _Work) -> tuple[Obj
         resources=spec.job_manager.resources,
         template=_alone(spec.job_manager.pod_template),
     )
+    more = {"restartPolicy": "Never", "tolerations": lost_node()}
     made = an_object("batch/v1", "Job", job, work.name, work.component)
     made["metadata"]["labels"] = labels(job.name, work.component, work.revision)
     made["spec"] = {
@@ -103,7 +104,7 @@ def _job(job: JobId, spec: FlowJobSpec, file: JobFile, work: _Work) -> tuple[Obj
         "activeDeadlineSeconds": max(1, math.ceil(work.seconds)),
         "ttlSecondsAfterFinished": KEPT_SECONDS,
         "podFailurePolicy": {"rules": [_ANSWERED, _TAKEN_AWAY]},
-        "template": pod_template(job, spec, role, {"restartPolicy": "Never"}),
+        "template": pod_template(job, spec, role, more),
     }
     return config_map(job, work.name, job_files.data(file)), made
 

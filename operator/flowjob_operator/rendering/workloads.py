@@ -39,7 +39,7 @@ def job_manager(job: JobId, revision: Revision) -> Object:
     names, spec = Names(job), revision.spec
     replicas = spec.job_manager.replicas or 1
     mounted = [*_read(job, revision), volumes.identity(names.identity, JOBMANAGER)]
-    more: Object = {"tolerations": _lost_node()}
+    more: Object = {"tolerations": lost_node()}
     if replicas > 1:
         mounted.append(volumes.api_token())
         more["affinity"] = _apart(job)
@@ -82,7 +82,7 @@ def task_managers(job: JobId, revision: Revision) -> Object:
         processes=slots,
         probed=True,
     )
-    more = {"terminationGracePeriodSeconds": TM_GRACE_SECONDS, "tolerations": _lost_node()}
+    more = {"terminationGracePeriodSeconds": TM_GRACE_SECONDS, "tolerations": lost_node()}
     made = an_object("apps/v1", "StatefulSet", job, names.task_managers, TASKMANAGER)
     made["metadata"]["labels"] = labels(job.name, TASKMANAGER, revision.template)
     made["spec"] = {
@@ -141,7 +141,8 @@ def _claimed(job: JobId, local: LocalVolume) -> Object:
     }
 
 
-def _lost_node() -> list[Object]:
+def lost_node() -> list[Object]:
+    """Tolerations."""
     return [
         {
             "key": f"node.kubernetes.io/{trouble}",
