@@ -44,10 +44,17 @@ def tls(purpose: int, folder: Path) -> ssl.SSLContext:
 
 def shake_hands(client: Path, server: Path) -> tuple[list[str], list[str]]:
     """In memory. The URIs that the server sees of the client, and the client of the server. Raises ssl.SSLError."""
+    return shake_hands_by(
+        tls(ssl.PROTOCOL_TLS_CLIENT, client), tls(ssl.PROTOCOL_TLS_SERVER, server)
+    )
+
+
+def shake_hands_by(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[list[str], list[str]]:
+    """The same, as these contexts do it."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
-        tls(ssl.PROTOCOL_TLS_CLIENT, client).wrap_bio(to_client, to_server),
-        tls(ssl.PROTOCOL_TLS_SERVER, server).wrap_bio(to_server, to_client, server_side=True),
+        client.wrap_bio(to_client, to_server),
+        server.wrap_bio(to_server, to_client, server_side=True),
     )
     done: set[int] = set()
     for _ in range(8):

@@ -13,6 +13,7 @@ from cryptography import x509
 
 from flowjob.cluster.identity import (
     CONTROL_CLIENTS,
+    DATA_PEERS,
     FILES,
     JOBMANAGER,
     TASKMANAGER,
@@ -20,6 +21,7 @@ from flowjob.cluster.identity import (
     identity_uri,
     refusal,
 )
+from flowjob.runtime.real.tls import TlsIdentity
 from flowjob_operator.identity.authority import (
     LIFE as AUTHORITY_LIFE,
 )
@@ -45,6 +47,7 @@ from tests.operator.identity.examples import (
     an_authority,
     counted_randomness,
     shake_hands,
+    shake_hands_by,
 )
 
 DAY = timedelta(days=1)
@@ -81,6 +84,20 @@ def test_jobmanager_and_taskmanager_know_each_other_by_their_uris(tmp_path: Path
     assert refusal(of_worker, JOB, CONTROL_CLIENTS) is None
     assert refusal(of_manager, JOB, {JOBMANAGER}) is None
     assert refusal(of_worker, JOB, {JOBMANAGER}) is not None
+
+
+def test_the_engine_takes_each_for_what_it_is(tmp_path: Path) -> None:
+    authority = an_authority_of_today()
+    manager, worker = (
+        TlsIdentity(mounted(tmp_path, role, authority)) for role in (JOBMANAGER, TASKMANAGER)
+    )
+    manager.check(JOB, JOBMANAGER)
+    worker.check(JOB, TASKMANAGER)
+    assert worker.own.expires - datetime.now(NOW.tzinfo) > LIFE - DAY
+    shake_hands_by(worker.client({JOBMANAGER}), manager.server(CONTROL_CLIENTS))
+    shake_hands_by(worker.client(DATA_PEERS), worker.server(DATA_PEERS))
+    with pytest.raises(ssl.SSLError, match="only jobmanager may be here"):
+        shake_hands_by(worker.client({JOBMANAGER}), worker.server(CONTROL_CLIENTS))
 
 
 def test_another_jobs_process_is_known_as_such(tmp_path: Path) -> None:
