@@ -72,17 +72,18 @@ def entrypoint_of(file: JobFile, directory: Path) -> Entrypoint:
         return locate(program.script, program.args, Path.cwd())
     if program.artifact is None:
         raise BadArtifact("the job file names no program: entrypoint, script or artifact")
-    if _digest(program) is None:
-        raise BadArtifact(
-            f"the job file has no digest for {program.artifact.partition('?')[0]}: code that nobody has pinned is not "
-            "run"
-        )
     return located(program, unpacked(file, directory))
 
 
 def unpacked(file: JobFile, directory: Path) -> Path:
-    """The directory with the artifact's modules, made if it is not there yet: whole, or not at all."""
-    digest = _digest(file.program) or ""
+    """The directory with the artifact's modules, made if it is not there yet: whole, or not at all. Raises BadArtifact,
+    StorageError."""
+    digest = _digest(file.program)
+    if not digest or not digest.isalnum():
+        shown = (file.program.artifact or "").partition("?")[0]
+        raise BadArtifact(
+            f"the job file has no digest for {shown}: code that nobody has pinned is not run"
+        )
     target = directory / "program" / digest
     if target.is_dir():
         return target
