@@ -224,7 +224,7 @@ class Cluster:
         return 0
 
     def _note(self, manager: JobManager, lived: Lived, state: JobState) -> None:
-        lead = manager._lead
+        lead = manager.tenure.held
         lived.began = None if lead is None or lead.initial is None else lead.initial.manifest
         if state is JobState.RUNNING and lived.life.killed == 0:
             loop = self.world.loop
