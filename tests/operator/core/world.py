@@ -135,6 +135,10 @@ class World:
         self.forbidden = False
         self.storage_works = True
         self.wiped = False
+        self.rescales_fail = False
+        self.settings_fail = False
+        self.settings_told: list[api.ChangeSettings] = []
+        self.slots_per_subtask = 1
 
     # -- what people do
 
@@ -636,7 +640,7 @@ class World:
                 process.doing, process.ended_at = "Cancelled", self.now
                 if request.discard:
                     self.log = []
-            case api.Rescale() if process.doing == "Running":
+            case api.Rescale() if process.doing == "Running" and not self.rescales_fail:
                 process.parallelism = request.parallelism
                 process.attempt += 1
             case api.TakeSavepoint() if process.doing == "Running":
@@ -652,8 +656,8 @@ class World:
             case api.TakeCheckpoint() if process.doing == "Running":
                 made = self._commit("Checkpoint", f"checkpoints/{len(self.log) + 1}")
                 done = api.OperationView(id=id, state="Done", snapshot=made)
-            case api.ChangeSettings():
-                pass
+            case api.ChangeSettings() if not self.settings_fail:
+                self.settings_told.append(request)
             case _:
                 done = api.OperationView(id=id, state="Failed", error="the job does not run")
         process.operations[id] = done
@@ -674,7 +678,11 @@ class World:
             started_at=None if process.started_at is None else process.started_at.isoformat(),
             ended_at=None if process.ended_at is None else process.ended_at.isoformat(),
             error=process.error,
-            slots=api.Slots(needed=process.parallelism, offered=self._slots(), task_managers=ready),
+            slots=api.Slots(
+                needed=process.parallelism * self.slots_per_subtask,
+                offered=self._slots(),
+                task_managers=ready,
+            ),
             checkpoints=api.Checkpointing(
                 latest=self.log[-1] if self.log else None, completed=process.completed
             ),

@@ -1,0 +1,186 @@
+"""Changes that keep the JobManager: rescaling up and down, new TaskManagers, new settings; and how each is given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowjob_operator.resources.flowjob_status import Phase
+from tests.operator.core.test_crashes import lose_task_managers
+from tests.operator.core.world import World, a_spec
+
+
+def running(**changes: Any) -> World:
+    return World(a_spec(**changes)).settle(20)
+
+
+def task_managers(world: World) -> int:
+    return sum("-tm-" in name for name in world.pods)
+
+
+def test_rescaling_keeps_the_jobmanager_and_starts_no_other_run() -> None:
+    world = running()
+    before = world.processes["flights-jm-1-0"]
+    for width in (4, 1, 3):
+        world.edit(job__parallelism=width)
+        world.settle(20)
+        assert world.status.phase is Phase.RUNNING
+        assert world.status.parallelism == width
+        assert task_managers(world) == width
+    assert world.processes["flights-jm-1-0"] is before
+    assert world.begun == [(1, None)]
+    assert before.restarts == 0
+
+
+def test_slots_come_first_and_go_last() -> None:
+    world = running()
+    world.edit(job__parallelism=4)
+    world.turn()
+    world.turn()
+    assert world.processes["flights-jm-1-0"].parallelism == 2
+    assert world.objects[("StatefulSet", "flights-tm")].replicas == 4
+    world.settle(15)
+    world.edit(job__parallelism=2)
+    while world.processes["flights-jm-1-0"].parallelism != 2:
+        assert task_managers(world) == 4
+        world.settle(1)
+    world.settle(5)
+    assert task_managers(world) == 2
+
+
+def test_past_the_deadline_the_old_parallelism_goes_on() -> None:
+    world = running(upgrade__slotsTimeout="20s")
+    world.capacity = 3
+    world.edit(job__parallelism=6)
+    world.settle(10)
+    assert world.status.phase is Phase.RESCALING
+    assert "Insufficient memory" in (world.status.diagnosis or "")
+    world.settle(20)
+    assert world.status.phase is Phase.RUNNING
+    assert world.condition("Progressing") == ("False", "SlotsUnavailable")
+    assert world.condition("Ready") == ("True", "Running")
+    assert world.status.parallelism == 2
+    assert task_managers(world) == 2
+    world.settle(30)
+    assert len(world.told("SlotsUnavailable")) == 1, "it is not tried again"
+
+
+def test_after_a_failed_rescale_the_next_one_is_made() -> None:
+    world = running(upgrade__slotsTimeout="10s")
+    world.capacity = 3
+    world.edit(job__parallelism=6)
+    world.settle(30)
+    world.edit(job__parallelism=3)
+    world.settle(20)
+    assert world.status.parallelism == 3
+    assert world.status.refused is None
+
+
+def test_a_newer_width_replaces_one_that_waits_for_slots() -> None:
+    world = running()
+    world.capacity = 3
+    world.edit(job__parallelism=6)
+    world.settle(10)
+    world.edit(job__parallelism=3)
+    world.settle(20)
+    assert world.status.parallelism == 3
+    assert task_managers(world) == 3
+
+
+def test_a_rescale_that_the_jobmanager_refuses_is_taken_back() -> None:
+    world = running()
+    world.rescales_fail = True
+    world.edit(job__parallelism=3)
+    world.settle(80)
+    assert world.condition("Stalled") == ("True", "RescaleFailed")
+    assert world.status.phase is Phase.RUNNING
+    assert world.processes["flights-jm-1-0"].parallelism == 2
+    assert task_managers(world) == 2
+    assert world.objects[("ConfigMap", "flights-file-1")].said[0] == 1
+
+
+def test_a_job_that_does_not_run_is_started_at_the_new_width() -> None:
+    world = running()
+    world.capacity = 1
+    lose_task_managers(world)
+    world.settle(5)
+    world.edit(job__parallelism=1)
+    world.settle(60)
+    assert world.status.phase is Phase.RUNNING
+    assert world.status.parallelism == 1
+
+
+def test_new_taskmanagers_get_a_checkpoint_first_and_the_jobmanager_stays() -> None:
+    world = running(checkpoints__interval="Off")
+    before = world.processes["flights-jm-1-0"]
+    old = {name: pod.uid for name, pod in world.pods.items() if "-tm-" in name}
+    assert not world.log
+    world.edit(taskManager__resources={"limits": {"memory": "4Gi"}})
+    world.settle(30)
+    assert world.log
+    assert world.log[0].type == "Checkpoint"
+    assert world.processes["flights-jm-1-0"] is before
+    new = {name: pod.uid for name, pod in world.pods.items() if "-tm-" in name}
+    assert not set(old.values()) & set(new.values())
+    assert world.status.phase is Phase.RUNNING
+    assert world.status.revisions is not None
+    assert world.saved[2].revision.base == 1
+    assert world.saved[2].revision.template == 2
+
+
+def test_more_slots_per_taskmanager_take_fewer_of_them() -> None:
+    world = running(job__parallelism=4)
+    world.edit(taskManager__slots=4)
+    world.settle(40)
+    assert task_managers(world) == 1
+    assert world.status.parallelism == 4
+
+
+def test_taskmanagers_that_do_not_come_are_replaced_by_those_of_the_next_spec() -> None:
+    world = running()
+    world.edit(taskManager__resources={"limits": {"memory": "9Ti"}})
+    world.capacity = 0
+    world.settle(30)
+    assert world.status.phase is Phase.UPGRADING
+    assert "fits on no node" in (world.status.diagnosis or "")
+    world.capacity = 100
+    world.edit(taskManager__resources={"limits": {"memory": "4Gi"}})
+    world.settle(60)
+    assert world.status.phase is Phase.RUNNING
+
+
+def test_other_claims_take_another_set() -> None:
+    world = running()
+    before = world.objects[("StatefulSet", "flights-tm")].uid
+    world.edit(taskManager__localVolume={"size": "20Gi"})
+    world.settle(40)
+    assert world.status.phase is Phase.RUNNING
+    assert world.objects[("StatefulSet", "flights-tm")].uid != before
+
+
+def test_new_settings_are_told_and_no_pod_is_touched() -> None:
+    world = running()
+    before = {name: pod.uid for name, pod in world.pods.items()}
+    world.edit(checkpoints__timeout="7m", job__restarts={"attempts": 4})
+    world.settle(15)
+    assert world.settings_told[-1].checkpoints["timeout"] == "7m"
+    assert "storage" not in world.settings_told[-1].checkpoints
+    assert world.settings_told[-1].restarts == {"attempts": 4}
+    assert {name: pod.uid for name, pod in world.pods.items()} == before
+    assert world.objects[("ConfigMap", "flights-file-1")].said[0] == 2
+    assert world.status.phase is Phase.RUNNING
+
+
+def test_settings_that_are_refused_are_taken_back() -> None:
+    world = running()
+    world.settings_fail = True
+    world.edit(checkpoints__timeout="7m")
+    world.settle(15)
+    assert world.condition("Stalled") == ("True", "SettingsRefused")
+    assert world.objects[("ConfigMap", "flights-file-1")].said[0] == 1
+
+
+def test_the_jobmanagers_word_on_slots_corrects_the_number_of_taskmanagers() -> None:
+    world = running()
+    world.slots_per_subtask = 2  # two sharing groups, which nobody knew of before it planned
+    world.settle(10)
+    assert task_managers(world) == 4
