@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
+import typer.main
+
+from flowjob.cli.main import app
 from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_file import JobFile, Restore, read_job_file
 from flowjob_operator.rendering.short_jobs import (
@@ -114,3 +119,30 @@ def test_a_snapshot_that_no_job_knows_is_reached_as_it_says_itself() -> None:
     own_image = StorageAccess.of({"image": "other:1"})
     made = storage_work_by_access(nobody, "work-1", "verify", "s3://b/x", own_image, IMAGE)
     assert container(one(made, "Job"))["image"] == "other:1"
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [("verify", "s3://b/x"), ("import", "s3://b/x"), ("dispose", "s3://b/x"), ("dispose", None)],
+)
+def test_the_command_line_takes_what_pods_give_it(command: str, path: str | None) -> None:
+    made = storage_work(JOB, "work-1", command, path, a_revision(EVERYTHING))
+    name, *arguments = container(one(made, "Job"))["args"]
+    taken = parsed(name, arguments)
+    assert taken["job_file"] == Path("/etc/flowjob/job/job.json")
+    assert taken.get("path") == path
+    assert taken["answer"] == Path("/dev/termination-log")
+
+
+def test_the_command_line_takes_a_pre_flight() -> None:
+    made = preflight(JOB, a_revision(SCRIPT), Restore(), 300.0)
+    name, *arguments = container(one(made, "Job"))["args"]
+    assert parsed(name, arguments)["job_file"] == Path("/etc/flowjob/job/job.json")
+
+
+def parsed(name: str, arguments: list[str]) -> dict[str, Any]:
+    """By the command line of the engine, without running anything."""
+    command: Any = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    while hasattr(command, "commands"):
+        command = command.commands[arguments.pop(0)]
+    return dict(command.make_context(name, arguments).params)
