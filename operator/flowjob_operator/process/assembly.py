@@ -136,6 +136,7 @@ class Assembled:
             tallies=self.tallies,
             forget=self._forget,
             completed=self._completed,
+            closed=self._closed,
             noted=self._noted,
             dry_run=settings.dry_run,
         )
@@ -163,6 +164,9 @@ class Assembled:
 
     def _poll(self, key: JobKey, after: float) -> None:
         self.polls.add(key, after=after)
+
+    def _closed(self, namespace: str) -> str | None:
+        return self.keeper.closed(namespace)
 
     def _noted(self, found: Object) -> None:
         self.routing.written(found)

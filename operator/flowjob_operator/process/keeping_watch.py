@@ -67,6 +67,10 @@ class WatchKeeper:
         self._running: Running | None = None
         self._over: list[Scope] = []
 
+    def closed(self, namespace: str) -> str | None:
+        """Why nothing is to be done in the namespace: what is not known there would seem to be missing."""
+        return self._denied.get(namespace) or self._denied.get(None)
+
     async def run(self, health: Health, metrics: Metrics, surveyed: asyncio.Event) -> None:
         failures = 0
         try:

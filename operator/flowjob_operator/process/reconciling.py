@@ -70,6 +70,8 @@ class Parts:
     """A FlowJob that is gone: namespace and name"""
     completed: Callable[[FlowJobStatus, FlowJobStatus], FlowJobStatus]
     """Fills into a new status what decisions do not know; takes the new and the old one"""
+    closed: Callable[[str], str | None]
+    """Why nothing may be done in a namespace"""
     noted: Callable[[Object], None] = lambda _: None
     dry_run: bool = False
 
@@ -107,6 +109,8 @@ class Reconciler:
 
     async def _look(self, key: Key) -> Answer:
         resource = kinds.resource_of_kind(key.kind)
+        if self._with.closed(key.namespace) is not None:
+            return Again(FOREIGN_SECONDS)
         try:
             found = await self._with.api.get(resource, key.namespace, key.name)
         except ApiError as error:

@@ -100,25 +100,32 @@ class Canary:
         self._clock = clock
         self._expected: dict[tuple[str, str], tuple[int, float]] = {}
         """By kind and uid: the version, and since when"""
+        self._told: dict[tuple[str, str], int] = {}
+        """The newest version that a watch has told: often before the request that has made it is answered"""
 
     def expect(self, found: Object) -> None:
         key = (found["kind"], found["metadata"]["uid"])
         version = version_of(found)
+        if self._told.get(key, -1) >= version:
+            return
         old = self._expected.get(key)
         since = self._clock.monotonic() if old is None else old[1]
         self._expected[key] = (version, since)
 
     def seen(self, kind: str, uid: str, version: int) -> None:
+        self._told[(kind, uid)] = version
         old = self._expected.get((kind, uid))
         if old is not None and version >= old[0]:
             del self._expected[(kind, uid)]
 
     def gone(self, kind: str, uid: str) -> None:
         self._expected.pop((kind, uid), None)
+        self._told.pop((kind, uid), None)
 
     def clear(self) -> None:
         """The watches begin anew, and tell everything."""
         self._expected.clear()
+        self._told.clear()
 
     def silent_for(self) -> float:
         """Seconds since the oldest thing that should have been told."""

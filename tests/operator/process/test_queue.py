@@ -303,7 +303,7 @@ def test_timers_that_mean_nothing_any_more_do_not_pile_up() -> None:
     run_virtually(main())
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(
     steps=st.lists(
         st.tuples(

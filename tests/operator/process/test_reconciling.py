@@ -168,7 +168,7 @@ def test_an_operator_that_dies_at_any_request_is_continued_by_the_next(
             api.before = api.after = lambda _: None
             second = Operator(api, Scripted(starting), identity="second")
             async with second.living():
-                await asyncio.sleep(60)
+                await asyncio.sleep(25)
             assert status_of(api).phase == Phase.RUNNING, step
             assert all(api.has(kind, "a", name) for kind, name in WANTED), step
             names = [name for (plural, _, name) in api.objects if plural == "controllerrevisions"]
