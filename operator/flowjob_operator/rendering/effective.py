@@ -61,6 +61,8 @@ BUILT_IN: Final = MappingProxyType(
 )
 """By path. TaskManagers' resources depend on their slots: `task_manager_resources`."""
 
+STRATEGY: Final = "job.restarts.strategy"
+
 _CPU_PER_SLOT = 250
 _MEMORY_PER_SLOT, _MEMORY_BESIDE = 768, 256
 
@@ -148,6 +150,10 @@ def _combined(stack: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Source]
     found: dict[str, Any] = {}
     sources: dict[str, Source] = {}
     for layer in stack:
+        if layer.values.get(STRATEGY, found.get(STRATEGY)) != found.get(STRATEGY):
+            # What was said of another strategy means nothing to this one.
+            for path in [path for path in found if path.startswith("job.restarts.")]:
+                del found[path], sources[path]
         for path, value in layer.values.items():
             if path.startswith(OF_PLATFORMS) and path in found:
                 continue

@@ -150,6 +150,27 @@ def test_pod_templates_of_all_layers_are_merged_by_name() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("spec", "restarts"),
+    [
+        ({}, {"strategy": "FixedDelay", "attempts": 3, "delay": "1s"}),
+        ({"attempts": 9}, {"strategy": "FixedDelay", "attempts": 9, "delay": "1s"}),
+        ({"strategy": "FixedDelay"}, {"strategy": "FixedDelay", "attempts": 3, "delay": "1s"}),
+        ({"strategy": "NoRestart"}, {"strategy": "NoRestart"}),
+        ({"strategy": "FailureRate", "failures": 2}, {"strategy": "FailureRate", "failures": 2}),
+    ],
+)
+def test_another_strategy_takes_nothing_from_the_one_that_was_the_default(
+    spec: Spec, restarts: Spec
+) -> None:
+    chart = of_chart({"job.restarts": {"delay": "1s", "attempts": 3, "strategy": "FixedDelay"}})
+    found = settle({"job": {"entrypoint": "a:b", "restarts": spec}}, chart)
+    assert found.spec.job.restarts.wire() == restarts
+    assert {p for p in found.values if p.startswith("job.restarts.")} == {
+        f"job.restarts.{name}" for name in restarts
+    }
+
+
 def test_resources_are_taken_as_a_whole() -> None:
     found = settle(
         {**MINIMAL, "taskManager": {"resources": {"requests": {"cpu": 1}}}},

@@ -10,7 +10,7 @@ import pytest
 from flowjob import Checkpoints
 from flowjob.cluster import settings as engine
 from flowjob.cluster.control_api import ChangeSettings
-from flowjob.cluster.job_file import JobFile, Program, Restore, read_job_file
+from flowjob.cluster.job_file import JobFile, Program, Restore, Storage, read_job_file
 from flowjob_operator.rendering.job_files import (
     checkpoint_settings,
     data,
@@ -95,9 +95,8 @@ def test_revision_and_run_are_those_of_the_jobmanager_that_stays() -> None:
 
 
 def test_a_job_that_began_anew_has_another_place() -> None:
-    storage = of({**MINIMAL, "checkpoints": {"storage": "s3://bucket/x/"}}, prefix="anew-7").storage
-    assert storage is not None
-    assert storage.location == "s3://bucket/x/anew-7"
+    found = of({**MINIMAL, "checkpoints": {"storage": "s3://bucket/x/"}}, prefix="anew-7").storage
+    assert found == Storage(location="s3://bucket/x/anew-7")
 
 
 def test_a_pair_of_jobmanagers_has_a_lease() -> None:
