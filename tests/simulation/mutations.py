@@ -95,10 +95,11 @@ MUTATIONS = [
     Mutation(
         "a checkpoint is deleted before it is retired",
         "runtime/jobmanager/snapshot_store.py",
-        "            await self._append(record)\n"
+        "        if await self._append(Retire(self._generation, checkpoint)):\n"
         "            self._garbage.delete(self.paths.checkpoint(checkpoint))\n",
-        "            self._garbage.delete(self.paths.checkpoint(checkpoint))\n"
-        "            await self._append(record)\n",
+        "        self._garbage.delete(self.paths.checkpoint(checkpoint))\n"
+        "        await self._append(Retire(self._generation, checkpoint))\n"
+        "        if True:\n",
     ),
     Mutation(
         "what is retired is never deleted",

@@ -119,7 +119,8 @@ def scenario_of(seed: int, *, faults: bool | None = None, kind: str | None = Non
     wanted = chance.random() < 0.5 if faults is None else faults
     if wanted:
         scenario = _with_faults(scenario, chance)
-    return _with_shipped(scenario, random.Random(f"{seed}:shipped"), kind)
+    scenario = _with_shipped(scenario, random.Random(f"{seed}:shipped"), kind)
+    return _tried(scenario, random.Random(f"{seed}:trials"))
 
 
 def _job(seed: int, chance: random.Random, kind: str | None) -> JobSpec:
@@ -260,6 +261,36 @@ def _with_shipped(scenario: Scenario, chance: random.Random, kind: str | None) -
         struck = replace(_fault(chance, 0), kind=FaultKind.DAMAGE, phase=Phase.RUNNING)
         faults = (*faults, replace(struck, life=chance.randint(0, len(departures))))
     return replace(scenario, job=job, faults=faults)
+
+
+def _tried(scenario: Scenario, chance: random.Random) -> Scenario:
+    """Some of those in which something goes wrong: what only a coincidence would show otherwise."""
+    trial = chance.random()
+    if not scenario.faults or scenario.checkpoints is None or trial > 0.3:
+        return scenario
+    few = [0.2, 0.5, 0.9, 1.4, 2.0]
+    kills = tuple(
+        Fault(FaultKind.KILL_SLOT, at * (0.5 + chance.random()), Phase.RUNNING, chance.random())
+        for at in few
+    )
+    job = replace(_lively(scenario, chance), waits=0.03, rows=150, splits=3)
+    settings = replace(scenario.checkpoints, interval=0.1, timeout=60.0)
+    scenario = replace(scenario, faults=(*scenario.faults, *kills))
+    if (
+        trial < 0.15
+    ):  # one dies after the other, and sinks have not published what the last one left
+        return replace(scenario, job=replace(job, slow_commit=1.0), checkpoints=settings)
+    # Rows wait everywhere, and barriers overtake them.
+    exchange = {"flush_interval": 0.0, "receive_budget": 1_000, "exclusive_bytes": 200}
+    unaligned = Unaligned.NEVER
+    if settings.mode is Mode.EXACTLY_ONCE:
+        unaligned = Unaligned.ALWAYS
+    return replace(
+        scenario,
+        job=replace(job, slow_sink=0.02, rows=60),
+        checkpoints=replace(settings, unaligned=unaligned, max_concurrent=1),
+        run={**scenario.run, "batch_rows": 1, "exchange": exchange},
+    )
 
 
 def _fault(chance: random.Random, number: int) -> Fault:
