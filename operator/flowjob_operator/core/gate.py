@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flowjob_operator.core.actions import EventType
 from flowjob_operator.core.observed import SavedRevision
+from flowjob_operator.core.planning import same_deployment
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.settings import time_of
 from flowjob_operator.core.steps import Step
@@ -39,7 +40,7 @@ def judge(turn: Turn) -> None:
     runs_on = (turn.now - since).total_seconds() >= _STABLE_WITHOUT_CHECKPOINTS
     without = turn.spec.checkpoints.interval == OFF or turn.spec.checkpoints.storage is None
     if done >= needed or (without and runs_on) or view.state == "Finished":
-        turn.set_revisions(stable=revisions.current, failed=None)
+        turn.set_revisions(stable=revisions.current)
         turn.tell(Reason.STABLE, f"revision {revisions.current} is stable", EventType.NORMAL)
 
 
@@ -82,6 +83,8 @@ def _can(turn: Turn, stable: SavedRevision, current: SavedRevision) -> bool:
         return False
     if stable.number == current.number or turn.is_refused:
         return False
+    if not same_deployment(current.revision.written, turn.seen.job.spec):
+        return False  # a new spec wins
     kinds = changes(stable.revision.spec, current.revision.spec).actions
     # Not over a move: the state lies elsewhere. And not for a width alone: an autoscaler would fight it.
     return bool(_WORTH_IT & set(kinds)) and FieldClass.MOVE not in kinds

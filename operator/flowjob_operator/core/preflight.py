@@ -24,6 +24,9 @@ from flowjob_operator.resources.flowjob_status import Code, OperationType
 _SLACK = 30.0
 """Seconds after the Job's own deadline."""
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 300.0
+"""Seconds behind one that gave no answer, until the next: twice as long each time."""
+
 
 def needs_preflight(turn: Turn) -> bool:
     """An artifact is always fetched and pinned there. What has run as it is need not prove itself again."""
@@ -66,6 +69,13 @@ def run_preflight(turn: Turn, revision: Revision) -> None:
     if operation.deadline is None:
         turn.step_within(seconds + _SLACK)
     run = _run(turn, revision.number)
+    if run is None and (pause := _pause_left(turn)) > 0:
+        turn.wait(
+            Reason.PREFLIGHT_FAILED,
+            "the new revision could not be tried, and is tried again",
+            pause,
+        )
+        return
     if run is None:
         restore = beginning_of_operation(turn)
         turn.act(StartPreflight(revision=revision, restore=restore, deadline=seconds))
@@ -111,6 +121,15 @@ def _failed(turn: Turn, run: PreflightRun, why: str) -> None:
     # Under another number: the Job that goes has this one.
     turn.step(Step.PREFLIGHT, revision=turn.next_number, attempts=operation.attempts + 1)
     turn.wait(Reason.PREFLIGHT_FAILED, f"{why}; it is tried again", 5.0)
+
+
+def _pause_left(turn: Turn) -> float:
+    """Seconds until it is tried again, so that what can never start does not keep a node busy."""
+    operation = turn.doing
+    if not operation.attempts or operation.step_started_at is None:
+        return 0.0
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(operation.attempts - 1, 10))
+    return pause - (turn.now - operation.step_started_at).total_seconds()
 
 
 def _run(turn: Turn, number: int | None) -> PreflightRun | None:

@@ -80,6 +80,16 @@ def test_a_pre_flight_that_gives_no_answer_in_time_is_a_refusal() -> None:
     assert world.processes["flights-jm-1-0"].doing == "Running"
 
 
+def test_a_first_pre_flight_that_ends_without_an_answer_is_tried_again_ever_later() -> None:
+    world = World(a_spec(image="flowjob:broken"))
+    world.mute_images.add("flowjob:broken")
+    world.settle(600)
+    assert 4 <= len(world.told("PreflightFailed")) <= 7
+    world.mute_images.clear()
+    world.settle(400)
+    assert world.status.phase is Phase.RUNNING
+
+
 def test_objects_that_the_api_server_refuses_are_a_refusal() -> None:
     world = running()
     world.dry_run_problems = ("pods is forbidden: exceeded quota: memory",)

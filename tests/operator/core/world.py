@@ -124,6 +124,7 @@ class World:
         self.dies_at: set[int] = set()
         # What may go wrong.
         self.bad_images: set[str] = set()
+        self.mute_images: set[str] = set()
         self.crashing: set[str] = set()
         self.preflight_problems: dict[str, str] = {}
         self.dry_run_problems: tuple[str, ...] = ()
@@ -200,12 +201,17 @@ class World:
             jobmanager=view,
             operations=operations,
             snapshots=tuple(self.snapshots.values()),
+            source_snapshot=self._source(),
             preflights=tuple(self._preflight_runs()),
             storage_runs=tuple(self._storage_runs()),
             dry_run=self.dry_run,
             identity=self.identity,
             namespace_terminating=self.namespace_terminating,
         )
+
+    def _source(self) -> FlowSnapshot | None:
+        wanted = None if self.job is None else self.job.spec.job.restore_from
+        return None if wanted is None else self.snapshots.get(wanted.snapshot or "")
 
     def turn(self) -> a.Outcome | None:
         """One pass over the job, and one over each snapshot. Raises Died where `dies_at` says."""
@@ -710,6 +716,7 @@ class World:
         found = []
         for number, (uid, made, revision, _) in self.preflights.items():
             image = revision.spec.image or ""
+            mute = image in self.mute_images
             over = (self.now - made).total_seconds() >= 3 and image not in self.bad_images
             problem = self.preflight_problems.get(image)
             slots = revision.spec.job.parallelism or 1
@@ -726,7 +733,7 @@ class World:
                     revision=number,
                     created_at=made,
                     finished=over,
-                    answer=answer if over else None,
+                    answer=answer if over and not mute else None,
                 )
             )
         return found

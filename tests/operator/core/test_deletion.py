@@ -1,0 +1,217 @@
+"""Deleting a FlowJob: what becomes of its state, and that it ends, in every state of job and cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flowjob_operator.core.actions import StartStorageJob
+from flowjob_operator.resources.flowjob_status import Phase
+from flowjob_operator.resources.flowsnapshot import SnapshotDeletionPolicy, SnapshotPhase
+from tests.operator.core.test_crashes import lose_job_manager, lose_objects
+from tests.operator.core.world import World, a_spec
+
+
+def running(**changes: Any) -> World:
+    return World(a_spec(**changes)).settle(20)
+
+
+def deleted(world: World, seconds: float = 60) -> World:
+    world.delete()
+    return world.settle(seconds)
+
+
+def test_retain_has_no_finalizer_and_keeps_all_state() -> None:
+    world = running()
+    assert world.job is not None
+    assert world.job.metadata.finalizers == []
+    deleted(world, 5)
+    assert world.job is None
+    assert world.log
+    assert not world.pods
+
+
+def test_savepoint_takes_one_and_keeps_an_object_for_it() -> None:
+    world = running(deletionPolicy="Savepoint")
+    deleted(world)
+    assert world.job is None
+    assert not world.objects
+    (savepoint,) = world.savepoints.values()
+    (snapshot,) = [s for s in world.snapshots.values() if s.spec.path == savepoint.path]
+    assert snapshot.status.phase is SnapshotPhase.COMPLETED
+    assert snapshot.spec.deletion_policy is SnapshotDeletionPolicy.RETAIN
+
+
+def test_a_savepoint_that_fails_becomes_retain() -> None:
+    world = running(deletionPolicy="Savepoint")
+    world.savepoints_fail = True
+    deleted(world)
+    assert world.job is None
+    assert world.log
+    assert world.told("FellBack")
+
+
+def test_a_savepoint_that_is_late_becomes_retain() -> None:
+    world = running(deletionPolicy="Savepoint", deletionTimeout="30s")
+    world.stop_takes = 10_000.0
+    deleted(world, 25)
+    assert world.job is not None
+    assert world.status.phase is Phase.DELETING
+    world.settle(40)
+    assert world.job is None
+    assert world.told("StateRetained")
+    assert world.log
+
+
+def test_discard_deletes_what_the_job_has_stored() -> None:
+    world = running(deletionPolicy="Discard")
+    deleted(world)
+    assert world.job is None
+    assert world.log == []
+
+
+def test_discard_of_a_job_that_does_not_run_is_done_by_a_storage_job() -> None:
+    world = running(deletionPolicy="Discard")
+    world.edit(job__state="Suspended")
+    world.settle(20)
+    assert world.log
+    deleted(world)
+    assert world.job is None
+    assert world.log == []
+    assert world.storage_jobs
+
+
+def test_a_discard_that_fails_is_retained_and_said() -> None:
+    world = running(deletionPolicy="Discard")
+    world.storage_works = False
+    deleted(world)
+    assert world.job is None
+    assert "AccessDenied" in world.told("StateRetained")[0]
+
+
+def test_a_failed_savepoint_never_becomes_a_discard() -> None:
+    world = running(deletionPolicy="Savepoint")
+    world.savepoints_fail = True
+    asked = []
+    world.delete()
+    for _ in range(60):
+        outcome = world.turn()
+        asked += [] if outcome is None else list(outcome.actions)
+        world.pass_time(1)
+    assert world.job is None
+    assert not [a for a in asked if isinstance(a, StartStorageJob)]
+
+
+def pending(world: World) -> None:
+    world.bad_images.add("flowjob:1")
+
+
+def nothing(world: World) -> None:
+    world.settle(20)
+
+
+def at_preflight(world: World) -> None:
+    world.settle(2)
+
+
+def at_deploying(world: World) -> None:
+    world.settle(6)
+
+
+def unreachable(world: World) -> None:
+    world.settle(20)
+    world.reachable = False
+
+
+def without_job_manager(world: World) -> None:
+    world.settle(20)
+    world.objects.pop(("Deployment", "flights-jm-1"), None)
+    lose_job_manager(world)
+
+
+def without_anything(world: World) -> None:
+    world.settle(20)
+    lose_objects(world)
+
+
+def crashing(world: World) -> None:
+    world.settle(20)
+    world.crashing.add("flowjob:1")
+    world.settle(20)
+
+
+def upgrading(world: World) -> None:
+    world.settle(20)
+    world.edit(image="flowjob:2")
+    world.settle(7)
+
+
+def suspended(world: World) -> None:
+    world.settle(20)
+    world.edit(job__state="Suspended")
+    world.settle(20)
+
+
+def failed(world: World) -> None:
+    world.settle(20)
+    world.processes["flights-jm-1-0"].doing = "Failed"
+    world.settle(5)
+
+
+def rescaling(world: World) -> None:
+    world.settle(20)
+    world.capacity = 2
+    world.edit(job__parallelism=6)
+    world.settle(5)
+
+
+SITUATIONS: list[Callable[[World], None]] = [
+    pending,
+    nothing,
+    at_preflight,
+    at_deploying,
+    unreachable,
+    without_job_manager,
+    without_anything,
+    crashing,
+    upgrading,
+    suspended,
+    failed,
+    rescaling,
+]
+
+
+@pytest.mark.parametrize("goes", [False, True], ids=["alone", "with its namespace"])
+@pytest.mark.parametrize("policy", ["Savepoint", "Discard", "Retain"])
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda f: f.__name__)
+def test_it_ends_in_every_situation(
+    situation: Callable[[World], None], policy: str, goes: bool
+) -> None:
+    world = World(a_spec(deletionPolicy=policy, deletionTimeout="30s"))
+    situation(world)
+    world.namespace_terminating = goes
+    deleted(world, 100)
+    assert world.job is None
+
+
+@pytest.mark.parametrize("policy", ["Savepoint", "Discard"])
+def test_a_namespace_that_goes_retains_at_once(policy: str) -> None:
+    world = running(deletionPolicy=policy)
+    world.namespace_terminating = True
+    deleted(world, 5)
+    assert world.job is None
+    assert world.log
+
+
+def test_the_deadline_is_kept_across_deaths_of_the_operator() -> None:
+    world = running(deletionPolicy="Savepoint", deletionTimeout="30s")
+    world.stop_takes = 10_000.0
+    world.delete()
+    for _ in range(4):
+        world.dies_at = {world.points + 2}
+        world.settle(9)
+    world.dies_at = set()
+    world.settle(15)
+    assert world.job is None

@@ -1,0 +1,339 @@
+"""FlowSnapshots: taken of a job, imported, kept by the clock, in use, abandoned, disposed of with and without a job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flowjob_operator.core.actions import AddFinalizer, CreateSnapshot, StartStorageJob
+from flowjob_operator.core.observed import Operator, SnapshotObserved
+from flowjob_operator.core.reconcile_snapshot import reconcile_snapshot
+from flowjob_operator.resources.flowsnapshot import (
+    FlowSnapshotSpec,
+    FlowSnapshotStatus,
+    SnapshotPhase,
+)
+from flowjob_operator.resources.kinds import FlowSnapshot, Metadata
+from tests.operator.core.test_crashes import lose_job_manager
+from tests.operator.core.world import BEGINNING, World, a_spec
+
+
+def running(**changes: Any) -> World:
+    return World(a_spec(**changes)).settle(20)
+
+
+def ask(world: World, name: str = "mine", **spec: Any) -> None:
+    said = {"jobRef": {"name": "flights"}, **spec}
+    made = CreateSnapshot(name=name, spec=FlowSnapshotSpec.of(said), made_by="")
+    world.apply(made)
+
+
+def status(world: World, name: str = "mine") -> FlowSnapshotStatus:
+    return world.snapshots[name].status
+
+
+def in_use(world: World, name: str) -> str:
+    found = status(world, name).conditions
+    return next(c.status.value for c in found if c.type == "InUse")
+
+
+def test_a_savepoint_is_taken_once_and_described() -> None:
+    world = running(checkpoints__interval="Off")
+    ask(world)
+    world.settle(5)
+    found = status(world)
+    assert found.phase is SnapshotPhase.COMPLETED
+    (savepoint,) = world.savepoints.values()
+    assert found.path == savepoint.path
+    assert found.checksum == savepoint.checksum
+    assert found.job_name == "flights"
+    assert found.job_uid is not None
+    assert found.max_parallelism == 128
+
+
+def test_a_checkpoint_is_taken_and_never_disposed_of() -> None:
+    world = running(checkpoints__interval="Off")
+    ask(world, type="Checkpoint")
+    world.settle(5)
+    assert status(world).phase is SnapshotPhase.COMPLETED
+    assert world.snapshots["mine"].metadata.finalizers == []
+
+
+def test_the_request_is_written_before_it_is_asked() -> None:
+    world = running()
+    ask(world)
+    world.turn_snapshot("mine")
+    assert status(world).operation_id is not None
+    assert status(world).phase is SnapshotPhase.IN_PROGRESS
+
+
+def test_a_jobmanager_that_forgets_is_asked_again_and_finds_the_same_savepoint() -> None:
+    world = running(checkpoints__interval="Off")
+    ask(world)
+    world.turn_snapshot("mine")
+    lose_job_manager(world)
+    world.settle(20)
+    assert status(world).phase is SnapshotPhase.COMPLETED
+    assert len(world.savepoints) == 1
+
+
+def test_failures_are_tried_again_with_growing_pauses_and_then_it_fails() -> None:
+    world = running()
+    world.savepoints_fail = True
+    ask(world)
+    world.settle(60)
+    assert status(world).attempts in (2, 3)
+    world.settle(400, step=5)
+    assert status(world).phase is SnapshotPhase.FAILED
+    assert status(world).attempts == 5
+    assert status(world).error == "disk is full"
+
+
+def test_it_waits_for_a_job_that_is_not_there_and_is_abandoned_in_the_end() -> None:
+    world = running()
+    ask(world, jobRef={"name": "other"})
+    world.snapshots["mine"] = world.snapshots["mine"].model_copy()
+    alone = SnapshotObserved(
+        now=BEGINNING, operator=Operator(owner="us"), snapshot=world.snapshots["mine"]
+    )
+    found = reconcile_snapshot(alone)
+    assert found.status.phase is SnapshotPhase.PENDING
+    later = SnapshotObserved(
+        now=BEGINNING + timedelta(hours=1), operator=Operator(owner="us"), snapshot=alone.snapshot
+    )
+    found = reconcile_snapshot(later)
+    assert found.status.phase is SnapshotPhase.ABANDONED
+    assert found.status.error == "there is no such FlowJob"
+
+
+def test_of_a_job_at_rest_it_is_abandoned_at_once() -> None:
+    world = running()
+    world.edit(job__state="Suspended")
+    world.settle(20)
+    ask(world)
+    world.settle(3)
+    assert status(world).phase is SnapshotPhase.ABANDONED
+    assert "Suspended" in (status(world).error or "")
+
+
+def test_of_a_job_of_the_same_name_that_came_later_nothing_is_taken() -> None:
+    world = running()
+    ask(world)
+    world.turn_snapshot("mine")
+    assert world.job is not None
+    other = world.job.metadata.model_copy(update={"uid": "another"})
+    world.job = world.job.model_copy(update={"metadata": other})
+    world.reachable = False
+    world.turn_snapshot("mine")
+    assert status(world).phase is SnapshotPhase.ABANDONED
+
+
+def test_a_path_is_imported_by_a_storage_job_and_retained_by_default() -> None:
+    world = running()
+    ask(world, path="s3://bucket/elsewhere", jobRef={"name": "flights"})
+    world.settle(8)
+    assert status(world).phase is SnapshotPhase.COMPLETED
+    assert status(world).checksum is not None
+    assert world.snapshots["mine"].metadata.finalizers == []
+    world.delete_snapshot("mine")
+    assert "mine" not in world.snapshots
+
+
+def test_a_path_where_nothing_lies_fails_with_the_reason() -> None:
+    world = running()
+    world.storage_works = False
+    ask(world, path="s3://bucket/elsewhere")
+    world.settle(8)
+    assert status(world).phase is SnapshotPhase.FAILED
+    assert "AccessDenied" in (status(world).error or "")
+
+
+def test_deleting_one_disposes_of_its_data_whether_or_not_the_job_lives() -> None:
+    world = running()
+    ask(world)
+    world.settle(5)
+    assert world.snapshots["mine"].metadata.finalizers == ["flowjob.dev/state"]
+    world.delete()
+    world.settle(5)
+    assert world.job is None
+    world.delete_snapshot("mine")
+    world.settle(10)
+    assert "mine" not in world.snapshots
+    assert any("dispose" in name for name in world.storage_jobs)
+
+
+def test_a_disposal_that_fails_for_long_is_given_up_and_said() -> None:
+    world = running()
+    ask(world)
+    world.settle(5)
+    world.storage_works = False
+    world.delete_snapshot("mine")
+    world.settle(100, step=2)
+    assert "mine" in world.snapshots
+    assert "AccessDenied" in (status(world).error or "")
+    world.settle(600, step=10)
+    assert "mine" not in world.snapshots
+    assert world.told("DisposalFailed")
+
+
+def test_one_deleted_before_anything_was_done_goes_at_once() -> None:
+    made = FlowSnapshot(
+        metadata=Metadata(
+            name="mine",
+            namespace="air",
+            uid="uid-1",
+            deletion_timestamp=BEGINNING,
+            finalizers=["flowjob.dev/state"],
+        ),
+        spec=FlowSnapshotSpec.of({"jobRef": {"name": "flights"}}),
+    )
+    seen = SnapshotObserved(now=BEGINNING, operator=Operator(owner="us"), snapshot=made)
+    kinds = [type(a).__name__ for a in reconcile_snapshot(seen).actions]
+    assert kinds == ["RemoveFinalizer"]
+
+
+@pytest.mark.parametrize("why", ["namespace_terminating", "crd_going"])
+def test_a_namespace_or_definition_that_goes_means_retain(why: str) -> None:
+    world = running()
+    ask(world)
+    world.settle(5)
+    about = world.snapshots["mine"].metadata.model_copy(update={"deletion_timestamp": world.now})
+    snapshot = world.snapshots["mine"].model_copy(update={"metadata": about})
+    operator = Operator(owner="us")
+    now = world.now
+    if why == "crd_going":
+        seen = SnapshotObserved(now=now, operator=operator, snapshot=snapshot, crd_going=True)
+    else:
+        seen = SnapshotObserved(
+            now=now, operator=operator, snapshot=snapshot, namespace_terminating=True
+        )
+    actions = reconcile_snapshot(seen).actions
+    assert [type(a).__name__ for a in actions] == ["RemoveFinalizer"]
+    assert not [a for a in actions if isinstance(a, StartStorageJob)]
+
+
+def test_retain_keeps_the_data_and_its_finalizer_follows_the_policy() -> None:
+    world = running()
+    ask(world, deletionPolicy="Retain")
+    world.settle(5)
+    assert world.snapshots["mine"].metadata.finalizers == []
+    changed = world.snapshots["mine"].spec.model_copy(update={"deletion_policy": None})
+    world.snapshots["mine"] = world.snapshots["mine"].model_copy(update={"spec": changed})
+    assert any(isinstance(a, AddFinalizer) for a in world.turn_snapshot("mine").actions)
+
+
+def test_the_snapshot_a_suspended_job_resumes_from_is_in_use_and_stays() -> None:
+    world = running()
+    world.edit(job__state="Suspended")
+    world.settle(25)
+    (name,) = [n for n, s in world.snapshots.items() if "suspension" in n]
+    assert in_use(world, name) == "True"
+    world.delete_snapshot(name)
+    world.settle(40)
+    assert name in world.snapshots
+    world.edit(job__state="Running")
+    world.settle(40)
+    assert name not in world.snapshots, "newer state is there: it is disposed of now"
+
+
+def test_the_snapshot_a_new_job_is_to_begin_with_is_in_use() -> None:
+    world = running()
+    ask(world)
+    world.settle(5)
+    assert in_use(world, "mine") == "False"
+    world.edit(job__restoreFrom={"snapshot": "mine"}, job__restoreNonce=1, image="flowjob:bad")
+    world.bad_images.add("flowjob:bad")
+    world.settle(5)
+    assert in_use(world, "mine") == "True"
+
+
+def test_savepoints_of_upgrades_have_objects_and_are_retained_by_count() -> None:
+    world = running(snapshots__retention={"count": 2}, upgrade__preflight="Skip")
+    for number in range(2, 7):
+        world.edit(image=f"flowjob:{number}")
+        world.settle(25)
+    made = [s for s in world.snapshots.values() if "-upgrade-" in s.metadata.name]
+    assert len(made) == 2
+    assert all(s.status.phase is SnapshotPhase.COMPLETED for s in made)
+    assert not any("verify" in name for name in world.storage_jobs), "facts are known"
+
+
+def test_the_clock_takes_savepoints_and_keeps_so_many() -> None:
+    world = running(snapshots__schedule="* * * * *", snapshots__retention={"count": 3})
+    world.settle(60 * 6, step=5)
+    assert len(world.savepoints) in (5, 6)
+    assert len(world.snapshots) == 3
+    assert world.status.schedule is not None
+    assert world.status.schedule.last_snapshot in world.snapshots
+
+
+def test_old_ones_go_by_age_but_never_the_newest_complete_one() -> None:
+    world = running(snapshots__schedule="* * * * *", snapshots__retention={"maxAge": "2m"})
+    world.settle(60 * 5, step=5)
+    assert len(world.snapshots) in (2, 3)
+    world.edit(snapshots__schedule=None, snapshots__retention={"maxAge": "2m"})
+    world.settle(60 * 5, step=5)
+    assert len(world.snapshots) == 1
+
+
+def test_what_a_person_asked_for_is_never_touched_by_retention() -> None:
+    world = running(snapshots__schedule="* * * * *", snapshots__retention={"count": 1})
+    ask(world)
+    world.settle(60 * 4, step=5)
+    assert "mine" in world.snapshots
+
+
+def test_nothing_is_due_for_the_time_before_there_was_a_schedule_or_while_at_rest() -> None:
+    world = running(snapshots__schedule="@hourly")
+    world.settle(10)
+    assert not world.snapshots
+    world.edit(job__state="Suspended")
+    world.settle(20)
+    world.now += timedelta(hours=5)
+    world.settle(10)
+    world.edit(job__state="Running")
+    world.settle(30)
+    assert not [n for n in world.snapshots if "suspension" not in n]
+
+
+def test_what_was_missed_while_no_operator_lived_is_made_up_for_once() -> None:
+    world = running(snapshots__schedule="@hourly")
+    world.now += timedelta(hours=5)
+    world.settle(20)
+    assert len(world.savepoints) == 1
+
+
+def test_a_schedule_that_is_none_is_said_and_stops_nothing() -> None:
+    world = running(snapshots__schedule="61 * * * *")
+    world.settle(5)
+    assert "61" in world.told("ScheduleInvalid")[0]
+    assert world.condition("Ready") == ("True", "Running")
+
+
+def test_a_savepoint_nonce_makes_one_snapshot_and_a_checkpoint_nonce_one_checkpoint() -> None:
+    world = running(checkpoints__interval="Off")
+    world.edit(job__savepointNonce=4, job__checkpointNonce=9)
+    world.settle(20)
+    assert len(world.savepoints) == 1
+    assert [s.type for s in world.log].count("Checkpoint") == 1
+    assert world.status.nonces is not None
+    assert world.status.nonces.savepoint == 4
+    assert world.status.nonces.checkpoint == 9
+    world.edit(job__savepointNonce=None)
+    world.settle(10)
+    assert len(world.savepoints) == 1
+
+
+def test_a_new_job_begins_with_a_snapshot_once_that_is_complete() -> None:
+    world = World(a_spec(job__restoreFrom={"snapshot": "before"}))
+    world.settle(5)
+    assert world.condition("Progressing")[1] == "WaitingForSnapshot"
+    assert "there is no FlowSnapshot before" in (world.status.diagnosis or "")
+    ask(world, "before", path="s3://bucket/before")
+    world.settle(25)
+    assert world.begun == [(1, "s3://bucket/before")]
+    world.edit(job__restoreFrom={"snapshot": "another"})
+    world.settle(10)
+    assert len(world.begun) == 1, "later edits do nothing"
