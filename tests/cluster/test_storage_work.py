@@ -138,6 +138,16 @@ def test_what_is_left_of_an_own_savepoint_is_disposed_of(
     assert not [p for p in path.rglob("*") if p.is_file()]
 
 
+def test_a_directory_with_savepoints_below_it_is_not_disposed_of(
+    file: JobFile, tmp_path: Path
+) -> None:
+    below = own_savepoint(file, tmp_path, "2026/july")
+    answer = dispose(file, str(below.parent), tmp_path)
+    assert not answer.done
+    assert "Name them one by one" in (answer.problem or "")
+    assert verify(file, str(below), tmp_path).done
+
+
 def test_a_damaged_snapshot_of_nobody_knows_whom_stays(file: JobFile, tmp_path: Path) -> None:
     path = snapshot_of(tmp_path, tmp_path / "elsewhere/made")
     (path / "manifest.json").write_bytes(b"{}")

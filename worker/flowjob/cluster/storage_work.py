@@ -164,6 +164,12 @@ async def _dispose_of_rest(at: _Snapshot, *, is_own: bool) -> StorageAnswer:
     names = [info.name async for info in at.store.scan(prefix_of(at.directory))]
     if not names:
         return StorageAnswer(done=True)
+    own = join(at.directory, MANIFEST)
+    below = [name for name in names if name.endswith(f"/{MANIFEST}") and name != own]
+    if below:
+        raise SnapshotError(
+            f"there is no snapshot in {at.path}, but there are some below it: {below[0]}. Name them one by one"
+        )
     if not is_own and not await is_unfinished_savepoint(at.store, at.directory):
         raise SnapshotError(
             f"there is no snapshot in {at.path}, but something else: {names[0]}. Nothing was deleted"
