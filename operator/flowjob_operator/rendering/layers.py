@@ -6,6 +6,7 @@ job. Knows the fields of a FlowJob; not what they are for."""
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -32,6 +33,9 @@ LAYERS: Final = MappingProxyType(
         Source.NAMESPACE: f"the ConfigMap {CONFIG_MAP} of this namespace",
     }
 )
+
+LONGEST_TEXT: Final = 16_384
+"""Of a value that is YAML."""
 
 _PATHS: Final = {leaf.path: leaf for leaf in leaves(FlowJobSpec)}
 
@@ -179,10 +183,24 @@ def _check_quantities(path: str, value: Any) -> None:
                     raise ValueError(f"requests of {name} must not exceed limits")
 
 
+class _Loader(yaml.SafeLoader):
+    """Without aliases: a few lines of them can mean gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not understood here")
+        return super().compose_node(parent, index)
+
+
+@functools.lru_cache(maxsize=128)
 def _parsed(text: str) -> Any:
+    """The text itself, where it is no YAML: a date that is none, a number too long are ValueErrors. Each text is read
+    once, and what is found never changed: some take a second, and each job of a namespace asks, again and again."""
+    if len(text) > LONGEST_TEXT:
+        return text
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return text
 
 

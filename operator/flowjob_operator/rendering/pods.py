@@ -94,16 +94,13 @@ def _with_what_is_ours(merged: Object, base: Object, spec: FlowJobSpec) -> Objec
         "serviceAccountName": spec.service_account_name or "default",
     }
     (ours,) = base["spec"]["containers"]
-    kept = {k: ours[k] for k in ("image", "command", "args", "resources", "ports") if k in ours}
     for container in merged["spec"]["containers"]:
         if container.get("name") == CONTAINER:
-            # A port of a template is another one; with the same number it is still ours.
-            kept |= (
-                {"ports": merge(container.get("ports"), ours["ports"], "ports")}
-                if "ports" in ours
-                else {}
-            )
-            container.update(kept)
+            container |= {
+                k: ours[k] for k in ("image", "command", "args", "resources") if k in ours
+            }
+            if "ports" in ours:  # a template may have others, but not the same number for itself
+                container["ports"] = merge(container.get("ports"), ours["ports"], "ports")
     return merged
 
 

@@ -289,6 +289,46 @@ def test_a_default_that_does_not_fit_is_named_and_left_out(
     assert found.refused == ()
 
 
+BOMB = "\n".join(
+    [
+        "spec:",
+        "  a0: &a0 [x, x]",
+        *(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        "[" * 1_500,
+        "{spec: " * 2_000,
+        "- x\n" * 300_000,
+        "2001-99-99",
+        "9" * 100_000,
+        "{[1]: 2}",
+        "!!binary x",
+    ],
+    ids=[
+        "aliases",
+        "depth",
+        "depth of maps",
+        "length",
+        "no date",
+        "digits",
+        "a list as key",
+        "bytes",
+    ],
+)
+@pytest.mark.parametrize("path", ["taskManager.podTemplate", "checkpoints", "taskManager.slots"])
+def test_text_that_would_hurt_the_operator_is_left_out(path: str, text: str) -> None:
+    found = settle(MINIMAL, of_namespace({path: text, "job.parallelism": 2}))
+    assert found.spec.job.parallelism == 2
+    (problem,) = found.problems
+    assert len(problem) < 300
+
+
 texts = st.text(max_size=8) | st.sampled_from(
     ["{", "a: b: c", "- x", "\t", "!!python/none x", "null"]
 )
