@@ -28,6 +28,7 @@ from flowjob.runtime.real.clock import RealClock, RealRandom
 from flowjob.runtime.real.stores import OpenStore, with_stores
 from flowjob.runtime.storage.job_log import JobLog, Terms
 from tests.cluster.job_files import PROGRAM, a_job_file, sha256
+from tests.s3_servers import ACCESS_KEY, BUCKET, SECRET_KEY, versitygw
 
 NAMES = (f"preflight_program_{n}" for n in itertools.count())
 
@@ -189,6 +190,40 @@ def test_a_job_without_storage_is_told_what_that_means(tmp_path: Path) -> None:
     answer = preflight(of_script(tmp_path, storage=None), tmp_path / "scratch")
     assert answer.accepted
     assert "keeps no checkpoints" in answer.notes[0]
+
+
+@pytest.mark.s3
+@pytest.mark.usefixtures("here")
+def test_wrong_credentials_are_refused_with_what_to_do_and_right_ones_prove_the_store(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "AWS_ACCESS_KEY_ID").write_text(ACCESS_KEY)
+    with versitygw() as server:
+        storage = Storage(
+            location=f"s3://{BUCKET}/root",
+            endpoint=server.endpoint,
+            region="us-east-1",
+            credentials=str(secret),
+        )
+        file = of_script(tmp_path, storage=storage)
+        for content, says in (
+            (None, "there is no AWS_SECRET_ACCESS_KEY in"),
+            ("wrong", "SignatureDoesNotMatch, status 403"),
+            (SECRET_KEY, None),
+        ):
+            if content is not None:
+                (secret / "AWS_SECRET_ACCESS_KEY").write_text(content)
+            answer = preflight(file, tmp_path / f"scratch {content}")
+            assert answer.accepted == (says is None), answer
+            assert says is None or says in answer.problems[0]
+            assert says is None or str(secret) in answer.problems[0]
+            assert answer.plan
+        program = Program(artifact=str(a_script(tmp_path)))
+        kept = preflight(msgspec.structs.replace(file, program=program), tmp_path / "scratch")
+        assert kept.artifact is not None
+        assert kept.artifact.startswith(f"s3://{BUCKET}/root/shop/flights/0f3c/artifacts/")
 
 
 def _files(directory: Path) -> dict[str, int]:
