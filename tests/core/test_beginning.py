@@ -19,6 +19,7 @@ from flowjob.core.beginning import (
     Refused,
     Wish,
     begin,
+    parallelism_of,
 )
 from flowjob.core.snapshot_log import Begin, Claim, Commit, LogState, Record, fold
 
@@ -124,3 +125,14 @@ def test_nothing_begins_empty_where_there_was_state_except_by_the_users_word() -
 
 def has_state(log: LogState) -> bool:
     return bool(log.highest or log.source)
+
+
+@pytest.mark.parametrize(
+    ("revision", "asked", "found"), [(3, 1, 4), (3, 2, None), (4, 1, None), (2, 1, None)]
+)
+def test_a_jobmanager_that_is_started_again_goes_on_with_the_parallelism_the_job_was_rescaled_to(
+    revision: int, asked: int, found: int | None
+) -> None:
+    rescaled = fold([Claim(1, "r", "", 3, 1, 1), Claim(2, "r", "", 3, 4, 1)])
+    assert parallelism_of(rescaled, revision, asked) == found
+    assert parallelism_of(NEW, 0, 1) is None

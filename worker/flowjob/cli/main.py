@@ -27,7 +27,8 @@ from flowjob.cli.options import (
     From,
     GiveUpAfter,
     JobArguments,
-    JobManagers,
+    JobFile,
+    JobManagersOrFile,
     JobName,
     Listen,
     NoCheckpoints,
@@ -43,6 +44,7 @@ from flowjob.cli.options import (
     Standby,
     StoredAs,
     Target,
+    TargetOrFile,
     TaskManagers,
     TokenFile,
     WorkerName,
@@ -113,10 +115,12 @@ def run(
 
 @app.command()
 def jobmanager(
-    target: Target,
+    target: TargetOrFile = None,
     parallelism: Parallelism = 1,
     arg: JobArguments = None,
     *,
+    job_file: JobFile = None,
+    directory: Scratch = None,
     listen: Listen = "127.0.0.1:7400",
     advertise: Advertise = None,
     token_file: TokenFile = None,
@@ -132,6 +136,15 @@ def jobmanager(
     allow_non_restored: AllowNonRestored = False,
 ) -> None:
     """Lead a job whose TaskManagers run elsewhere, or go on with one that another JobManager led."""
+    if job_file is not None:
+        if target is not None:
+            raise typer.BadParameter("the file says what runs", param_hint="--job-file")
+        from flowjob.cli.cluster_services import PodOptions, serve_jobmanager
+
+        serve_jobmanager(PodOptions(job_file, token_file, directory))
+        return
+    if target is None:
+        raise typer.BadParameter("say what runs, or give --job-file", param_hint="TARGET")
     from flowjob.cli.checkpoint_options import CheckpointOptions, duration, seconds
     from flowjob.cli.services import ServiceOptions, serve_job
     from flowjob.runtime.jobmanager.request import Service, StartFrom
@@ -151,7 +164,8 @@ def jobmanager(
 @app.command()
 def taskmanager(
     *,
-    jobmanagers: JobManagers,
+    job_file: JobFile = None,
+    jobmanagers: JobManagersOrFile = None,
     slots: Slots = 1,
     token_file: TokenFile = None,
     name: WorkerName = None,
@@ -161,6 +175,17 @@ def taskmanager(
     directory: Scratch = None,
 ) -> None:
     """Run worker processes for a job that a JobManager elsewhere leads."""
+    if job_file is not None:
+        if jobmanagers is not None:
+            raise typer.BadParameter("the file says where they are", param_hint="--jobmanager")
+        from flowjob.cli.cluster_services import PodOptions, serve_taskmanager
+
+        serve_taskmanager(PodOptions(job_file, token_file, directory))
+        return
+    if jobmanagers is None:
+        raise typer.BadParameter(
+            "say where a JobManager is, or give --job-file", param_hint="--jobmanager"
+        )
     from flowjob.cli.checkpoint_options import seconds
     from flowjob.cli.services import WorkerOptions, serve_slots
 

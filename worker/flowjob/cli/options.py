@@ -16,6 +16,22 @@ Target = Annotated[
         show_default=False,
     ),
 ]
+TargetOrFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="The job: a script or module, as for `flowjob run`. Not with --job-file.",
+        show_default=False,
+    ),
+]
+JobFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="In a cluster's pod: the file that says everything, so that no other option is needed.",
+        show_default=False,
+    ),
+]
 Parallelism = Annotated[
     int, typer.Option("--parallelism", "-p", min=1, help="Subtasks of each operator.")
 ]
@@ -117,10 +133,13 @@ AdoptWithin = Annotated[
 SlotsWithin = Annotated[
     str, typer.Option(metavar="TIME", help="For enough TaskManagers to come; then the job fails.")
 ]
-JobManagers = Annotated[
-    str,
+JobManagersOrFile = Annotated[
+    str | None,
     typer.Option(
-        "--jobmanager", metavar="HOST:PORT[,…]", help="Where a JobManager of the job may be."
+        "--jobmanager",
+        metavar="HOST:PORT[,…]",
+        help="Where a JobManager of the job may be.",
+        show_default=False,
     ),
 ]
 Slots = Annotated[int, typer.Option(min=1, help="Worker processes it may have.")]

@@ -79,6 +79,13 @@ class NotLeader(_Data, frozen=True, kw_only=True, rename="camel"):
     """host:port of the one that leads, as the log says; None: nobody does"""
 
 
+class Problem(_Data, frozen=True, kw_only=True, rename="camel"):
+    """Why a request was not taken; docs/jobmanager-api.md lists the codes."""
+
+    code: str
+    error: str
+
+
 class TakeSavepoint(
     _Data, frozen=True, kw_only=True, rename="camel", tag="Savepoint", tag_field="kind"
 ):
@@ -143,4 +150,6 @@ class OperationView(_Data, frozen=True, kw_only=True, rename="camel"):
     id: str
     state: Literal["UnderWay", "Done", "Failed"]
     error: str | None = None
+    error_code: str | None = None
+    """docs/jobmanager-api.md lists them"""
     snapshot: Snapshot | None = None

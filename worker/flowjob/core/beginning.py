@@ -125,6 +125,13 @@ def begin(wish: Wish, known: Known) -> Beginning:
     return _latest(wish, known)
 
 
+def parallelism_of(log: LogState, revision: int, asked: int) -> int | None:
+    """That the job has been rescaled to under this revision of its job file, whose `asked` is the same as then; None:
+    it has not."""
+    same = (log.job_revision, log.asked) == (revision, asked)
+    return log.parallelism if same and log.parallelism else None
+
+
 def _empty(log: LogState) -> Beginning:
     """By its user's word, but in a place of its own: else the next start could not tell old state from none."""
     if log.highest or log.source:

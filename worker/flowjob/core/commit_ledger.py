@@ -29,7 +29,7 @@ class CommitLedger:
 
     def __init__(self, settings: CheckpointSettings, generation: int, upto: int) -> None:
         self.upto = upto
-        self._settings = settings
+        self.settings = settings
         self._generation = generation
         self._entries: dict[TaskId, dict[int, _Entry]] = {}
         self._done: dict[TaskId, int] = {}
@@ -92,7 +92,7 @@ class CommitLedger:
             for number, entry in entries.items():
                 if number <= self.upto and entry.since is None:
                     entry.since = now
-        self._ask_at = now + self._settings.resend
+        self._ask_at = now + self.settings.resend
         tasks = tuple(tasks)
         former = tuple(
             p
@@ -110,19 +110,19 @@ class CommitLedger:
     def overdue(self, now: float) -> str | None:
         """Why the job cannot go on like this, if a task takes too long."""
         oldest = self._oldest()
-        if oldest is None or now < oldest[0] + self._settings.timeout:
+        if oldest is None or now < oldest[0] + self.settings.timeout:
             return None
         _, task, checkpoint = oldest
         return (
             f"task {task.vertex}/{task.subtask} (vertex/subtask) has not committed its results of "
-            f"checkpoint {checkpoint} within {self._settings.timeout:g} s"
+            f"checkpoint {checkpoint} within {self.settings.timeout:g} s"
         )
 
     @property
     def wake_at(self) -> float | None:
         """When to look for `overdue` and `ask_again`."""
         oldest = self._oldest()
-        return None if oldest is None else min(self._ask_at, oldest[0] + self._settings.timeout)
+        return None if oldest is None else min(self._ask_at, oldest[0] + self.settings.timeout)
 
     def _oldest(self) -> tuple[float, TaskId, int] | None:
         return min(

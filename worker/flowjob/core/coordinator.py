@@ -135,10 +135,15 @@ class Coordinator(Generic[P]):
                 self._retention.use_began(checkpoint)
             case ev.UseEnded(checkpoint):
                 self._out += self._retention.use_ended(checkpoint)
-            case ev.Tick():
-                pass
+            case ev.SettingsChanged(settings):
+                self._change(settings)
             case ev.Closed(reason):
                 self._close(reason)
+
+    def _change(self, settings: CheckpointSettings) -> None:
+        for part in (self, self._ledger, self._pending, self._schedule):
+            part.settings = settings
+        self._out += self._retention.keep(settings.retained)
 
     # The life of tasks
 
@@ -313,14 +318,8 @@ class Coordinator(Generic[P]):
     # What time and the events before make due
 
     def _advance(self) -> None:
-        for step in (
-            self._expire,
-            self._store_next,
-            self._trigger_requested,
-            self._trigger_unasked,
-            self._ask_again,
-            self._release,
-        ):
+        first = (self._expire, self._store_next, self._trigger_requested)
+        for step in (*first, self._trigger_unasked, self._ask_again, self._release):
             if self._running:
                 step()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
+from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.commits import CommitPermit
 from flowjob.core.elements import Barrier, Stop
 from flowjob.core.job_events import TaskId
@@ -152,6 +153,13 @@ class UseEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """They hold from here on; snapshots under way keep their time."""
+
+    settings: CheckpointSettings
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """`Coordinator.wake_at` has come."""
 
@@ -177,6 +185,7 @@ Event = (
     | AbortRequested
     | UseBegan
     | UseEnded
+    | SettingsChanged
     | Tick
     | Closed
 )

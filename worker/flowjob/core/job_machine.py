@@ -96,7 +96,7 @@ class JobMachine:
         self.timeouts = timeouts or Timeouts()
         self.regions = [Region(i, shape, r, 1) for i, r in enumerate(shape.all_regions)]
         self._region_of = {n: region for region in self.regions for n in region.numbers}
-        self._restarts = restarts
+        self.restarts = restarts
         self._missing: dict[str, None] = {}
         self._deadlines = Deadlines()
         self._starting = Starting(self.regions, self.timeouts, self._deadlines)
@@ -286,7 +286,7 @@ class JobMachine:
         again = any(r.cause is not None for r in self.regions)
         if not event.fatal:
             return self._replace_missing() if waiting and again else []
-        if self._restarts is not None and not waiting:
+        if self.restarts is not None and not waiting:
             return []
         before = "" if known else " before it had registered"
         lost = Lost(f"{event.taskmanager} {event.reason}{before}")
@@ -347,9 +347,9 @@ class JobMachine:
         if self.state in _OVER or not struck:
             return []
         started = died or all(r.has_run for r in struck)
-        if self._restarts is None or not started or not can_help(outcome, saved=self._saved):
+        if self.restarts is None or not started or not can_help(outcome, saved=self._saved):
             return self._ending.end(outcome)
-        decision = self._restarts.next(*self._moment)
+        decision = self.restarts.next(*self._moment)
         if isinstance(decision, GiveUp):
             return [Tell(GaveUp(outcome, decision.reason)), *self._ending.end(outcome)]
         return [i for r in struck for i in self._restart(r, outcome, decision.after)]

@@ -29,6 +29,11 @@ class Retention:
         """Committed and not retired, oldest first."""
         return tuple(self._kept)
 
+    def keep(self, retained: int) -> list[Retire]:
+        """So many from here on."""
+        self._retained = retained
+        return self._retire()
+
     def committed(self, checkpoint: int, *, is_savepoint: bool) -> list[Retire | Discard]:
         """A restore point is in the log. One that is a savepoint keeps the newest checkpoints as they are."""
         self._newest = max(self._newest, checkpoint)

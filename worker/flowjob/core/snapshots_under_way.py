@@ -19,7 +19,7 @@ class SnapshotsUnderWay(Generic[P]):
     """In order of their triggers."""
 
     def __init__(self, settings: CheckpointSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._found: dict[int, PendingSnapshot[P]] = {}
 
     def __len__(self) -> int:
@@ -34,10 +34,10 @@ class SnapshotsUnderWay(Generic[P]):
         savepoint, stop = None, Stop.NO
         if isinstance(request, SavepointRequested):
             savepoint, stop = request.savepoint, request.stop
-        always = self._settings.unaligned is Unaligned.ALWAYS
+        always = self.settings.unaligned is Unaligned.ALWAYS
         unaligned = always and self.may_overtake(kind)
         barrier = Barrier(checkpoint, savepoint is not None, unaligned, stop)
-        expires = now + self._settings.timeout
+        expires = now + self.settings.timeout
         snapshot = PendingSnapshot[P](barrier, kind, now, expires, tasks, savepoint, name)
         self._found[checkpoint] = snapshot
         return snapshot
@@ -93,7 +93,7 @@ class SnapshotsUnderWay(Generic[P]):
 
     def may_overtake(self, kind: Kind) -> bool:
         """Whether barriers of this kind may overtake data."""
-        return kind is Kind.CHECKPOINT and self._settings.unaligned is not Unaligned.NEVER
+        return kind is Kind.CHECKPOINT and self.settings.unaligned is not Unaligned.NEVER
 
     def has_room(self, kind: Kind) -> bool:
         """A barrier that may overtake data would overtake other barriers, too: it has the job to itself. Savepoints
@@ -101,7 +101,7 @@ class SnapshotsUnderWay(Generic[P]):
         kinds = [p.kind for p in self._found.values() if not _is_through(p)]
         if any(map(self.may_overtake, kinds)) or (kind is Kind.FINAL and kind in kinds):
             return False
-        limit = 1 if self.may_overtake(kind) else self._settings.max_concurrent
+        limit = 1 if self.may_overtake(kind) else self.settings.max_concurrent
         return len(kinds) < limit
 
     def records(self, now: float) -> tuple[CheckpointRecord, ...]:

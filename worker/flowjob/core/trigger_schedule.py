@@ -12,36 +12,40 @@ RETRY = 1.0
 
 
 class TriggerSchedule:
-    """All times are seconds of the coordinator's clock.
+    """All times are seconds of the coordinator's clock. `settings` may change at any time.
 
     soon  for a final checkpoint, or one that somebody waits for: no pause but that after a failure
     """
 
     def __init__(self, settings: CheckpointSettings) -> None:
-        self._interval = settings.interval
-        self._pause = settings.min_pause
-        self._due = 0.0
-        self._not_before = 0.0
+        self.settings = settings
+        self._triggered = 0.0
+        self._ended = 0.0
+        self._started = 0.0
         self.soon = 0.0
 
     def due(self, kind: Kind) -> float | None:
         """When a checkpoint that nobody asked for may be triggered, None for never."""
         if kind is Kind.FINAL:
             return self.soon
-        return None if self._interval is None else max(self._due, self._not_before)
+        interval, pause = self.settings.interval, self.settings.min_pause
+        if interval is None:
+            return None
+        return max(self._triggered + interval, self._ended + pause, self._started)
 
     def started(self, now: float) -> None:
         """Tasks run: the first checkpoint comes an interval later."""
-        self._not_before = self.soon = now
+        self._started = self.soon = now
+        self._ended = now - self.settings.min_pause  # what was before the start needs no pause
         self.triggered(now)
 
     def triggered(self, now: float) -> None:
         """A checkpoint, periodic or asked for."""
-        self._due = now + (self._interval or 0.0)
+        self._triggered = now
 
     def ended(self, now: float) -> None:
         """A snapshot of any kind is over, well or not."""
-        self._not_before = now + self._pause
+        self._ended = now
 
     def failed(self, now: float) -> None:
-        self.soon = now + max(self._pause, RETRY)
+        self.soon = now + max(self.settings.min_pause, RETRY)

@@ -38,6 +38,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     runner   `module:attribute` of the TaskRunner factory
     token    the secret that slots prove to each other to have, in the data plane; it never travels there
     run      options for the runner; msgpack-able
+    max_parallelism  in place of the program's; None: what that says
     """
 
     name: str
@@ -52,6 +53,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True):
     run: dict[str, Any] = {}
     metrics_interval: float = 0.5
     checkpoints: CheckpointPlan | None = None
+    max_parallelism: int | None = None
 
 
 class CheckpointPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -142,9 +142,10 @@ class TaskManagerAlive(Message, frozen=True):
 
 
 class Leaving(Message, frozen=True):
-    """This TaskManager ends of its own will; its slots are killed."""
+    """This TaskManager ends of its own will; its slots are killed. `within` seconds, unless they are taken before."""
 
     reason: str
+    within: float = 0.0
 
 
 class SlotForked(Message, frozen=True):

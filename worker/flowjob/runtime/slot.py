@@ -351,6 +351,8 @@ def rebuild(job: JobDescription) -> JobGraph:
     """The job graph, made here from the user's program. Raises PlanError, with the difference, when it is not the
     one the JobManager has."""
     program = load_job(job.source)  # first: it brings the module search path
+    if job.max_parallelism is not None:
+        program.max_parallelism = job.max_parallelism
     planner = importlib.import_module(job.planner)
     graph: JobGraph = planner.compile_job(program, parallelism=job.parallelism)
     digest = planner.digest(graph)

@@ -38,6 +38,9 @@ from flowjob.runtime.slot_launcher import SlotLauncher, SlotProcess
 
 _log = logging.getLogger("flowjob.taskmanager")
 
+LEAVE_WITHIN = 45.0
+"""Seconds for the JobManager to take its tasks elsewhere: less than the minute that pods get to end."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskManagerSettings:
@@ -84,14 +87,36 @@ class TaskManager:
         self._generation = 0
         self._ending = asyncio.Event()
         self._reason = ""
+        self._leaving: tuple[str, float] | None = None
+        self._emptied = asyncio.Event()
+        self.registered = False
         self.gave_up = False
         self._jobmanager_seen = 0.0
+
+    @property
+    def slots(self) -> tuple[int, int]:
+        """How many there are now, and how many there may be."""
+        return len(self._slots), self._settings.slots
 
     def shut_down(self, reason: str) -> None:
         """Ends `run` soon."""
         if not self._ending.is_set():
             self._reason = reason
             self._ending.set()
+
+    def leave(self, reason: str, within: float = LEAVE_WITHIN) -> None:
+        """Ends `run` when the JobManager has taken its tasks elsewhere, after `within` seconds at most; said twice, at
+        once."""
+        if self._leaving is not None or not self._slots:
+            self.shut_down(reason)
+            return
+        self._leaving = (reason, self._env.clock.monotonic() + within)
+        self._tell(Leaving(reason=reason, within=within))
+        self._keep(self._leave_empty(reason, within))
+
+    async def _leave_empty(self, reason: str, within: float) -> None:
+        await first_of(self._emptied.wait(), self._env.clock.sleep(within))
+        self.shut_down(reason)
 
     async def run(self) -> str:
         """Serves until the end and returns the reason for it."""
@@ -132,6 +157,11 @@ class TaskManager:
         connection, welcome = found.connection, found.welcome
         self._generation = welcome.generation
         self._end_unwanted(welcome)
+        self.registered = True
+        if self._leaving is not None:  # another JobManager, perhaps, which has not heard of it
+            reason, until = self._leaving
+            left = max(0.1, until - self._env.clock.monotonic())
+            self._tell(Leaving(reason=reason, within=left))
         try:
             await first_of(
                 self._outbox.run(connection),
@@ -145,6 +175,7 @@ class TaskManager:
             _log.error("closed the connection to the JobManager: %s", error)
             await self._env.clock.sleep(0.1)
         finally:
+            self.registered = False
             if self._ending.is_set():
                 self._tell(Leaving(reason=self._reason))
                 await first_of(
@@ -257,6 +288,8 @@ class TaskManager:
             finally:
                 await cancel_all([talk])
         del self._slots[slot.number]
+        if not self._slots:
+            self._emptied.set()
         gone = SlotGone(
             slot=slot.number, reason=reason, last_output=slot.said.lines(), attempt=slot.attempt
         )

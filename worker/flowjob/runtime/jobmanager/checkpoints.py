@@ -83,6 +83,7 @@ class CheckpointService:
         self._shell = shell
         self._coordinator: Coordinator[TaskSnapshot] = Coordinator(settings, 0)
         self._newest: RestorePoint | None = None
+        self.completed = 0
         self._again = BeginningAgain(snapshots)
         self._generation: int | None = None
         self._events: list[ev.Event[TaskSnapshot]] = []
@@ -145,6 +146,17 @@ class CheckpointService:
         return self._newest
 
     @property
+    def store(self) -> SnapshotStore:
+        """Of the job's snapshots."""
+        return self._snapshots
+
+    def abort(self, savepoint: str, reason: str) -> None:
+        """Gives up the savepoint of that name, unless it is being stored already."""
+        for record in self.history():
+            if record.savepoint == savepoint and record.status is Status.RUNNING:
+                self.handle(ev.AbortRequested(record.checkpoint, reason))
+
+    @property
     def location(self) -> StoreLocation:
         """Where the job's snapshots are."""
         return self._snapshots.location
@@ -156,6 +168,11 @@ class CheckpointService:
     async def savepoint_in_the_way(self, name: str) -> str | None:
         """Why a savepoint cannot get this name, for people. Raises StorageError."""
         return await self._snapshots.in_the_way(_BELOW.savepoint(name))
+
+    def change(self, settings: CheckpointSettings) -> None:
+        """They hold from here on."""
+        self._settings = settings
+        self.handle(ev.SettingsChanged(settings))
 
     def history(self) -> tuple[CheckpointRecord, ...]:
         """Snapshots that are over and those under way."""
@@ -315,6 +332,7 @@ class CheckpointService:
             await self._snapshots.write(manifest, directory)
             counts = not store.kind.is_restore_point
             counts = counts or await self._snapshots.commit(manifest, directory)
+            self.completed += counts
         except LostLeadership as error:
             self._shell.broken(error)
         except FlowjobError as error:

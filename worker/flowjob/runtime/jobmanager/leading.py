@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowjob.core.beginning import parallelism_of
 from flowjob.core.job_outcomes import Cancelled, Succeeded
 from flowjob.core.job_outcomes import Outcome as JobOutcome
 from flowjob.core.snapshot_log import LogState
@@ -31,6 +32,7 @@ from flowjob.runtime.jobmanager.request import (
     EarlierRunFound,
     JobEvent,
     JobRequest,
+    Replan,
     RestorePlanned,
     StartFrom,
 )
@@ -96,7 +98,9 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = 
     in_cluster = None if service is None else service.cluster
     try:
         if service is not None:
-            refuse_what_is_over(await store.look(), service.run)
+            log = await store.look()
+            refuse_what_is_over(log, service.run)
+            _refuse_another_parallelism(log, request)
         if in_cluster is not None:
             store.introduce(Terms(in_cluster.revision, request.job.parallelism, in_cluster.asked))
             await say_that_it_lives(store, in_cluster.lives)
@@ -128,6 +132,16 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = 
         is_service=service is not None,
         in_cluster=in_cluster is not None,
     )
+
+
+def _refuse_another_parallelism(log: LogState, request: JobRequest) -> None:
+    """Raises Replan when the job was rescaled since its job file was written, and this is not what does so."""
+    told = None if request.service is None else request.service.cluster
+    if told is None or told.rescales:
+        return
+    wanted = parallelism_of(log, told.revision, told.asked)
+    if wanted is not None and wanted != request.job.parallelism:
+        raise Replan(wanted)
 
 
 def ended(outcome: JobOutcome, log: LogState, *, in_cluster: bool) -> tuple[str, str, str] | None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Coroutine
 from typing import Any
 
+from flowjob.core.coordinator_events import CheckpointRequested
 from flowjob.core.heartbeats import HeartbeatMonitor
-from flowjob.core.job_events import CancelRequested, TaskId
+from flowjob.core.job_events import CancelRequested, RestartRequested, TaskId
 from flowjob.core.job_machine import JobState
 from flowjob.core.region import slots_on
 from flowjob.core.resuming import Resuming
@@ -52,6 +54,7 @@ class JobManager:
             monitor=HeartbeatMonitor(interval=interval, timeout=timeout),
             resumes=self._resumes,
             registered=self._registered,
+            departing=self._departing,
             lost=self._lost,
             received=self._received,
             asked=self._answering.answer,
@@ -262,12 +265,31 @@ class JobManager:
         with contextlib.suppress(Exception):  # which has ended this JobManager
             await self.succeed(self.tenure.request, self.tenure.places, adopt=True)
 
+    def _departing(self, name: str, reason: str, within: float) -> None:
+        """A TaskManager is to end: its tasks go on elsewhere, or here again when there is a place for them."""
+        tenure = self.tenure
+        if name not in tenure.places.leaving:
+            leaving = tenure.places.leaving | {name}
+            tenure.places = dataclasses.replace(tenure.places, leaving=leaving)
+            self._keep(self._let_go(tenure, name, reason, within))
+
+    async def _let_go(self, tenure: Tenure, name: str, reason: str, within: float) -> None:
+        """With a checkpoint before, if one can be had in half of the time."""
+        checkpoints = tenure.conductor.checkpoints
+        if checkpoints is not None and self.state is JobState.RUNNING:
+            wish = CheckpointRequested(self._env.random.token())
+            await first_of(checkpoints.request(wish), self._env.clock.sleep(within / 2))
+        why = f"{name} leaves: {reason}"
+        self.tenure.conductor.handle(RestartRequested(why, without=name))
+
     def _received(self, name: str, message: messages.ToJobManager) -> None:
         self.tenure.received(name, message)
 
     def _lost(self, name: str, reason: str) -> None:
         self._doubts.set()
-        self.tenure.lost(name, reason)
+        tenure = self.tenure
+        tenure.places = dataclasses.replace(tenure.places, leaving=tenure.places.leaving - {name})
+        tenure.lost(name, reason)
 
 
 _OVER = (JobState.STOPPING, JobState.ENDED)

@@ -67,12 +67,22 @@ class InCluster:
     wish      what a new run begins with
     revision  of the job file: claims carry it, and older ones are refused
     asked     parallelism by the job file
+    rescales  this request's own parallelism is to hold, whatever the log says
     """
 
     lives: Lives
     wish: Wish
     revision: int
     asked: int
+    rescales: bool = False
+
+
+class Replan(Exception):
+    """The job runs with another parallelism than it was planned with here."""
+
+    def __init__(self, parallelism: int) -> None:
+        super().__init__(f"the job runs with parallelism {parallelism}")
+        self.parallelism = parallelism
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +133,11 @@ class EarlierRunFound(JobEvent):
 
 @dataclass(frozen=True, slots=True)
 class WorkersLost(JobEvent):
-    """A failure stopped (a part of) the job, which starts again. `slow`: not at once, so that people should be told."""
+    """(A part of) the job was stopped and starts again. `slow`: not at once, so that people should be told. `counts`:
+    it was a failure, and this is the first that is said of it."""
 
     slow: bool = False
+    counts: bool = False
 
 
 class WorkersRestarted(JobEvent):

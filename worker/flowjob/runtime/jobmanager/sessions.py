@@ -44,15 +44,21 @@ class Session:
     name: str
     host: str
     pid: int
+    slots: int
     connection: ControlConnection
     outbox: Outbox = field(default_factory=Outbox)
     leaving: str | None = None
 
 
 class Sessions:
-    """All TaskManagers. `resumes(hello)` says whether the slots of one that comes go on for now, and `registered(hello,
-    that)` is called then; `lost(name, reason)` and `received(name, message)` for what else they do, `outdated` when one
-    of them knows a newer JobManager.
+    """All TaskManagers. What they do is told:
+
+    resumes     of one that comes: whether its slots go on for now
+    registered  the same, with the answer
+    departing   one will end: its name, why, within so many seconds
+    lost        name, reason
+    received    name, message
+    outdated    one of them knows a newer JobManager
 
     generation  the JobManager's; 0: it does not lead, so nobody may register
     leader      the address of whoever leads meanwhile
@@ -66,6 +72,7 @@ class Sessions:
         monitor: HeartbeatMonitor,
         resumes: Callable[[Register], bool],
         registered: Callable[[Register, bool], None],
+        departing: Callable[[str, str, float], None],
         lost: Callable[[str, str], None],
         received: Callable[[str, ToJobManager], None],
         asked: Callable[[Ask], Awaitable[Answered]],
@@ -79,6 +86,7 @@ class Sessions:
         self._monitor = monitor
         self._resumes = resumes
         self._registered = registered
+        self._departing = departing
         self._lost = lost
         self._received = received
         self._asked = asked
@@ -90,6 +98,10 @@ class Sessions:
     def host_of(self, name: str) -> str:
         """Of a TaskManager that has ever registered: it may be gone, and nobody told of that yet."""
         return self._hosts[name]
+
+    def offers(self) -> dict[str, int]:
+        """Slots of every TaskManager that is there."""
+        return {name: session.slots for name, session in self._sessions.items()}
 
     def send(self, name: str, message: ToTaskManager) -> None:
         """To a TaskManager; one that is gone gets nothing."""
@@ -167,7 +179,7 @@ class Sessions:
             _log.info("refused %s: %s", hello.taskmanager, refusal)
             await connection.send(messages.to_taskmanager.encode(refusal))
             return None
-        session = Session(hello.taskmanager, hello.host, hello.pid, connection)
+        session = Session(hello.taskmanager, hello.host, hello.pid, hello.slots, connection)
         self._sessions[session.name] = session
         self._hosts[session.name] = session.host
         self._monitor.seen(session.name, self._env.clock.monotonic())
@@ -212,6 +224,8 @@ class Sessions:
             match message:
                 case TaskManagerAlive():
                     pass
+                case Leaving(reason=reason, within=within) if within:
+                    self._departing(session.name, reason, within)
                 case Leaving(reason=reason):
                     session.leaving = f"stopped because {reason}"
                 case Register() | Ask():

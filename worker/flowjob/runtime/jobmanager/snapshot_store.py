@@ -155,6 +155,14 @@ class SnapshotStore:
             await self.store.delete([f"{whole}/{MANIFEST}"])
             self._garbage.delete(whole)
 
+    async def delete_checkpoints(self) -> None:
+        """All of a job that is over and is not to go on, and never a savepoint. Manifests go first: what is left of a
+        checkpoint without one is nothing."""
+        names = [info.name async for info in self.store.scan(prefix_of(self.paths.checkpoints))]
+        names.sort(key=lambda name: not name.endswith(f"/{MANIFEST}"))
+        for first in range(0, len(names), 1000):
+            await self.store.delete(names[first : first + 1000])
+
     async def in_the_way(self, directory: str) -> str | None:
         """What keeps a new savepoint from `directory`, for people: its tasks would overwrite what is there, and what is
         still being deleted would go on to be."""
@@ -169,6 +177,22 @@ class SnapshotStore:
         async for found in self.store.scan(prefix_of(whole)):
             return f"an unfinished savepoint has left {found.name} in {place}. Choose another name, or delete it"
         return None
+
+    async def savepoint(self, name: str) -> RestorePoint | None:
+        """The complete savepoint of that name, if there is one. Raises StorageError."""
+        directory = self.paths.savepoint(name)
+        if await self.store.head(f"{directory}/{MANIFEST}") is None:
+            return None
+        return RestorePoint(self.location, directory, await read_manifest(self.store, directory))
+
+    def checksum(self, point: RestorePoint) -> str:
+        """Of a snapshot's manifest, as the log has it; empty where it has not."""
+        commit = self.state.find(point.manifest.id)
+        return commit.digest if point.location == self.location and commit is not None else ""
+
+    def ends_with(self, point: RestorePoint) -> bool:
+        """Whether the job is being ended by that savepoint: it is in the log."""
+        return self.state.stopped and self.state.newest_id == point.manifest.id
 
     async def sweep(self, state: LogState, initial: RestorePoint | None) -> None:
         """Has deleted what crashes of earlier lives have left, but not what this one begins from. `state`: the log as

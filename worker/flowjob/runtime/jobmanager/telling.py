@@ -41,6 +41,7 @@ class Telling:
         self._clock = clock
         self._tell = tell
         self._lost_at: dict[tuple[int, ...], float] = {}
+        self._last: Outcome | None = None
         self.source = "the beginning"
         self.attempts_before = 0
 
@@ -53,7 +54,9 @@ class Telling:
                 when = f" in {after:.1f} s" if after >= LONG_PAUSE else ""
                 number = attempt - self.attempts_before
                 text = f"{cause_of(cause)}; restarting{when} (attempt {number})"
-                self._tell(WorkersLost(text, slow=bool(when)))
+                counts = cause is not self._last and not isinstance(cause, Cancelled)
+                self._last = cause
+                self._tell(WorkersLost(text, slow=bool(when), counts=counts))
             case Restarted(slots, attempt, cause):
                 seconds = now - self._lost_at.pop(slots, now)
                 self._tell(

@@ -18,6 +18,9 @@ from flowjob.runtime.real.processes import ignore_interrupts, spawn_zygote
 if TYPE_CHECKING:
     import asyncio
 
+    from flowjob.runtime.real.probes import Probes
+    from flowjob.runtime.taskmanager import TaskManager
+
 TOKEN_VARIABLE = "FLOWJOB_TOKEN"
 
 
@@ -27,11 +30,13 @@ def main() -> None:
     serve(settings, owned=owned)
 
 
-def serve(settings: dict[str, Any], *, owned: bool = False) -> None:
+def serve(settings: dict[str, Any], *, owned: bool = False, probes: Probes | None = None) -> None:
     """Never returns. `settings`: fields of TaskManagerSettings without `pid`; `directory`, which may be None; perhaps
     `identity`, a directory, and `data_tls` (see env.Security). A TaskManager that is `owned` gets them on standard
-    input."""
+    input. `probes`: of a pod, begun already."""
     ignore_interrupts()
+    # Process 1 of a container has no handler of its own: whoever is told to end before it has begun is to end.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     zygote = spawn_zygote()
 
     import asyncio
@@ -49,7 +54,7 @@ def serve(settings: dict[str, Any], *, owned: bool = False) -> None:
         settings = _settings_from_owner(zygote[0].kill)
     directory = Path(settings.pop("directory") or tempfile.mkdtemp(prefix="flowjob-"))
     directory.mkdir(parents=True, exist_ok=True)
-    status = asyncio.run(_run(settings, owned, zygote, directory))
+    status = asyncio.run(_run(settings, owned, zygote, directory, probes))
     os._exit(status)  # nothing is left to clean up; a stuck thread must not hold the process
 
 
@@ -94,7 +99,9 @@ def _settings_from_owner(give_up: Any) -> dict[str, Any]:
     return settings
 
 
-async def _run(given: dict[str, Any], owned: bool, zygote: Any, directory: Path) -> int:
+async def _run(
+    given: dict[str, Any], owned: bool, zygote: Any, directory: Path, probes: Probes | None = None
+) -> int:
     import asyncio
 
     from flowjob.runtime.real.env import Security, real_env
@@ -108,9 +115,11 @@ async def _run(given: dict[str, Any], owned: bool, zygote: Any, directory: Path)
     launcher = ForkingLauncher(directory, zygote, identity if data_tls else None)
     taskmanager = TaskManager(real_env(directory, security), settings, launcher)
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, taskmanager.shut_down, "it got SIGTERM")
+    leave = taskmanager.shut_down if owned else taskmanager.leave
+    loop.add_signal_handler(signal.SIGTERM, leave, "it got SIGTERM")
     if not owned:
         loop.add_signal_handler(signal.SIGINT, taskmanager.shut_down, "it got SIGINT")
+    beating = None if probes is None else asyncio.ensure_future(_beat(probes, taskmanager))
     orphaned = False
     if owned:
 
@@ -123,12 +132,26 @@ async def _run(given: dict[str, Any], owned: bool, zygote: Any, directory: Path)
     try:
         reason = await taskmanager.run()
     finally:
+        if beating is not None:
+            beating.cancel()
         # An owner that was killed cannot remove the run's directory: the last one to leave does.
         remove(directory.parent if orphaned else directory)
     if taskmanager.gave_up:
         print(f"flowjob taskmanager {settings.name}: {reason}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+async def _beat(probes: Probes, taskmanager: TaskManager) -> None:
+    def metrics() -> bytes:
+        from flowjob.cluster.metrics import of_taskmanager, text_of
+
+        used, offered = taskmanager.slots
+        return text_of(of_taskmanager(registered=taskmanager.registered, slots=offered, used=used))
+
+    probes.ready = lambda: None if taskmanager.registered else "no JobManager has taken it"
+    probes.metrics = metrics
+    await probes.beat()
 
 
 def _watch_owner(loop: asyncio.AbstractEventLoop, gone: Any) -> None:

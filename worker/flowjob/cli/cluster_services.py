@@ -1,0 +1,296 @@
+"""`flowjob jobmanager --job-file` and `flowjob taskmanager --job-file`: the processes of a cluster's pods.
+
+All they are told is in the file. Their probes answer before anything else is imported, and SIGTERM is heard from the
+first moment: process 1 of a container has no handler of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowjob.cluster.job_file import JobFile, read_job_file
+from flowjob.errors import PlanError, Unreachable
+from flowjob.runtime.real.probes import Probes
+
+if TYPE_CHECKING:
+    from flowjob.checkpointing import Checkpoints
+    from flowjob.cluster.requests import Loaded
+    from flowjob.runtime.env import Env
+    from flowjob.runtime.jobmanager.hosting import Host, Settings
+    from flowjob.runtime.jobmanager.request import JobRequest
+
+SCRATCH = Path("/var/lib/flowjob")
+"""Where pods have a volume for it."""
+
+FOR_EVER = 365 * 24 * 3600.0
+"""Seconds that a TaskManager looks for its first JobManager: that there is none is for the operator to say."""
+
+GIVE_UP_AFTER = 300.0
+"""Seconds that its workers go on without a JobManager, which may have to come up on another node."""
+
+CERTIFIED = "certificates let in"
+"""In place of the token, which is not looked at then."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodOptions:
+    """What may be said besides the file. `directory`: scratch space; None: SCRATCH, or a temporary one."""
+
+    job_file: str
+    token_file: str | None = None
+    directory: str | None = None
+
+
+def read(path: str) -> JobFile:
+    """Raises PlanError, naming the field."""
+    try:
+        return read_job_file(Path(path).read_bytes())
+    except OSError as error:
+        raise PlanError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise PlanError(f"{path}: {error}") from None
+
+
+def own_address() -> str:
+    """Of this pod, as others reach it."""
+    told = os.environ.get("POD_IP")
+    if told:
+        return told
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
+
+
+def own_name() -> str:
+    """Of this pod: it ends in the pod's ordinal."""
+    return os.environ.get("POD_NAME") or os.uname().nodename
+
+
+@contextlib.contextmanager
+def scratch(given: str | None) -> Iterator[Path]:
+    """A directory of this process's own."""
+    from flowjob.runtime.real.scratch import remove, run_directory
+
+    if given is None and SCRATCH.is_dir() and os.access(SCRATCH, os.W_OK):
+        given = str(SCRATCH)
+    if given is not None:
+        directory = Path(given)
+        directory.mkdir(parents=True, exist_ok=True)
+        yield directory
+        return
+    directory = run_directory()
+    try:
+        yield directory
+    finally:
+        remove(directory)
+
+
+def begin_probes(file: JobFile) -> Probes:
+    """Raises Unreachable."""
+    probes = Probes()
+    try:
+        probes.start("0.0.0.0", file.probe_port)
+    except OSError as error:
+        raise Unreachable(
+            f"cannot listen on port {file.probe_port} for probes: {error.strerror}"
+        ) from None
+    return probes
+
+
+def serve_jobmanager(options: PodOptions) -> None:
+    """Until SIGTERM. Raises PlanError for a file that cannot be read; whatever else is wrong is told by the API."""
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    file = read(options.job_file)
+    probes = begin_probes(file)
+    import asyncio
+    import logging
+
+    logging.basicConfig(
+        level=os.environ.get("FLOWJOB_LOG", "WARNING").upper(),
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    with scratch(options.directory) as directory:
+        token = CERTIFIED if file.identity is not None else _token(options.token_file, make=True)
+        asyncio.run(_serve(file, directory, token, probes))
+    probes.stop()
+
+
+def _token(path: str | None, *, make: bool) -> str:
+    from flowjob.cli.services import token_of
+
+    return token_of(path, make=make)
+
+
+class FilePlanner:
+    """See hosting.Planner. The program is imported when it is asked for first, and again until that has worked."""
+
+    def __init__(self, file: JobFile, directory: Path, token: str) -> None:
+        self._file = file
+        self._directory = directory
+        self._token = token
+        self._loaded: Loaded | None = None
+
+    @property
+    def uid(self) -> str:
+        return self._file.uid
+
+    @property
+    def revision(self) -> int:
+        return self._file.revision
+
+    @property
+    def parallelism(self) -> int:
+        return self._file.parallelism
+
+    @property
+    def api_port(self) -> int:
+        return self._file.api_port
+
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        return None if self._loaded is None else self._loaded.checkpoints
+
+    @property
+    def program_checkpoints(self) -> Checkpoints | None:
+        return None if self._loaded is None else self._loaded.job.checkpoints
+
+    def request(self, parallelism: int, settings: Settings) -> JobRequest:
+        import dataclasses
+
+        from flowjob.cluster.requests import load_program, request_of
+
+        if self._loaded is None:
+            self._loaded = load_program(self._file, self._directory)
+        found = request_of(
+            self._loaded, parallelism, own_address(), settings.checkpoints, settings.restarts
+        )
+        return dataclasses.replace(found, token=self._token)
+
+
+async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> None:
+    import asyncio
+    from importlib.metadata import version
+
+    from flowjob.runtime.jobmanager.hosting import Host
+    from flowjob.runtime.jobmanager.operating import Operations
+    from flowjob.runtime.jobmanager.request import Listeners
+    from flowjob.runtime.outbox import cancel_all
+    from flowjob.runtime.real.internal_api import ApiServer, InternalApi
+
+    env = _env(file, directory)
+    listeners = Listeners(on_output=_print, on_event=lambda event: _say(event.text))
+    host = Host(env, FilePlanner(file, directory, token), listeners, version("flowjob"))
+    operations = Operations(host)
+    probes.ready = lambda: None if host.is_ready else "the job is not being led"
+    probes.metrics = lambda: _metrics(file, host, env)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, host.leave, "got SIGTERM")
+    loop.add_signal_handler(signal.SIGINT, host.leave, "got SIGINT")
+    beating = asyncio.ensure_future(probes.beat())
+    server = ApiServer(InternalApi(host, operations), _api_context(file))
+    try:
+        await server.listen("0.0.0.0", file.api_port)
+        await host.run()
+    finally:
+        await operations.close()
+        await server.close()
+        await cancel_all([beating])
+
+
+def _env(file: JobFile, directory: Path) -> Env:
+    from flowjob.runtime.real.env import Security, real_env
+
+    if file.identity is None:
+        return real_env(directory)
+    return real_env(directory, Security(Path(file.identity), file.data_plane == "TLS"))
+
+
+def _api_context(file: JobFile) -> Any:
+    if file.identity is None:
+        return None
+    from flowjob.cluster.identity import API_CLIENTS
+    from flowjob.runtime.real.tls import api_ssl_context
+
+    directory = Path(file.identity)
+    return lambda: api_ssl_context(directory, API_CLIENTS)
+
+
+def _metrics(file: JobFile, host: Host, env: Env) -> bytes:
+    from flowjob.cluster.metrics import of_job, of_vertices, text_of
+
+    manager = host.manager
+    view = host.view() if host.is_leading else None
+    families = of_job(view, env.clock.wall() / 1e6)
+    if view is not None and manager is not None:
+        names = [vertex.name for vertex in manager.tenure.request.graph.vertices]
+        per_subtask = file.metrics_detail == "Subtask"
+        tasks = {(t.vertex, t.subtask): values for t, values in manager.metrics().items()}
+        families += of_vertices(tasks, names, per_subtask=per_subtask)
+    return text_of(families)
+
+
+def _print(_: int, stream: str, lines: list[str]) -> None:
+    """What the job's own code prints comes out where it went in."""
+    out = sys.stdout if stream == "stdout" else sys.stderr
+    out.write("".join(f"{line}\n" for line in lines))
+    out.flush()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def serve_taskmanager(options: PodOptions) -> None:
+    """Never returns: exits 0 when it was told to end, 1 when it had no JobManager for too long. Raises PlanError,
+    BadArtifact, StorageError."""
+    from flowjob.runtime.real.taskmanager_process import control_urls, serve
+
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    file = read(options.job_file)
+    if not file.jobmanagers:
+        raise PlanError("jobmanagers: the job file does not say where JobManagers are")
+    probes = begin_probes(file)
+    base = Path(options.directory) if options.directory else SCRATCH
+    prepare(file, base)
+    settings: dict[str, Any] = {
+        "name": own_name(),
+        "urls": control_urls(file.jobmanagers),
+        "token": CERTIFIED if file.identity is not None else _token(options.token_file, make=False),
+        "slots": file.slots,
+        "host": own_address(),
+        "connect_within": FOR_EVER,
+        "grace": GIVE_UP_AFTER,
+        "directory": _work(base),
+        "identity": file.identity,
+        "data_tls": file.data_plane == "TLS",
+    }
+    serve(settings, probes=probes)
+
+
+def prepare(file: JobFile, directory: Path) -> None:
+    """The code of this revision, verified, where workers will import it from. Light where nothing is to be fetched."""
+    program = file.program
+    if program.artifact is not None:
+        from flowjob.cluster.artifacts import unpacked
+
+        unpacked(file, directory)
+    elif program.script is not None and program.digest is not None:
+        from flowjob.cluster.artifacts import verify
+
+        verify(Path(program.script), program.digest)
+
+
+def _work(base: Path) -> str | None:
+    """A directory of this process's own, which it removes: what it finds there may be from before a restart."""
+    if not base.is_dir() or not os.access(base, os.W_OK):
+        return None
+    return str(base / f"taskmanager-{os.getpid()}")
