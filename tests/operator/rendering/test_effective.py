@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.core.checkpoint_settings import CheckpointSettings
@@ -347,6 +347,7 @@ paths = st.sampled_from(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(paths, wild, max_size=4))
 def test_whatever_is_in_a_config_map_stops_no_job(values: dict[str, object]) -> None:
     found = settle(MINIMAL, of_namespace(values))

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob_operator.rendering.merging import MERGED_INSIDE, NAMED_BY, merge, name_of
@@ -131,17 +131,20 @@ templates = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(templates)
 def test_nothing_over_something_is_that_without_nulls(base: Any) -> None:
     assert merge(merge({}, base), {}) == merge({}, base)
 
 
+@settings(max_examples=50)
 @given(templates, templates)
 def test_merging_again_changes_nothing(base: Any, overlay: Any) -> None:
     once = merge(base, overlay)
     assert merge(once, overlay) == once
 
 
+@settings(max_examples=50)
 @given(templates, templates, templates)
 def test_layers_can_be_merged_from_either_end(a: Any, b: Any, c: Any) -> None:
     clean = merge({}, a)
@@ -165,6 +168,7 @@ def replaces_shape(*layers: Any) -> bool:
     return any(len(found) > 1 for found in shapes.values())
 
 
+@settings(max_examples=50)
 @given(templates, templates)
 def test_names_are_told_apart_and_none_is_lost(base: Any, overlay: Any) -> None:
     check_names(merge(merge({}, base), overlay), merge({}, base), overlay)

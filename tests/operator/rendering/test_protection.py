@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob_operator.rendering.protection import refusals
@@ -149,6 +149,7 @@ anything = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(anything)
 def test_a_template_of_any_shape_is_judged(template: Any) -> None:
     assert all(isinstance(sentence, str) for sentence in refusals(template))
