@@ -50,7 +50,6 @@ class Reason(Enum):
     MOVE_NEEDS_SAVEPOINT = "MoveNeedsSavepoint"
     MAX_PARALLELISM_FIXED = "MaxParallelismFixed"
     PARALLELISM_TOO_HIGH = "ParallelismTooHigh"
-    RESTORE_SOURCE_MISSING = "RestoreSourceMissing"
     CANCELLED_FOR_GOOD = "CancelledForGood"
     ROLLED_BACK = "RolledBack"
     ROLLBACK_WOULD_REPEAT = "RollbackWouldRepeat"
