@@ -6,6 +6,7 @@ looking.py's business."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import tempfile
 from collections.abc import Callable, Sequence
@@ -217,7 +218,7 @@ class JobManagers:
         papers = self._papers()
         scheme = "http" if papers is None else "https"
         host = f"[{address.host}]" if ":" in address.host else address.host
-        began = self._session.loop.time()
+        began = asyncio.get_running_loop().time()
         result = "silent"
         try:
             async with self._session.request(
@@ -235,7 +236,7 @@ class JobManagers:
                 return answer.status, data
         finally:
             if self._observer is not None:
-                self._observer(result, self._session.loop.time() - began)
+                self._observer(result, asyncio.get_running_loop().time() - began)
 
     def _context_for(self, papers: Papers) -> ssl.SSLContext:
         if self._context is None or self._context[0] != papers:
