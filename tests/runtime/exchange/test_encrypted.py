@@ -112,7 +112,7 @@ def test_who_has_the_key_only_does_not_get_in(
     async def scenario() -> None:
         mine = replace(h.env(), network=network)
         theirs = replace(h.env(), network=stranger)
-        patience = replace(h.DEFAULTS, connect_deadline=0.4)
+        patience = replace(h.DEFAULTS, connect_deadline=0.15)
         there = SlotExchange(mine, h.DEFAULTS, h.Identity("job", 1, "secret", "right"))
         here = SlotExchange(theirs, patience, h.Identity("job", 1, "secret", "left"))
         try:

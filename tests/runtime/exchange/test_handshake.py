@@ -174,6 +174,7 @@ def test_an_overheard_connection_cannot_be_played_again(run: Run) -> None:
         frames.credit([(0, 0, 100)]),
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
     ],
+    ids=["welcome", "a false proof", "a part of one", "credit", "HTTP"],
 )
 def test_a_listener_without_the_key_is_not_taken_for_a_slot(run: Run, answer: bytes) -> None:
     """Nothing but the greeting is ever sent to it."""
@@ -187,7 +188,7 @@ def test_a_listener_without_the_key_is_not_taken_for_a_slot(run: Run, answer: by
 
     async def scenario() -> None:
         server = await asyncio.start_server(pretend, "127.0.0.1", 0)
-        slot = SlotExchange(h.env(), replace(h.DEFAULTS, connect_deadline=0.3), ME)
+        slot = SlotExchange(h.env(), replace(h.DEFAULTS, connect_deadline=0.1), ME)
         slot.add_output(EDGE, 0, [0], max_parallelism=128)
         address = SlotAddress("false", *server.sockets[0].getsockname())
         with pytest.raises((ProtocolError, ConnectionError)):
