@@ -65,7 +65,7 @@ class MiniCluster:
         self._processes: dict[str, OwnedProcess] = {}
         self._lives: dict[str, int] = {}
         self._watchers: list[asyncio.Task[None]] = []
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._replacing: dict[str, asyncio.Task[None]] = {}
         self._endpoint: Endpoint | None = None
         self._exited: Callable[[str, str], None] = _nobody
         self._stopping = False
@@ -77,10 +77,11 @@ class MiniCluster:
             await self._start_one(f"taskmanager-{number}")
 
     def replace(self, name: str) -> None:
-        """See manager.Cluster."""
-        replacing = asyncio.ensure_future(self._replace(name))
-        self._replacing.add(replacing)
-        replacing.add_done_callback(self._replacing.discard)
+        """See manager.Cluster. While that is done it may be said again, for another reason: two of one name would be
+        one too many, and the end of the one would be taken for that of the other."""
+        if name not in self._replacing:
+            replacing = self._replacing[name] = asyncio.ensure_future(self._replace(name))
+            replacing.add_done_callback(lambda _: self._replacing.pop(name))
 
     async def _replace(self, name: str) -> None:
         process = self._processes.pop(name, None)
@@ -116,7 +117,7 @@ class MiniCluster:
     async def stop(self) -> None:
         """See manager.Cluster. Those that do not end by themselves are killed, which kills their slots."""
         self._stopping = True
-        await cancel_all(list(self._replacing))
+        await cancel_all(list(self._replacing.values()))
         for unused in self._waiting:
             unused.kill()
             await unused.wait()
