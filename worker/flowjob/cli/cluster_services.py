@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowjob.cluster.identity import JOBMANAGER, TASKMANAGER, JobId
 from flowjob.cluster.job_file import JobFile, read_job_file
 from flowjob.errors import PlanError, Unreachable
 from flowjob.runtime.real.probes import Probes
@@ -93,6 +94,24 @@ def scratch(given: str | None) -> Iterator[Path]:
         remove(directory)
 
 
+def hide_token() -> None:
+    """The pod's token is for nothing that this process or its user's code does: docs/security.md. Before any thread."""
+    from flowjob.runtime.real.confining import TOKEN_DIRECTORY, forbid_reading
+
+    why = forbid_reading(TOKEN_DIRECTORY)
+    if why is not None:
+        _say(f"the job's code can read the token in {TOKEN_DIRECTORY}: {why}")
+
+
+def check_identity(file: JobFile, role: str) -> None:
+    """Raises BadIdentity unless the certificate is that of this process: others would refuse it one by one."""
+    if file.identity is None:
+        return
+    from flowjob.runtime.real.tls import TlsIdentity
+
+    TlsIdentity(Path(file.identity)).check(JobId(file.namespace, file.name, file.uid), role)
+
+
 def begin_probes(file: JobFile) -> Probes:
     """Raises Unreachable."""
     probes = Probes()
@@ -106,9 +125,12 @@ def begin_probes(file: JobFile) -> Probes:
 
 
 def serve_jobmanager(options: PodOptions) -> None:
-    """Until SIGTERM. Raises PlanError for a file that cannot be read; whatever else is wrong is told by the API."""
+    """Until SIGTERM. Raises PlanError for a file that cannot be read, BadIdentity for certificates that cannot be used;
+    whatever else is wrong is told by the API."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    hide_token()
     file = read(options.job_file)
+    check_identity(file, JOBMANAGER)
     probes = begin_probes(file)
     import asyncio
     import logging
@@ -251,13 +273,14 @@ def _say(text: str) -> None:
 
 def serve_taskmanager(options: PodOptions) -> None:
     """Never returns: exits 0 when it was told to end, 1 when it had no JobManager for too long. Raises PlanError,
-    BadArtifact, StorageError."""
+    BadArtifact, StorageError, BadIdentity."""
     from flowjob.runtime.real.taskmanager_process import control_urls, serve
 
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     file = read(options.job_file)
     if not file.jobmanagers:
         raise PlanError("jobmanagers: the job file does not say where JobManagers are")
+    check_identity(file, TASKMANAGER)
     probes = begin_probes(file)
     base = Path(options.directory) if options.directory else SCRATCH
     prepare(file, base)
