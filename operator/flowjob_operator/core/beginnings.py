@@ -21,6 +21,9 @@ from flowjob_operator.resources.snapshot_facts import SnapshotFact, SnapshotType
 _ANEW = frozenset({OperationType.UPGRADE, OperationType.RESTART, OperationType.MOVE})
 """What a user may ask for with mode Stateless. Resuming is none of it: suspension promises to keep state."""
 
+_DECIDING = frozenset({OperationType.START, OperationType.RESTORE, OperationType.MOVE})
+"""What says with which state the job begins; all others go on with what there is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -61,16 +64,19 @@ def start_of(turn: Turn) -> Start:
     if operation is None or operation.revision is None:
         return last or Start(mode=StartMode.EMPTY)
     kind, number = operation.type, operation.revision
-    anew = Start(mode=StartMode.EMPTY, decided_at=turn.now, revision=number)
+    # A first start that is tried again may have been carried out unseen: it is still that one.
+    first = number if last is None or kind is not OperationType.START else last.revision
+    anew = Start(mode=StartMode.EMPTY, decided_at=turn.now, revision=first)
     if is_stateless(turn, kind):
         return anew.model_copy(update={"prefix": f"from-{number}"})
     known = operation.expected
     if kind is OperationType.MOVE and known is None:
         known = turn.status.expected
-    is_new = last is None or kind in (OperationType.RESTORE, OperationType.MOVE)
-    if is_new and known is not None:
-        return anew.model_copy(update={"mode": StartMode.SNAPSHOT, "path": known.path})
-    return last or anew
+    if last is not None and kind not in _DECIDING:
+        return last
+    if known is None:
+        return anew if last is None or kind is OperationType.START else last
+    return anew.model_copy(update={"mode": StartMode.SNAPSHOT, "path": known.path})
 
 
 def beginning(start: Start, expected: SnapshotFact | None, spec: FlowJobSpec) -> Beginning:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from flowjob.cluster.control_api import JobManagerView
 from flowjob_operator.core.diagnosis import diagnosis
+from flowjob_operator.core.observed import JOB_MANAGER, TASK_MANAGER
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.settings import time_of
 from flowjob_operator.core.steps import Step
 from flowjob_operator.core.turn import ENDED, Turn
+from flowjob_operator.rendering.naming import CONTAINER
 from flowjob_operator.resources.conditions import Condition, ConditionType, Truth
 from flowjob_operator.resources.fields import OFF, seconds
 from flowjob_operator.resources.flowjob_status import JobState, OperationType, Phase
@@ -197,12 +199,32 @@ def _degraded(turn: Turn, trouble: str | None) -> Said:
     view = turn.view
     if view is not None and view.checkpoints.failed_in_a_row >= CRASHES:
         return Truth.TRUE, Reason.FAILING, view.checkpoints.error or ""
+    drift = drifted(turn)
+    if drift is not None:
+        return Truth.TRUE, Reason.IMAGE_DRIFT, drift
     if turn.operation is None and turn.active:
         if turn.job.state is JobState.UNKNOWN:
             return Truth.TRUE, Reason.JOB_MANAGER_UNREACHABLE, trouble or ""
         if trouble is not None and not turn.is_refused:
             return Truth.TRUE, Reason.PODS_NOT_READY, trouble
     return Truth.FALSE, Reason.HEALTHY, ""
+
+
+def drifted(turn: Turn) -> str | None:
+    """A tag has been moved: pods of one revision run different images."""
+    code, deployed = turn.status.code, turn.deployed
+    if code is None or code.image_id is None or deployed is None:
+        return None
+    ours = {(JOB_MANAGER, deployed.revision.base), (TASK_MANAGER, deployed.revision.template)}
+    for pod in turn.seen.pods:
+        for container in pod.containers:
+            known = (pod.component, pod.revision) in ours and container.name == CONTAINER
+            if known and container.ready and container.image_id not in ("", code.image_id):
+                return (
+                    f"pod {pod.name} runs {container.image_id}, others {code.image_id}: {code.image} was moved. "
+                    "Give a digest or another tag, or a new restartNonce"
+                )
+    return None
 
 
 def _fresh(turn: Turn, view: JobManagerView | None) -> Said:

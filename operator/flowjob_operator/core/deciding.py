@@ -6,6 +6,7 @@ operation at a time; what a newer edit does to one that is under way is decided 
 from __future__ import annotations
 
 from flowjob_operator.core.in_place import OF_CLASS
+from flowjob_operator.core.observed import SavedRevision
 from flowjob_operator.core.planning import Wanted, parallelism, same_deployment, wanted
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.steps import DROPPABLE, IN_PLACE_STEPS, REPLACEABLE, Step
@@ -91,10 +92,20 @@ def _run(turn: Turn) -> None:
         _again_after_cancel(turn)
     elif turn.job.state is JobState.SUSPENDED:
         _begin(turn, OperationType.MOVE if target.moves else OperationType.RESUME)
+    elif _was_refused_to_begin(turn, deployed):
+        begins = turn.status.expected is None and turn.revisions.stable is None
+        _begin(turn, OperationType.START if begins else OperationType.RESTART)
     elif target.actions and not _failed_before(turn):
         _change(turn, target)
     elif _restarts(turn):
         _begin(turn, OperationType.RESTART)
+
+
+def _was_refused_to_begin(turn: Turn, deployed: SavedRevision) -> bool:
+    """The JobManager would not start it (state of an earlier job, a snapshot that does not fit), and the spec was
+    edited since: priorState, restoreFrom and allowNonRestored are what such an edit is about."""
+    never_ran = turn.job.state is JobState.FAILED and turn.job.started_at is None
+    return never_ran and deployed.revision.generation != turn.generation
 
 
 def _begin(turn: Turn, kind: OperationType) -> None:

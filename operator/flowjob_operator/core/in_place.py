@@ -40,6 +40,7 @@ OF_CLASS: Final = {
 _CHECKPOINT_WITHIN = 60.0
 _ANSWER_WITHIN = 300.0
 _RESCALES = 3
+_ASK_AGAIN = 10.0
 _NOT_SETTINGS = frozenset(
     {"storage", "endpoint", "region", "secretRef", "caBundleRef", "spillBytes"}
 )
@@ -273,8 +274,13 @@ def _redeploy(turn: Turn, operation: Operation, deployed: SavedRevision) -> None
         if operation.attempts + 1 >= _RESCALES:
             _give_up(turn, deployed, answer.error)
         else:
-            turn.amend(attempts=operation.attempts + 1)
-            turn.wait(Reason.RESCALING, f"it is asked again: {answer.error}", 10.0)
+            again = f"it is asked again: {answer.error}"
+            turn.amend(attempts=operation.attempts + 1, step_started_at=turn.now, message=again)
+            turn.wait(Reason.RESCALING, again, _ASK_AGAIN)
+        return
+    waited = (turn.now - (operation.step_started_at or turn.now)).total_seconds()
+    if operation.attempts > 0 and answer is None and waited < _ASK_AGAIN:
+        turn.wait(Reason.RESCALING, operation.message, _ASK_AGAIN - waited)
         return
     if turn.late():
         _give_up(turn, deployed, "the JobManager did not do it in time")

@@ -23,6 +23,7 @@ class Reason(Enum):
     CRASH_LOOP = "CrashLoop"
     JOB_MANAGER_UNREACHABLE = "JobManagerUnreachable"
     PODS_NOT_READY = "PodsNotReady"
+    IMAGE_DRIFT = "ImageDrift"
     PAUSED = "Paused"
     HEALTHY = "Healthy"
     # What is being done.

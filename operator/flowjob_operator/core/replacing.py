@@ -55,7 +55,7 @@ REPLACING = frozenset(
     }
 )
 _RETRY_DRY_RUN = 30.0
-_RUNS = ("Running", "Finished", "Suspended", "Cancelled", "Failed", "Stopping")
+_RUNS = ("Running", "Finished", "Suspended", "Cancelled", "Stopping")
 
 
 def candidate(turn: Turn) -> Revision:
@@ -248,6 +248,10 @@ def keep_savepoint(turn: Turn, operation: Operation) -> None:
 def _watch_start(turn: Turn, operation: Operation) -> None:
     keep_savepoint(turn, operation)
     view = turn.view
+    if view is not None and view.state == "Failed":
+        turn.tell(Reason.FAILED, f"revision {turn.revisions.current}: {view.error}")
+        turn.end()
+        return
     if view is not None and view.state in _RUNS:
         what = f"revision {turn.revisions.current}: {operation.type.value} done"
         turn.tell(Reason.RUNNING, what, EventType.NORMAL)

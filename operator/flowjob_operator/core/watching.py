@@ -12,6 +12,7 @@ from flowjob_operator.core.beginnings import fact
 from flowjob_operator.core.observed import JOB_MANAGER, TASK_MANAGER
 from flowjob_operator.core.repairing import wanted_task_managers
 from flowjob_operator.core.turn import ENDED, Turn
+from flowjob_operator.rendering.naming import CONTAINER
 from flowjob_operator.resources.flowjob_status import (
     Checkpoints,
     FlowJobStatus,
@@ -135,7 +136,8 @@ def _watch_images(turn: Turn) -> None:
         return
     for pod in turn.seen.pods:
         for container in pod.containers:
-            ours = pod.component == JOB_MANAGER and container.image_id and container.ready
+            ours = pod.component == JOB_MANAGER and container.name == CONTAINER
+            ours = ours and container.ready and container.image_id != ""
             if ours and (turn.deployed and pod.revision == turn.deployed.revision.base):
                 turn.set(code=code.model_copy(update={"image_id": container.image_id}))
                 return

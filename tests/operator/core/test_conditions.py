@@ -340,3 +340,37 @@ def test_a_job_that_ended_keeps_its_jobmanager_for_an_hour() -> None:
     world.settle(5)
     assert ("Deployment", "flights-jm-1") not in world.objects
     assert world.status.phase is Phase.FINISHED
+
+
+def test_a_tag_that_was_moved_is_recorded_and_said() -> None:
+    world = running()
+    first = Container(name="flowjob", ready=True, image="flowjob:1", image_id="sha256:aa")
+    for name in list(world.pods):
+        world.pods[name] = dataclasses.replace(world.pods[name], containers=(first,))
+    world.settle(2)
+    assert world.status.code is not None
+    assert world.status.code.image_id == "sha256:aa"
+    assert world.condition("Degraded") == ("False", "Healthy")
+    moved = dataclasses.replace(first, image_id="sha256:bb")
+    world.pods["flights-tm-0"] = dataclasses.replace(
+        world.pods["flights-tm-0"], containers=(moved,)
+    )
+    world.settle(2)
+    assert world.condition("Degraded") == ("True", "ImageDrift")
+
+
+def test_a_start_that_the_jobmanager_refuses_is_a_failure_with_its_reason() -> None:
+    world = World(a_spec())
+    while "flights-jm-1-0" not in world.processes:
+        world.settle(1)
+    process = world.processes["flights-jm-1-0"]
+    process.doing, process.error = "Failed", "an earlier job of this name has left state"
+    world.settle(3)
+    assert world.status.phase is Phase.FAILED
+    assert world.condition("Ready") == ("False", "Failed")
+    assert world.status.diagnosis == "an earlier job of this name has left state"
+    world.settle(30)
+    assert world.status.phase is Phase.FAILED, "it is not tried again by itself"
+    world.edit(priorState="Ignore")
+    world.settle(30)
+    assert world.status.phase is Phase.RUNNING

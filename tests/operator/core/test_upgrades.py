@@ -259,6 +259,20 @@ def test_nothing_complete_and_none_ever_recorded_repeats_the_original_start() ->
     assert begun_with(world) == "s3://bucket/first"
 
 
+def test_a_first_start_that_was_refused_begins_with_what_the_next_spec_names() -> None:
+    world = World(a_spec(job__restoreFrom={"path": "s3://bucket/wrong"}))
+    while "flights-jm-1-0" not in world.processes:
+        world.settle(1)
+    process = world.processes["flights-jm-1-0"]
+    process.doing, process.error = "Failed", "there is no snapshot at s3://bucket/wrong"
+    world.settle(5)
+    world.edit(job__restoreFrom={"path": "s3://bucket/right"})
+    world.settle(30)
+    assert world.begun == [(2, "s3://bucket/right")]
+    assert world.status.start is not None
+    assert world.status.start.revision == 1, "should it have begun unseen, it goes on"
+
+
 def test_a_start_that_was_carried_out_unseen_is_not_repeated() -> None:
     world = World(a_spec(job__restoreFrom={"path": "s3://bucket/first"}, upgrade__mode="LastState"))
     world.settle(8)
