@@ -107,9 +107,10 @@ def _with_what_is_ours(merged: Object, base: Object, spec: FlowJobSpec) -> Objec
 def _restrict_others(spec: Object) -> None:
     for field in ("containers", "initContainers"):
         for container in spec.get(field) or ():
-            if container.get("name") != CONTAINER:
-                context = container.get("securityContext")
-                container["securityContext"] = merge(dict(RESTRICTED), context or {})
+            said = container.get("securityContext") or {}
+            # One that is privileged is so by its user's word, and cannot be restricted besides.
+            if container.get("name") != CONTAINER and not said.get("privileged"):
+                container["securityContext"] = merge(dict(RESTRICTED), said)
 
 
 def _container(spec: FlowJobSpec, role: Role) -> Object:

@@ -29,6 +29,7 @@ from flowjob_operator.rendering.short_jobs import (
     storage_work,
     storage_work_by_access,
 )
+from flowjob_operator.rendering.trying import trial_pods
 from flowjob_operator.resources.flowsnapshot import StorageAccess
 from flowjob_operator.resources.kinds import LONGEST_NAME
 from tests.e2e.cluster.api import Api, Refusal
@@ -170,6 +171,57 @@ def pods_of(made: list[Object]) -> Iterator[Object]:
             claimed = [{"name": c["metadata"]["name"], "emptyDir": {}} for c in claims]
             spec = {**template["spec"], "volumes": [*template["spec"]["volumes"], *claimed]}
             yield json.loads(json.dumps({**pod, "spec": spec}))
+
+
+def with_template(**fields: Any) -> examples.Spec:
+    return {**examples.MINIMAL, "taskManager": {"podTemplate": {"spec": fields}}}
+
+
+PRIVILEGED = {"name": "x", "image": "x", "securityContext": {"privileged": True}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "says"),
+    [
+        ({"nodeSelectr": {"a": "b"}}, 400, 'unknown field "spec.nodeSelectr"'),
+        ({"terminationGracePeriodSeconds": "long"}, 400, "terminationGracePeriodSeconds"),
+        ({"tolerations": {"key": "a"}}, 400, "tolerations"),
+        ({"containers": [{"name": "flowjob", "envv": []}]}, 400, 'spec.containers[0].envv"'),
+        ({"containers": [{"name": "x"}]}, 422, "spec.containers[1].image: Required value"),
+        ({"containers": [PRIVILEGED]}, 403, "violates PodSecurity"),
+        ({"hostNetwork": True}, 403, "violates PodSecurity"),
+        ({"priorityClassName": "none"}, 403, "no PriorityClass with name none was found"),
+    ],
+)
+def test_what_is_wrong_with_a_template_is_said_before_anything_is_made(
+    api: Api, restricted: str, fields: Object, status: int, says: str
+) -> None:
+    job = a_job(restricted)
+    made = render(job, a_revision(with_template(**fields)), PLATFORM)
+    manager, worker = trial_pods(made)
+    create(api, manager, "&dryRun=All")
+    with pytest.raises(Refusal) as refusal:
+        create(api, worker, "&dryRun=All")
+    assert refusal.value.status == status
+    assert says in refusal.value.message
+
+
+def test_a_quota_that_a_pod_exceeds_is_said_before_anything_is_made(
+    api: Api, restricted: str
+) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small", "namespace": restricted},
+        "spec": {"hard": {"requests.memory": "1Mi"}},
+    }
+    made = api.create(place(quota), quota)
+    # What its controller does, which does not run here.
+    status = {"hard": made["spec"]["hard"], "used": {"requests.memory": "0"}}
+    api.patch(f"{place(quota)}/small/status", {"status": status})
+    for pod in trial_pods(render(a_job(restricted), a_revision(SPECS["small"]), PLATFORM)):
+        with pytest.raises(Refusal, match="exceeded quota: small"):
+            create(api, pod, "&dryRun=All")
 
 
 def test_short_jobs_are_taken(api: Api, restricted: str) -> None:

@@ -26,6 +26,7 @@ from flowjob_operator.rendering.revisions import (
     render,
     to_apply,
 )
+from flowjob_operator.rendering.trying import trial_pods
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.job_spec import SCRIPT_BYTES
 from flowjob_operator.resources.kinds import LONGEST_NAME
@@ -255,6 +256,13 @@ def test_a_template_is_merged_but_what_is_ours_stands() -> None:
     assert {"name": "TZ", "value": "UTC"} in ours["env"]
 
 
+def test_a_container_that_is_privileged_by_its_users_word_stays_so() -> None:
+    said = {"privileged": True}
+    more = {"name": "x", "image": "x", "securityContext": said}
+    spec = {**MINIMAL, "jobManager": {"podTemplate": {"spec": {"containers": [more]}}}}
+    assert container(one(objects(spec), "Deployment"), "x")["securityContext"] == said
+
+
 def test_threads_of_libraries_are_as_many_as_the_cores_of_a_process() -> None:
     def threads(kind: str, resources: Object, slots: int = 1) -> str:
         part = {"resources": resources}
@@ -353,6 +361,20 @@ def test_another_script_is_another_object() -> None:
     assert a["metadata"]["name"] != b["metadata"]["name"]
     assert script("a = 1") == a
     assert a["immutable"] is True
+
+
+def test_a_pod_of_each_workload_can_be_tried() -> None:
+    made = rendered(EVERYTHING)
+    manager, worker = trial_pods(made)
+    for pod, kind in ((manager, "Deployment"), (worker, "StatefulSet")):
+        workload = one(made.objects(), kind)
+        template = workload["spec"]["template"]
+        assert pod["metadata"]["name"] == workload["metadata"]["name"]
+        assert pod["metadata"]["labels"] == template["metadata"]["labels"]
+        assert pod["spec"]["containers"] == template["spec"]["containers"]
+    assert {"flowjob-scratch"} == {
+        v["name"] for v in worker["spec"]["volumes"] if "persistentVolumeClaim" in v
+    }
 
 
 # -- owners
