@@ -177,7 +177,7 @@ def with_template(**fields: Any) -> examples.Spec:
     return {**examples.MINIMAL, "taskManager": {"podTemplate": {"spec": fields}}}
 
 
-PRIVILEGED = {"name": "x", "image": "x", "securityContext": {"privileged": True}}
+CAPABLE = {"name": "x", "image": "x", "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ PRIVILEGED = {"name": "x", "image": "x", "securityContext": {"privileged": True}
         ({"tolerations": {"key": "a"}}, 400, "tolerations"),
         ({"containers": [{"name": "flowjob", "envv": []}]}, 400, 'spec.containers[0].envv"'),
         ({"containers": [{"name": "x"}]}, 422, "spec.containers[1].image: Required value"),
-        ({"containers": [PRIVILEGED]}, 403, "violates PodSecurity"),
+        ({"containers": [CAPABLE]}, 403, "violates PodSecurity"),
         ({"hostNetwork": True}, 403, "violates PodSecurity"),
         ({"priorityClassName": "none"}, 403, "no PriorityClass with name none was found"),
     ],
