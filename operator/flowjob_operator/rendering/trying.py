@@ -1,7 +1,8 @@
 """Pods as a revision's workloads would make them, to be tried on the API server and never made.
 
 A dry run of a Deployment or StatefulSet says nothing of what is judged when its pods are made: pod security, quotas,
-limits, priority classes, ServiceAccounts. Pure."""
+limits, priority classes, ServiceAccounts. And where a template has a field that does not exist, applying is answered
+with status 500, creating a pod (strictly) with 400 and the field's name. Pure."""
 
 from __future__ import annotations
 
