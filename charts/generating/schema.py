@@ -5,8 +5,10 @@ defines (affinity, volumes and so on) is left to the API server. Pure."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final
 
+from flowjob_operator.process.settings import Settings, in_file
 from flowjob_operator.rendering.layers import DEFAULTABLE
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.schema import structural
@@ -15,6 +17,7 @@ Schema = dict[str, Any]
 
 TEXT: Final[Schema] = {"type": "string"}
 FLAG: Final[Schema] = {"type": "boolean"}
+SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}
 OBJECT: Final[Schema] = {"type": "object"}
 NATURAL: Final[Schema] = {"type": "integer", "minimum": 1}
 TEXTS_BY_NAME: Final[Schema] = {"type": "object", "additionalProperties": TEXT}
@@ -31,6 +34,22 @@ COUNT_OR_SHARE: Final[Schema] = {
 
 IMAGE_PATH: Final = "image"
 """Not among the defaults: jobs.image has it."""
+
+
+BY_THE_CHART: Final = frozenset(
+    {
+        *("owner", "lease", "namespaces", "labelSelector", "image", "defaults", "platform"),
+        *("port", "concurrency", "resync", "logLevel", "logFormat"),
+        *("namespace", "identity"),
+    }
+)
+"""Settings of the operator that the chart gives by values of its own, or from where the pod is."""
+
+
+def further_settings() -> list[str]:
+    """All others, by their names in the file."""
+    names = [in_file(field.name) for field in dataclasses.fields(Settings)]
+    return [name for name in names if name not in BY_THE_CHART]
 
 
 def list_of(item: Schema, **more: Any) -> Schema:
@@ -218,6 +237,7 @@ def schema() -> Schema:
                 resync=DURATION,
                 logLevel=one_of("debug", "info", "warning", "error"),
                 logFormat=one_of("json", "text"),
+                settings=strict(**dict.fromkeys(further_settings(), SCALAR)),
             ),
             extraObjects=list_of({"type": ["object", "string"]}),
             **_of_pods(),

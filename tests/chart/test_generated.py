@@ -106,6 +106,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("a pull policy of jobs' image", {"jobs": {"image": {"pullPolicy": "Always"}}}),
     ("an unknown log level", {"operator": {"logLevel": "verbose"}}),
     ("a duration without unit", {"operator": {"resync": "60"}}),
+    ("a setting that the operator has not", {"operator": {"settings": {"colour": "red"}}}),
+    ("a setting in two places", {"operator": {"settings": {"port": 1}}}),
     ("an unknown action", {"admissionPolicy": {"actions": ["Refuse"]}}),
     ("no action", {"admissionPolicy": {"actions": []}}),
     ("a star within a name", {"admissionPolicy": {"secrets": ["a*b"]}}),

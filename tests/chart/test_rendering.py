@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from charts.generating.schema import BY_THE_CHART, further_settings
 from flowjob_operator.core.observed import Defaults
 from flowjob_operator.process.platforms import platform_of
-from flowjob_operator.process.settings import read_settings
+from flowjob_operator.process.settings import Settings, in_file, read_settings
 from flowjob_operator.rendering.layers import read_layer
 from flowjob_operator.resources.flowjob_status import Source
 from tests.chart.rendering import (
@@ -124,7 +126,16 @@ def test_settings_reach_the_operator(tmp_path: Path) -> None:
     assert settings.label_selector == "tier=gold"
     assert (settings.concurrency, settings.resync) == (4, 120.0)
     assert (settings.log_level, settings.log_format) == ("debug", "text")
+    assert (settings.poll, settings.api_requests, settings.dry_run) == (5.0, 20, True)
     assert settings.defaults == {"serviceAccountName": "flowjob-job"}
+
+
+def test_what_the_chart_does_not_know_of_can_be_set_all_the_same() -> None:
+    told = yaml.safe_load(pick(objects(case("defaults")), "ConfigMap")["data"]["config.yaml"])
+    assert BY_THE_CHART - set(told) == {"namespace", "identity"}
+    assert set(told) <= BY_THE_CHART
+    names = {in_file(field.name) for field in dataclasses.fields(Settings)}
+    assert names == BY_THE_CHART | set(further_settings())
 
 
 def test_defaults_reach_the_operator_by_path(tmp_path: Path) -> None:

@@ -102,4 +102,7 @@ concurrency: {{ .Values.operator.concurrency }}
 resync: {{ .Values.operator.resync }}
 logLevel: {{ .Values.operator.logLevel }}
 logFormat: {{ .Values.operator.logFormat }}
+{{- range $name, $value := .Values.operator.settings }}
+{{ $name }}: {{ toJson $value }}
+{{- end }}
 {{- end }}
