@@ -26,6 +26,7 @@ from tests.operator.rendering.examples import (
     a_revision,
     container,
     one,
+    rendered,
 )
 
 Object = dict[str, Any]
@@ -134,10 +135,11 @@ def test_the_command_line_takes_what_pods_give_it(command: str, path: str | None
     assert taken["answer"] == Path("/dev/termination-log")
 
 
-def test_the_command_line_takes_a_pre_flight() -> None:
-    made = preflight(JOB, a_revision(SCRIPT), Restore(), 300.0)
-    name, *arguments = container(one(made, "Job"))["args"]
-    assert parsed(name, arguments)["job_file"] == Path("/etc/flowjob/job/job.json")
+def test_the_command_line_takes_the_processes_of_pods() -> None:
+    made = [*preflight(JOB, a_revision(SCRIPT), Restore(), 300.0), *rendered(SCRIPT).objects()]
+    for kind in ("Job", "Deployment", "StatefulSet"):
+        name, *arguments = container(one(made, kind))["args"]
+        assert str(parsed(name, arguments)["job_file"]) == "/etc/flowjob/job/job.json"
 
 
 def parsed(name: str, arguments: list[str]) -> dict[str, Any]:
