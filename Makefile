@@ -101,6 +101,7 @@ chaos: SEEDS ?= 20
 chaos: setup $(BIN)/versitygw ## Strike SEEDS=n jobs of real processes, disks and an S3 server (15 s each)
 	$(BIN)/python -m pytest -m chaos tests/runtime tests/recovery
 	$(BIN)/python -m tests.recovery --seeds $(SEEDS)
+	$(BIN)/python -m tests.recovery --first $(SEEDS) --seeds $$((($(SEEDS) + 4) / 5)) --pressure 4
 
 lint: setup ## Check style, types and the layers between packages
 	$(BIN)/ruff check .
