@@ -66,9 +66,8 @@ AnyCluster = GivenCluster | KindCluster | LocalCluster
 
 
 def cluster() -> AnyCluster:
-    """Started, where it is not there. `FLOWJOB_CLUSTER_KIND` (given, kind, local) decides where it is not clear."""
-    wanted = os.environ.get("FLOWJOB_CLUSTER_KIND") or _kind_at_hand()
-    match wanted:
+    """Started, where it is not there."""
+    match wanted := wanted_cluster():
         case "given":
             return GivenCluster(Tools(Path(os.environ["KUBECONFIG"])))
         case "kind":
@@ -76,6 +75,11 @@ def cluster() -> AnyCluster:
         case "local":
             return _local()
     raise ValueError(f"FLOWJOB_CLUSTER_KIND={wanted}: given, kind or local")
+
+
+def wanted_cluster() -> str:
+    """given, kind or local; FLOWJOB_CLUSTER_KIND decides where it is not clear."""
+    return os.environ.get("FLOWJOB_CLUSTER_KIND") or _kind_at_hand()
 
 
 def _kind_at_hand() -> str:

@@ -17,7 +17,7 @@ from tests.e2e.harness.installation import Installation
 from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.storage import Bucket, Storage, secret, storage
 from tests.e2e.harness.waiting import patience
-from tests.e2e.harness.which_cluster import AnyCluster, cluster
+from tests.e2e.harness.which_cluster import AnyCluster, cluster, wanted_cluster
 
 SECONDS = 600
 """A scenario may take, on an idle machine."""
@@ -26,7 +26,15 @@ _numbers = itertools.count(1)
 _run = secrets.token_hex(2)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+ONLY_ON_A_CLUSTER_OF_OUR_OWN = "test_faults_of_the_cluster.py"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What a cluster of somebody else's must not suffer is left out there."""
+    if wanted_cluster() != "local":
+        left_out = [i for i in items if i.path.name == ONLY_ON_A_CLUSTER_OF_OUR_OWN]
+        items[:] = [i for i in items if i not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     for item in items:
         if "tests/e2e/scenarios" in item.nodeid:
             item.add_marker(pytest.mark.e2e)
