@@ -14,9 +14,10 @@ CONTAINER: Final = "flowjob"
 COMMAND: Final = ("tini", "--", "flowjob")
 """Said here and not left to the image: one that is built on ours may have another entrypoint."""
 
-CONTROL, PROBES, API, DATA = 7400, 7401, 7402, 7410
+CONTROL, PROBES, API = 7400, 7401, 7402
 JM_PORTS: Final = {"control": CONTROL, "probes": PROBES, "api": API}
-TM_PORTS: Final = {"probes": PROBES, "data": DATA}
+TM_PORTS: Final = {"probes": PROBES}
+"""Rows travel by whatever ports are free."""
 
 USER: Final = 10001
 """Of all processes, and group of their files."""

@@ -11,24 +11,21 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from flowjob_operator.rendering.naming import (
-    API,
     COMPONENT_LABEL,
     CONTAINER,
-    CONTROL,
     ETC,
     JM_PORTS,
     JOB_LABEL,
     MANAGER_LABEL,
     NAME_LABEL,
     OURS,
-    PROBES,
     TM_PORTS,
     TOKEN_DIRECTORY,
 )
 from flowjob_operator.rendering.volumes import PROTECTED_VOLUMES
 
 OUR_LABELS: Final = frozenset({NAME_LABEL, MANAGER_LABEL, COMPONENT_LABEL, JOB_LABEL})
-OUR_PORTS: Final = frozenset({CONTROL, PROBES, API, *TM_PORTS.values()})
+OUR_PORTS: Final = frozenset({*JM_PORTS.values(), *TM_PORTS.values()})
 OUR_PORT_NAMES: Final = frozenset({*JM_PORTS, *TM_PORTS})
 
 _SAID_ELSEWHERE: Final = "is said in {}, not in a pod template"
