@@ -15,9 +15,14 @@ from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.plain import SCRIPT
 from tests.e2e.harness.storage import ENDPOINT, REGION, Bucket
 from tests.e2e.harness.tools import Object
-from tests.e2e.harness.waiting import TooLate
+from tests.e2e.harness.waiting import TooLate, patience
 
 ENDED = ("Finished", "Cancelled", "Failed")
+
+
+def rows_in(seconds: float, rate: int) -> int:
+    """So many rows that the job has not ended before the scenario has done what it does, on a busy machine neither."""
+    return int(seconds * patience()) * rate
 
 
 def verifying_job(name: str, bucket: Bucket, *, rows: int, rate: int, **settings: Any) -> Object:
@@ -133,11 +138,15 @@ class FlowJob:
     def wait_for_results(self, *, more: int = 1, within: float = 120.0) -> float:
         """Until so many further files are published; the seconds that took."""
         began, before = time.monotonic(), verified.files_so_far(self.bucket)
-        self.space.wait(
-            f"{self.name} publishes",
-            lambda: verified.files_so_far(self.bucket) >= before + more,
-            within=within,
-        )
+
+        def there() -> bool:
+            if verified.files_so_far(self.bucket) >= before + more:
+                return True
+            if self.phase in ENDED:
+                raise TooLate(f"{self.name} has ended: {self.phase}\n{self.space.explain()}")
+            return False
+
+        self.space.wait(f"{self.name} publishes", there, within=within)
         return time.monotonic() - began
 
     def wait_until_verified(self, rows: int, *, within: float = 300.0) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.plain import SCRIPT
 
-ROWS = 60_000
 RATE = 2_000
+ROWS = rows_in(30, RATE)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
-ROWS = 200_000
 RATE = 2_000
+ROWS = rows_in(100, RATE)
 
 
 @pytest.mark.parametrize("policy", ["Retain", "Savepoint", "Discard"])

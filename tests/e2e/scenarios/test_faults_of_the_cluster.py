@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.which_cluster import AnyCluster, LocalCluster
 
-ROWS = 200_000
-RATE = 1_000
+RATE = 500
+ROWS = rows_in(500, RATE)
 LOST = "node2"
 AWAY_SECONDS = 300.0
 

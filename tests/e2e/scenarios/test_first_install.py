@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.e2e.harness.flowjobs import FlowJob, merged
+from tests.e2e.harness.flowjobs import FlowJob, merged, rows_in
 from tests.e2e.harness.installation import ROOT, Installation
 from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.storage import ENDPOINT, Bucket
 
-ROWS = 20_000
+RATE = 2_000
+ROWS = rows_in(20, RATE)
 EXAMPLES = ROOT / "examples" / "kubernetes"
 
 
 def test_a_job_is_applied_and_runs_to_its_end(job: FlowJob) -> None:
-    job.apply(rows=ROWS, rate=2_000)
+    job.apply(rows=ROWS, rate=RATE)
     job.wait_running()
     assert job.condition("Ready")["status"] == "True"
     job.wait_until_verified(ROWS)

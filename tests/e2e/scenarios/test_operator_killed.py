@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.installation import Installation
 
-ROWS = 80_000
 RATE = 2_000
+ROWS = rows_in(40, RATE)
 
 
 def test_an_upgrade_ends_well_though_the_operator_dies_in_each_of_its_steps(

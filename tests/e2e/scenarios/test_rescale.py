@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
-ROWS = 90_000
 RATE = 2_000
+ROWS = rows_in(45, RATE)
 
 
 def test_one_then_four_then_two(job: FlowJob) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.tools import Object
 
-ROWS = 200_000
 RATE = 2_000
+ROWS = rows_in(100, RATE)
 
 
 def snapshot(name: str, job: str, **spec: object) -> Object:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.e2e.harness.flowjobs import FlowJob
+from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
-ROWS = 40_000
 RATE = 2_000
+ROWS = rows_in(20, RATE)
 
 
 def test_a_suspended_job_has_no_pods_and_goes_on_exactly(job: FlowJob) -> None:

@@ -5,13 +5,14 @@ What fails here fails because of images, processes or the cluster, and not becau
 from __future__ import annotations
 
 from tests.e2e.harness import verified
+from tests.e2e.harness.flowjobs import rows_in
 from tests.e2e.harness.images import Images
 from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.plain import manifests
 from tests.e2e.harness.storage import Bucket
 
-ROWS = 60_000
 RATE = 3_000
+ROWS = rows_in(20, RATE)
 
 
 def test_every_row_is_there_once_though_all_pods_were_killed(
