@@ -99,7 +99,7 @@ golden: setup ## Kill and restore every golden job in many ways, at other parall
 
 chaos: SEEDS ?= 20
 chaos: setup $(BIN)/versitygw ## Strike SEEDS=n jobs of real processes, disks and an S3 server (15 s each)
-	$(BIN)/python -m pytest -m chaos tests/runtime tests/recovery
+	$(BIN)/python -m pytest -m chaos tests/runtime tests/recovery tests/cluster
 	$(BIN)/python -m tests.recovery --seeds $(SEEDS)
 	$(BIN)/python -m tests.recovery --first $(SEEDS) --seeds $$((($(SEEDS) + 4) / 5)) --pressure 4
 

@@ -22,7 +22,7 @@ import msgspec
 from flowjob.cluster.control_api import JobManagerView, OperationView, Request
 from flowjob.cluster.job_file import JobFile, Program, Storage
 
-WITHIN = 120.0
+WITHIN = 240.0
 KEYS = 7
 
 PROGRAM = """

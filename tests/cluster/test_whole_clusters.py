@@ -11,7 +11,7 @@ import pytest
 from flowjob.cluster.control_api import NewAttempt, Rescale, StopJob, TakeSavepoint
 from tests.cluster.pods import Pods
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -67,6 +67,7 @@ def test_one_savepoint_is_taken_per_name_and_a_stopped_job_stays_to_say_where_it
     leader.send_signal(signal.SIGTERM)
     assert leader.wait(20) == 0
     pods.jobmanager(revision=2, run="2")
+    pods.taskmanager(0)  # the one before has ended with the job
     pods.until(pods.is_in("Finished"))
     assert pods.results() == pods.expected()
 

@@ -205,7 +205,7 @@ def test_a_failed_checkpoint_is_aborted_and_the_next_one_comes_in_time(way: str)
         case "expired":
             job.ack(1, S0, K1)
             said = job.at(15)
-            reason = "not complete within 5 s: not acknowledged by 0/1, 1/0 (vertex/subtask)"
+            reason = "not complete within 5 s: not acknowledged by task 0/1, task 1/0"
         case _:
             job.ack(1)
             said, reason = job.tell(ev.StoreFailed(1, "no such bucket")), "no such bucket"
@@ -421,7 +421,7 @@ def test_a_sink_that_takes_too_long_fails_the_job() -> None:
     job.complete(1, items=b"a")
     job.committed(1, K1)
     assert job.coordinator.wake_at == 20
-    assert "task 1/0 (vertex/subtask) has not committed" in one(ev.FailJob, job.at(20)).reason
+    assert "task 1/0 has not committed" in one(ev.FailJob, job.at(20)).reason
 
 
 def test_what_is_prepared_and_not_known_to_be_committed_goes_into_the_next_manifest() -> None:

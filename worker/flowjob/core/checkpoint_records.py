@@ -5,6 +5,7 @@ Times are seconds of the coordinator's clock. It must not decide anything."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, NamedTuple
@@ -12,6 +13,14 @@ from typing import Generic, NamedTuple
 from flowjob.core.coordinator_events import Kind, P
 from flowjob.core.elements import Barrier, Stop
 from flowjob.core.job_events import TaskId
+
+Told = Callable[[TaskId], str]
+"""A task, for people."""
+
+
+def by_number(task: TaskId) -> str:
+    """Where nobody knows names."""
+    return f"task {task.vertex}/{task.subtask}"
 
 
 class Status(Enum):
@@ -82,14 +91,14 @@ class PendingSnapshot(Generic[P]):
         if len(self.snapshots) == len(self.tasks):
             self.phase = Phase.COMPLETE
 
-    def why_incomplete(self, most: int = 5) -> str:
-        """Who holds it up, for a message: `not acknowledged by 0/1, 2/0 (vertex/subtask)`."""
+    def why_incomplete(self, told: Told, most: int = 5) -> str:
+        """Who holds it up, for a message: `not acknowledged by read 2/4, window 1/4`."""
         if self.phase is Phase.COMPLETE:
             return "results of what came before it were not published"
         late = sorted(self.tasks - self.snapshots.keys())
-        names = ", ".join(f"{t.vertex}/{t.subtask}" for t in late[:most])
+        names = ", ".join(told(task) for task in late[:most])
         more = "" if len(late) <= most else f" and {len(late) - most} more"
-        return f"not acknowledged by {names}{more} (vertex/subtask)"
+        return f"not acknowledged by {names}{more}"
 
     def record(self, now: float, status: Status, reason: str | None = None) -> CheckpointRecord:
         return CheckpointRecord(

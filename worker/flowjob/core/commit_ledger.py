@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from flowjob.core.checkpoint_records import Told, by_number
 from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.commits import CommitPermit
 from flowjob.core.coordinator_events import NotifyCommitted, Prepared, Started
 from flowjob.core.job_events import TaskId
+
+MOST_LATE = 4
+"""Restarts for sinks that have not committed in time, each with twice the time of the one before."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ class CommitLedger:
         self._entries: dict[TaskId, dict[int, _Entry]] = {}
         self._done: dict[TaskId, int] = {}
         self._ask_at = 0.0
+        self._late = 0
 
     def started(self, event: Started, now: float) -> list[NotifyCommitted]:
         """New tasks know nothing, and what is dealt to them is theirs to commit. Others are asked once more."""
@@ -71,6 +76,8 @@ class CommitLedger:
             del entries[number]
         if not entries:
             self._entries.pop(task, None)
+        if not self.waiting():
+            self._late = 0
 
     def waiting(self) -> tuple[TaskId, ...]:
         """Tasks that have something to commit now."""
@@ -107,22 +114,40 @@ class CommitLedger:
         waiting = self.waiting()
         return [self.notify(waiting, now)] if waiting and now >= self._ask_at else []
 
-    def overdue(self, now: float) -> str | None:
-        """Why the job cannot go on like this, if a task takes too long."""
+    @property
+    def patience(self) -> float:
+        """Seconds that a task gets to commit: twice as long with every time that this was not enough, until everything
+        is committed once. A sink that is slower than the timeout of checkpoints would be restarted for ever else."""
+        return float(self.settings.timeout * 2 ** min(self._late, MOST_LATE))
+
+    @property
+    def is_hopeless(self) -> bool:
+        """It was never enough: another restart would change nothing."""
+        return self._late > MOST_LATE
+
+    def overdue(self, now: float, told: Told = by_number) -> str | None:
+        """Why the job cannot go on like this, if a task takes too long. The next time it gets longer."""
         oldest = self._oldest()
-        if oldest is None or now < oldest[0] + self.settings.timeout:
+        if oldest is None or now < oldest[0] + self.patience:
             return None
         _, task, checkpoint = oldest
+        waited = self.patience
+        self._late += 1
+        then = (
+            "that was the last of its tries"
+            if self.is_hopeless
+            else f"after a restart it gets {self.patience:g} s"
+        )
         return (
-            f"task {task.vertex}/{task.subtask} (vertex/subtask) has not committed its results of "
-            f"checkpoint {checkpoint} within {self.settings.timeout:g} s"
+            f"the sink in {told(task)} has not committed its results of checkpoint {checkpoint} within {waited:g} s; "
+            f"{then}. If it only needs that long, raise the timeout of checkpoints"
         )
 
     @property
     def wake_at(self) -> float | None:
         """When to look for `overdue` and `ask_again`."""
         oldest = self._oldest()
-        return None if oldest is None else min(self._ask_at, oldest[0] + self.settings.timeout)
+        return None if oldest is None else min(self._ask_at, oldest[0] + self.patience)
 
     def _oldest(self) -> tuple[float, TaskId, int] | None:
         return min(

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Generic
 
+from flowjob.core import checkpoint_records as cr
 from flowjob.core import coordinator_events as ev
 from flowjob.core.checkpoint_records import CheckpointRecord, PendingSnapshot, Phase, Status
 from flowjob.core.checkpoint_settings import CheckpointSettings
@@ -39,12 +40,13 @@ class Coordinator(Generic[P]):
         newest: int | None = None,
         highest: int = 0,
         stopped: bool = False,
+        told: cr.Told = cr.by_number,
     ) -> None:
         """What the log says: `retained` checkpoints (not savepoints), and the `newest` restore point of this run,
         None before its first. No id up to `highest` is used again. `stopped`: the newest is a stop whose commits were
         not seen to the end; they are all that is left to do."""
         retained = tuple(retained)
-        self.settings = settings
+        self.settings, self._told = settings, told
         self.newest = newest
         self.last_id = max(highest, newest or 0, *retained)
         self._retention = Retention(settings.retained, retained)
@@ -224,7 +226,7 @@ class Coordinator(Generic[P]):
         snapshot = self._pending.find(checkpoint)
         if snapshot is None or task not in snapshot.tasks or task in snapshot.snapshots:
             return
-        self._give_up(snapshot, f"task {task.vertex}/{task.subtask}: {reason}", Status.FAILED)
+        self._give_up(snapshot, f"{self._told(task)}: {reason}", Status.FAILED)
 
     def _stored(self, checkpoint: int) -> None:
         snapshot = self._pending.storing(checkpoint)
@@ -294,7 +296,7 @@ class Coordinator(Generic[P]):
 
     def _fail(self, reason: str) -> None:
         self._halt(reason)
-        self._out.append(ev.FailJob(reason))
+        self._out.append(ev.FailJob(reason, self._ledger.is_hopeless))
 
     # Requests
 
@@ -325,7 +327,7 @@ class Coordinator(Generic[P]):
 
     def _expire(self) -> None:
         for snapshot in self._pending.expired(self._now):
-            limit = f"not complete within {self.settings.timeout:g} s: {snapshot.why_incomplete()}"
+            limit = f"not complete within {self.settings.timeout:g} s: {snapshot.why_incomplete(self._told)}"
             self._give_up(snapshot, limit, Status.FAILED)
             if not self._running:
                 return  # the others were given up with it
@@ -381,7 +383,7 @@ class Coordinator(Generic[P]):
         self._out.append(ev.Trigger(snapshot.barrier, tasks, snapshot.savepoint))
 
     def _ask_again(self) -> None:
-        if overdue := self._ledger.overdue(self._now):
+        if overdue := self._ledger.overdue(self._now, self._told):
             self._fail(overdue)
         else:
             self._out += self._ledger.ask_again(self._now)

@@ -267,9 +267,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class FailJob:
-    """The job fails, as by a task: the restart strategy decides. TasksFailed is expected."""
+    """The job fails, as by a task: the restart strategy decides, unless it is `final`. TasksFailed is expected."""
 
     reason: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from flowjob.core.coordinator import Coordinator
 from flowjob.core.elements import Barrier
 from flowjob.core.failures import ErrorInfo, ErrorKind
 from flowjob.core.job_events import TaskId
+from flowjob.core.outages import Outage
 from flowjob.core.snapshot_log import LogState
 from flowjob.errors import FlowjobError, LostLeadership
 from flowjob.plan.job_graph import JobGraph
@@ -29,7 +30,7 @@ from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager import committables
 from flowjob.runtime.jobmanager.manifests import JobAtHand, manifest_of
-from flowjob.runtime.jobmanager.request import JobEvent, SnapshotFailed
+from flowjob.runtime.jobmanager.request import JobEvent, SnapshotFailed, SnapshotsAgain
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore, why
 from flowjob.runtime.jobmanager.standing_in import BeginningAgain
 from flowjob.runtime.outbox import cancel_all
@@ -84,6 +85,7 @@ class CheckpointService:
         self._coordinator: Coordinator[TaskSnapshot] = Coordinator(settings, 0)
         self._newest: RestorePoint | None = None
         self.completed = 0
+        self._outage = Outage()
         self._again = BeginningAgain(snapshots)
         self._generation: int | None = None
         self._events: list[ev.Event[TaskSnapshot]] = []
@@ -114,6 +116,7 @@ class CheckpointService:
             newest=state.newest_id or None,
             highest=max(state.highest, initial.manifest.id if initial is not None else 0),
             stopped=state.stopped,
+            told=self._job.told,
         )
         self._cleaner = asyncio.ensure_future(self._clean())
         self._cleaner.add_done_callback(self._over)
@@ -272,13 +275,9 @@ class CheckpointService:
                 storing.add_done_callback(self._over)
             case ev.NotifyCommitted(permit, tasks, former):
                 for slot in sorted({t.subtask for t in tasks}):
-                    given = [
-                        (p.task, p.sink, list(p.items)) for p in former if p.task.subtask == slot
-                    ]
-                    self._shell.send(
-                        slot,
-                        messages.CommitSnapshot(checkpoint=permit.checkpoint, committables=given),
-                    )
+                    given = committables.of_slot(former, slot)
+                    told = messages.CommitSnapshot(checkpoint=permit.checkpoint, committables=given)
+                    self._shell.send(slot, told)
             case ev.Retire(checkpoint):
                 self._cleaning.put_nowait(self._snapshots.retire(checkpoint))
             case ev.Discard(checkpoint, savepoint):
@@ -288,8 +287,9 @@ class CheckpointService:
                 answer = self._answers.pop(request, None)
                 if answer is not None and not answer.done():
                     answer.set_result(instruction)
-            case ev.FailJob(reason):
-                error = ErrorInfo(ErrorKind.ENGINE, "SNAPSHOTS_FAILED", reason)
+            case ev.FailJob(reason, final):
+                kind = ErrorKind.REFUSED if final else ErrorKind.ENGINE
+                error = ErrorInfo(kind, "SNAPSHOTS_FAILED", reason)
                 self._shell.happened(job_events.SnapshotsFailed(error))
             case ev.RestartJob(reason):
                 self._shell.happened(job_events.RestartRequested(reason))
@@ -319,7 +319,9 @@ class CheckpointService:
             self._shell.send(slot, messages.AbortSnapshot(checkpoint=checkpoint, reason=reason))
         last = self._coordinator.history[-1:]
         if last and last[0].checkpoint == checkpoint and last[0].status is Status.FAILED:
-            self._shell.tell(SnapshotFailed(f"{last[0].kind.value} {checkpoint} failed: {reason}"))
+            said = f"{last[0].kind.value} {checkpoint} failed: {reason}"
+            if last[0].savepoint or self._outage.begins(self._env.clock.monotonic()):
+                self._shell.tell(SnapshotFailed(said))
 
     async def _store(self, store: ev.Store[TaskSnapshot]) -> None:
         if store.kind.is_restore_point:
@@ -333,6 +335,8 @@ class CheckpointService:
             counts = not store.kind.is_restore_point
             counts = counts or await self._snapshots.commit(manifest, directory)
             self.completed += counts
+            if counts and (said := self._outage.ends(self._env.clock.monotonic())):
+                self._shell.tell(SnapshotsAgain(said))
         except LostLeadership as error:
             self._shell.broken(error)
         except FlowjobError as error:

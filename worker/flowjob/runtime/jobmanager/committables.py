@@ -67,3 +67,8 @@ def dealt(manifest: Manifest, graph: JobGraph, tasks: Collection[TaskId]) -> tup
             if task in tasks:
                 found.setdefault((task, prepared.sink), []).extend(prepared.items)
     return tuple(Prepared(t, sink, tuple(items)) for (t, sink), items in sorted(found.items()))
+
+
+def of_slot(prepared: Iterable[Prepared], slot: int) -> list[tuple[TaskId, str, list[bytes]]]:
+    """Those of its tasks, as messages have them. Slot sharing: subtask i is in slot i."""
+    return [(p.task, p.sink, list(p.items)) for p in prepared if p.task.subtask == slot]

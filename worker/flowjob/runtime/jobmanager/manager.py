@@ -67,6 +67,7 @@ class JobManager:
         self._finished = asyncio.Event()
         self._succeeding = asyncio.Lock()
         self._beside: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._left = False
         self._address = ""
 
@@ -134,7 +135,10 @@ class JobManager:
         await tenure.begin(adopt=tenure.held is not None and tenure.held.continues)
 
     async def _close(self, cluster: Cluster, beside: list[asyncio.Future[None]]) -> None:
-        await cancel_all(list(self._beside))
+        async with self._succeeding:  # a claim that is on its way has an owner then
+            await cancel_all(list(self._beside))
+        if self._closing:
+            await asyncio.wait(self._closing)
         tenure, lead = self.tenure, self.tenure.held
         if self._left and tenure.request.service is not None:
             await self.sessions.abandon()
@@ -162,23 +166,27 @@ class JobManager:
         job has ended, or is being ended."""
         async with self._succeeding:
             former = self.tenure
-            if former.held is None or not former.has_begun or self.state in _OVER:
+            ends = self.state in _OVER or self._finished.is_set()
+            if former.held is None or not former.has_begun or ends:
                 raise ValueError("the job is not running, or ends")
-            await former.resign()
+            await first_of(former.resign(), self._finished.wait())
             try:
                 if not await former.held.store.leads():
                     raise LostLeadership("another JobManager has taken over the job")
                 tenure = Tenure(self._env, request, self._way, places)
                 tenure.conductor.follow(former.conductor)
-                await tenure.lead(self._address)
-                if self.state in _OVER or self._left:
-                    self._keep(former.held.checkpoints.close("claimed anew", tidy=False))
+                await first_of(tenure.lead(self._address), self._finished.wait())
+                if tenure.held is None:
+                    raise ValueError("the job has ended, or goes on without this JobManager")
+                if self.state in _OVER or self._finished.is_set():
+                    old = former.held.checkpoints
+                    self._keep(old.close("claimed anew", tidy=False), self._closing)
                     former.held = tenure.held  # which alone may say now how the job has ended
                     raise ValueError("the job has ended")
                 former.conductor.silent = True
                 self.tenure = tenure
                 self._answering.checkpoints = tenure.conductor.checkpoints
-                self._keep(former.leave())
+                self._keep(former.leave(), self._closing)
                 await first_of(tenure.begin(adopt=adopt), self._finished.wait())
             except ValueError:
                 raise
@@ -186,10 +194,14 @@ class JobManager:
                 self._give_up(error)
                 raise
 
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+    def _keep(
+        self, work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]] | None = None
+    ) -> None:
+        """`among`: those that are waited for at the end; else it is cancelled then."""
+        kept = self._beside if among is None else among
         task = asyncio.ensure_future(work)
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+        kept.add(task)
+        task.add_done_callback(kept.discard)
 
     # The end
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flowjob.core.checkpoint_records import by_number
 from flowjob.core.coordinator_events import Kind, Store
 from flowjob.core.elements import Stop
+from flowjob.core.job_events import TaskId
 from flowjob.plan.job_graph import JobGraph
 from flowjob.plan.state_layout import state_layouts
 from flowjob.runtime.checkpoint.manifest import Manifest, TaskSnapshot, VertexEntry
@@ -22,6 +24,13 @@ class JobAtHand:
     graph: JobGraph
     run_id: str
     explain: str
+
+    def told(self, task: TaskId) -> str:
+        """A task, for people: `window 2/4`."""
+        vertex = next((v for v in self.graph.vertices if v.id == task.vertex), None)
+        if vertex is None:
+            return by_number(task)
+        return f"{vertex.name} {task.subtask + 1}/{vertex.parallelism}"
 
 
 def manifest_of(

@@ -145,7 +145,12 @@ class WorkersRestarted(JobEvent):
 
 
 class SnapshotFailed(JobEvent):
-    """A checkpoint or savepoint came to nothing; the job goes on."""
+    """A checkpoint or savepoint came to nothing; the job goes on. Of checkpoints that fail one after the other only
+    the first one is told."""
+
+
+class SnapshotsAgain(JobEvent):
+    """Checkpoints are complete again, after several that were not."""
 
 
 class TookOver(JobEvent):

@@ -123,6 +123,13 @@ class SimTaskManager(SimProcess):
         else:
             self.world.loop.post(self, self._manager.shut_down, "its owner is gone")
 
+    def told_to_end(self) -> None:
+        """SIGTERM."""
+        if self._manager is None:
+            self.kill()
+        else:
+            self.world.loop.post(self, self._manager.leave, "it got SIGTERM", 5.0)
+
     async def _main(self) -> int:
         if not self._heard:
             self._line = self.world.loop.create_future()

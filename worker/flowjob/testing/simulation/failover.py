@@ -7,9 +7,9 @@ about any of this."""
 from __future__ import annotations
 
 import argparse
+import asyncio
 import dataclasses
 import json
-import random  # noqa: TID251 - seeded
 import sys
 import tempfile
 from collections import Counter
@@ -21,29 +21,40 @@ from typing import Any, NamedTuple
 
 import msgspec.structs
 
-from flowjob.core.checkpoint_settings import CheckpointSettings, Mode, Unaligned
+from flowjob.core.checkpoint_settings import Unaligned
 from flowjob.core.job_machine import JobState
-from flowjob.core.restart_strategy import FixedDelay
 from flowjob.errors import AlreadyEnded, FlowjobError
 from flowjob.plan import compile_job
+from flowjob.runtime.env import Env
 from flowjob.runtime.jobmanager.cluster import Elsewhere
 from flowjob.runtime.jobmanager.continuing import run_id
 from flowjob.runtime.jobmanager.manager import JobManager
-from flowjob.runtime.jobmanager.request import JobEvent, JobResult, Listeners, Service, TookOver
+from flowjob.runtime.jobmanager.request import (
+    JobEvent,
+    JobRequest,
+    JobResult,
+    Listeners,
+    Service,
+    TookOver,
+)
+from flowjob.runtime.outbox import cancel_all
 from flowjob.testing.simulation import faults, reference
 from flowjob.testing.simulation.client import Life
 from flowjob.testing.simulation.cluster import SimTaskManager
 from flowjob.testing.simulation.env import make_env
+from flowjob.testing.simulation.failover_scenario import FailoverScenario as FailoverScenario
+from flowjob.testing.simulation.failover_scenario import failover_of as failover_of
 from flowjob.testing.simulation.jobs import build
 from flowjob.testing.simulation.judging import written
 from flowjob.testing.simulation.ledger import Ledger
 from flowjob.testing.simulation.loop import Stuck
 from flowjob.testing.simulation.process import KILLED, SimProcess
 from flowjob.testing.simulation.run import MEMORY, garbage_kept, noting_logs
-from flowjob.testing.simulation.scenario import Fault, FaultKind, Phase, Scenario, scenario_of
+from flowjob.testing.simulation.scenario import Phase
 from flowjob.testing.simulation.side_by_side import played
 from flowjob.testing.simulation.storage import SimStorage
-from flowjob.testing.simulation.world import StoreHabits, World
+from flowjob.testing.simulation.wishes import Granting, Wish, WishKind
+from flowjob.testing.simulation.world import World
 
 PORT, TOKEN = 7400, "the job's token"
 
@@ -51,71 +62,6 @@ PATIENCE = 600.0
 """Virtual seconds from the last fault's end within which everything must be over."""
 
 MAX_STEPS = 3_000_000
-
-_FAULTS = (
-    [FaultKind.KILL_JOBMANAGER] * 6
-    + [FaultKind.PAUSE_JOBMANAGER] * 3
-    + [FaultKind.CUT, FaultKind.RESET] * 2
-    + [FaultKind.LEAVE, FaultKind.KILL_SLOT, FaultKind.KILL_TASKMANAGER]
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FailoverScenario:
-    """`jobmanagers`: processes at once, of which all but one stand by. `back_after`: seconds until what has ended is
-    started again, at most. `grace`: TaskManagers' patience, `adopt_within` the JobManagers'."""
-
-    base: Scenario
-    jobmanagers: int = 1
-    back_after: float = 1.0
-    grace: float = 30.0
-    adopt_within: float = 5.0
-
-
-def failover_of(seed: int) -> FailoverScenario:
-    """The scenario of a seed."""
-    base = scenario_of(seed, faults=False)
-    chance = random.Random(f"{seed}:failover")
-    settings = base.checkpoints or CheckpointSettings(interval=0.1)
-    settings = dataclasses.replace(
-        settings, mode=Mode.EXACTLY_ONCE, interval=settings.interval or 0.1
-    )
-    # Long enough to be struck while it runs.
-    job = dataclasses.replace(
-        base.job,
-        waits=chance.choice([0.03, 0.3, 0.3]),
-        rows=max(base.job.rows, 40),
-        splits=max(base.job.splits, 2),
-    )
-    store = base.store
-    if chance.random() < 0.2:
-        often = [0.0, 0.02, 0.1]
-        store = StoreHabits(0.005, chance.choice(often), chance.choice(often), chance.choice(often))
-    struck = tuple(_fault(chance) for _ in range(chance.choice([1, 1, 2, 3, 5])))
-    base = dataclasses.replace(
-        base,
-        job=job,
-        store=store,
-        checkpoints=settings,
-        restarts=FixedDelay(attempts=100, delay=0.1),
-        faults=struck,
-        departures=(),
-        heartbeat_timeout=chance.choice([3.0, 10.0]),
-    )
-    return FailoverScenario(
-        base=base,
-        jobmanagers=chance.choice([1, 1, 2]),
-        back_after=chance.choice([0.1, 1.0, 5.0]),
-        grace=chance.choice([5.0, 30.0, 30.0]),
-        adopt_within=chance.choice([2.0, 5.0]),
-    )
-
-
-def _fault(chance: random.Random) -> Fault:
-    lasts = chance.choice([0.5, 2.0, 8.0, 20.0]) * chance.random()
-    steps = int(10 ** (3 * chance.random()))
-    at = chance.choice([0.1, 1.0, 5.0]) * chance.random()
-    return Fault(chance.choice(_FAULTS), at, Phase.RUNNING, chance.random(), steps, lasts)
 
 
 @dataclass
@@ -125,6 +71,7 @@ class FailoverOutcome:
     ends      of JobManagers' processes, by kind
     adopted   JobManagers that went on with all tasks of the one before
     leaders   JobManagers that led
+    rescaled  how often the job was
     """
 
     scenario: FailoverScenario
@@ -133,6 +80,7 @@ class FailoverOutcome:
     ends: Counter[str] = field(default_factory=Counter)
     adopted: int = 0
     leaders: int = 0
+    rescaled: int = 0
     notes: list[tuple[float, str, str]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -176,6 +124,7 @@ def _run(world: World, scenario: FailoverScenario, outcome: FailoverOutcome) -> 
         )
         given = reference.given_to(scenario.base.job)
         rows, hidden = written(world, scenario.base.job)
+        in_order = in_order and not scenario.wishes  # splits move to other subtasks
         found += reference.problems_of(scenario.base.job, given, rows, in_order=in_order)
         found += [f"nobody will finish {name}" for name in hidden]
     for process in world.processes:
@@ -195,6 +144,9 @@ class Keeper:
         self._done = False
         self._armed = False
         self._chance = world.chance("keeper")
+        self._parallelism = scenario.base.parallelism
+        self._leader: tuple[SimProcess, Granting] | None = None
+        self._taskmanagers: dict[int, SimTaskManager] = {}
         graph = compile_job(build(scenario.base.job), parallelism=scenario.base.parallelism)
         self._slots = max((v.parallelism for v in graph.vertices), default=1)
 
@@ -231,16 +183,45 @@ class Keeper:
         process.watch(world.loop.world, lambda _: self._again(self._jobmanager, place))
 
     async def _lead(self, process: SimProcess) -> int:
-        world, scenario = self._world, self._scenario
+        world = self._world
         directory = world.directory / process.name
         directory.mkdir()
         missing: Any = None  # it starts nothing
         env = make_env(world, process, directory, missing, world.storage.open)
-        life = Life(world, scenario.base, 0, scenario.base.parallelism, scenario.base.taskmanagers)
+        request = partial(self._request, env, process)
+        granting: list[Granting] = []
+
+        def on_state(state: JobState) -> None:
+            if state is JobState.RUNNING:
+                self._leader = (process, granting[0])
+            self._on_state(process, state)
+
+        listeners = Listeners(on_state=on_state, on_event=self._on_event)
+        manager = JobManager(env, request(self._parallelism), listeners)
+        granting.append(Granting(env, manager, request, self._rescaled))
+        process.terminated = lambda: manager.leave("got SIGTERM")
+        beside = asyncio.ensure_future(granting[0].run())
+        end = "succeeded"
+        try:
+            self._outcome.result = await manager.run(Elsewhere())
+            self._done = True
+        except AlreadyEnded:
+            end, self._done = "already ended", True
+        except FlowjobError as error:
+            end = type(error).__name__
+            world.note(process.name, f"{end}: {error}")
+        finally:
+            await cancel_all([beside])
+        self._outcome.ends[end] += 1
+        return 0
+
+    def _request(self, env: Env, process: SimProcess, parallelism: int) -> JobRequest:
+        scenario = self._scenario
+        life = Life(self._world, scenario.base, 0, parallelism, scenario.base.taskmanagers)
         life.process = process
         request = life.request(env)
         run = run_id("main", env.random.token())
-        request = dataclasses.replace(
+        return dataclasses.replace(
             request,
             job=msgspec.structs.replace(request.job, run_id=run),
             port=PORT,
@@ -251,28 +232,31 @@ class Keeper:
                 adopt_within=scenario.adopt_within,
             ),
         )
-        listeners = Listeners(
-            on_state=lambda state: self._on_state(process, state), on_event=self._on_event
-        )
-        manager = JobManager(env, request, listeners)
-        process.terminated = lambda: manager.leave("got SIGTERM")
-        end = "succeeded"
-        try:
-            self._outcome.result = await manager.run(Elsewhere())
-            self._done = True
-        except AlreadyEnded:
-            end, self._done = "already ended", True
-        except FlowjobError as error:
-            end = type(error).__name__
-            world.note(process.name, f"{end}: {error}")
-        self._outcome.ends[end] += 1
-        return 0
+
+    def _rescaled(self, parallelism: int) -> None:
+        self._parallelism = parallelism
+        self._outcome.rescaled += 1
+
+    def _wish(self, wish: Wish) -> None:
+        """An operator's, of who leads or is there then."""
+        world = self._world
+        world.note("operator", f"wants to {wish.kind.value}")
+        if wish.kind is WishKind.LEAVE:
+            living = [tm for tm in self._taskmanagers.values() if tm.status is None]
+            if living:
+                living[int(wish.aim * len(living))].told_to_end()
+        elif self._leader is not None and self._leader[0].status is None:
+            process, granting = self._leader
+            world.loop.post(process, granting.ask, wish)
 
     def _on_state(self, process: SimProcess, state: JobState) -> None:
         self._world.note(process.name, f"the job is {state.value}")
         if state is JobState.RUNNING and not self._armed:
             self._armed = True
             faults.arm(self._world, self._scenario.base.faults, Phase.RUNNING, 0)
+            loop = self._world.loop
+            for wish in self._scenario.wishes:
+                loop.post_at(loop.now + wish.at, loop.world, self._wish, wish)
 
     def _on_event(self, event: JobEvent) -> None:
         self._world.note(self._world.loop.current.name, event.text)
@@ -288,6 +272,7 @@ class Keeper:
         self._count += 1
         world, scenario = self._world, self._scenario
         process = SimTaskManager(world, None, self._count, world.storage.open)
+        self._taskmanagers[place] = process
         world.admit(process)
         urls = [f"ws://host-jm{n}:{PORT}" for n in range(scenario.jobmanagers)]
         settings = {
