@@ -6,7 +6,6 @@ What is done is cluster/preflight.py's and cluster/storage_work.py's."""
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -124,6 +123,8 @@ def _answer_of(
 
 
 def _done(job_file: Path, work: Callable[[JobFile, Path], _A], failed: Callable[[str], _A]) -> _A:
+    import tempfile
+
     from flowjob.cluster.job_file import read_job_file
 
     try:

@@ -80,6 +80,7 @@ def _died(status: int, said: bytes) -> str:
 
 def plan(question: Question) -> Planned:
     """Raises FlowjobError with what is wrong."""
+    from flowjob.cluster.requests import check, run_options
     from flowjob.cluster.settings import checkpoints_of, restarts_of
     from flowjob.entrypoint import Entrypoint, load
     from flowjob.plan import compile_job, digest
@@ -87,6 +88,8 @@ def plan(question: Question) -> Planned:
     from flowjob.runtime.checkpoint.manifest_io import decode_manifest
 
     file = question.file
+    check(file)
+    run_options(file.config)
     job = load(Entrypoint(question.target, dict(question.args), question.sys_path))
     if file.max_parallelism is not None:
         job.max_parallelism = file.max_parallelism

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec.structs
 
+from flowjob.cluster.artifact_rules import rules_of
 from flowjob.cluster.artifacts import entrypoint_of, keep, verify
 from flowjob.cluster.job_file import JobFile
 from flowjob.cluster.places import job_paths, lives_of, store_of
@@ -88,6 +89,7 @@ def _code(
     """The job file as pods will get it, what they import, and the digest of that."""
     program, digest = file.program, ""
     try:
+        rules_of(file.config)
         if program.artifact is not None:
             fetched = directory / "fetched"
             fetched.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ class Loaded:
 
 def load_program(file: JobFile, directory: Path) -> Loaded:
     """Imports the user's code, verified. Raises PlanError and its kin, BadArtifact, StorageError, BadIdentity."""
-    _check(file)
+    check(file)
     entrypoint = entrypoint_of(file, directory)
     job = load(entrypoint)
     if file.max_parallelism is not None:
@@ -151,7 +151,8 @@ def _place(file: JobFile) -> dict[str, Any]:
     return {"location": file.storage.location}
 
 
-def _check(file: JobFile) -> None:
+def check(file: JobFile) -> None:
+    """Raises PlanError for numbers and names that cannot be."""
     for name, value, least in (
         ("parallelism", file.parallelism, 1),
         ("slots", file.slots, 1),
