@@ -27,6 +27,7 @@ from flowjob.runtime.checkpoint.manifest_io import read_manifest, write_manifest
 from flowjob.runtime.real.clock import RealClock, RealRandom
 from flowjob.runtime.real.stores import OpenStore, with_stores
 from flowjob.runtime.storage.job_log import JobLog, Terms
+from flowjob.runtime.storage.local import LocalStore
 from tests.cluster.job_files import PROGRAM, a_job_file, sha256
 from tests.s3_servers import ACCESS_KEY, BUCKET, SECRET_KEY, versitygw
 
@@ -186,6 +187,20 @@ def test_what_a_user_may_get_wrong_is_a_sentence(
     assert not answer.accepted
     assert answer.error_code == code
     assert says in " ".join(answer.problems)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_store_that_does_not_keep_its_promise_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def overwrite(store: LocalStore, name: str, data: bytes) -> bool:
+        await store.put(name, data)
+        return True
+
+    monkeypatch.setattr(LocalStore, "create", overwrite)
+    answer = preflight(of_script(tmp_path), tmp_path / "scratch")
+    assert (answer.accepted, answer.error_code) == (False, "STORAGE")
+    assert "does not refuse to create an object that is there already" in answer.problems[0]
 
 
 @pytest.mark.usefixtures("here")
