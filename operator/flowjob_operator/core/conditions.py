@@ -115,6 +115,7 @@ def conclude(turn: Turn) -> None:
     turn.set(conditions=merged(turn.seen.job.status.conditions, said, turn))
 
 
+_NEEDS_SOMEBODY = frozenset({Reason.PAUSED, Reason.SPEC_REFUSED, Reason.REVISION_MISSING})
 _WORTH_SAYING = frozenset(
     {
         Reason.OBJECTS_REFUSED,
@@ -122,7 +123,7 @@ _WORTH_SAYING = frozenset(
         Reason.PREFLIGHT_FAILED,
         Reason.WAITING_FOR_SNAPSHOT,
         Reason.SAVEPOINT_FAILED,
-        Reason.DEFAULTS_INVALID,
+        Reason.REVISION_MISSING,
     }
 )
 
@@ -263,6 +264,6 @@ def _stalled(turn: Turn, trouble: str | None) -> Said:
     if turn.operation is None and turn.job.state is JobState.FAILED:
         return Truth.TRUE, Reason.FAILED, trouble or ""
     note = turn.note
-    if note is not None and note[0] in (Reason.PAUSED, Reason.SPEC_REFUSED):
+    if note is not None and note[0] in _NEEDS_SOMEBODY:
         return Truth.TRUE, note[0], note[1]
     return Truth.FALSE, Reason.HEALTHY, ""

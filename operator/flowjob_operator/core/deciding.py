@@ -78,10 +78,7 @@ def _run(turn: Turn) -> None:
         return
     deployed, restores = turn.deployed, _restores(turn)
     if deployed is None:
-        if turn.revisions.current is None:
-            _begin(turn, OperationType.START)
-        else:  # its ControllerRevision is gone: there is nothing to repair by
-            _begin(turn, OperationType.RESTART)
+        _without_revision(turn, restores)
         return
     target = wanted(deployed, turn.seen.job.spec, turn.spec, turn.status.max_parallelism)
     if _is_impossible(turn, target):
@@ -99,6 +96,24 @@ def _run(turn: Turn) -> None:
         _change(turn, target)
     elif _restarts(turn):
         _begin(turn, OperationType.RESTART)
+
+
+def _without_revision(turn: Turn, restores: bool) -> None:
+    """Nothing was ever deployed; or what was is not known any more, and then a job that may run is not touched."""
+    if turn.revisions.current is None:
+        _begin(turn, OperationType.START)
+    elif restores:
+        _begin(turn, OperationType.RESTORE)
+    elif turn.job.state is JobState.SUSPENDED:
+        _begin(turn, OperationType.RESUME)
+    elif _restarts(turn):
+        _begin(turn, OperationType.RESTART)
+    else:
+        number = turn.revisions.current
+        text = f"ControllerRevision {turn.name}-{number} is not there, or cannot be read"
+        turn.wait(
+            Reason.REVISION_MISSING, f"{text}: a new restartNonce deploys the spec anew", 60.0
+        )
 
 
 def _was_refused_to_begin(turn: Turn, deployed: SavedRevision) -> bool:

@@ -20,6 +20,7 @@ from flowjob_operator.core.removal import (
     task_manager_set,
 )
 from flowjob_operator.core.repairing import apply, want_task_managers, wanted_task_managers
+from flowjob_operator.core.replacing import takeable
 from flowjob_operator.core.revision import Part, Revision
 from flowjob_operator.core.settings import time_of
 from flowjob_operator.core.steps import Step
@@ -103,8 +104,8 @@ def _check(turn: Turn, operation: Operation, deployed: SavedRevision) -> None:
             turn.act(DryRun(revision=revision, fresh=_fresh(operation)))
             turn.wait(Reason.PREFLIGHT, "the API server is asked whether it takes all objects", 1.0)
             return
-        if answer.problems:
-            problems = "; ".join(answer.problems)
+        problems = "; ".join(takeable(turn, answer.problems, revision.spec))
+        if problems:
             turn.refuse(Reason.OBJECTS_REFUSED, f"the API server refuses: {problems}")
             return
     count = _count(turn, deployed, revision.spec)

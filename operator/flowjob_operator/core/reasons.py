@@ -54,6 +54,7 @@ class Reason(Enum):
     CANCELLED_FOR_GOOD = "CancelledForGood"
     ROLLED_BACK = "RolledBack"
     ROLLBACK_WOULD_REPEAT = "RollbackWouldRepeat"
+    REVISION_MISSING = "RevisionMissing"
     DEFAULTS_INVALID = "DefaultsInvalid"
     OWNED_BY_ANOTHER = "OwnedByAnother"
     # Checkpoints.

@@ -29,6 +29,8 @@ from flowjob_operator.resources.flowjob_spec import DeletionPolicy
 from flowjob_operator.resources.flowjob_status import Identity, Pods
 
 REVISIONS_KEPT = 5
+_OF_SOME = frozenset({"PodDisruptionBudget", "Role", "RoleBinding", "NetworkPolicy"})
+"""Kinds of objects that one revision has, and another has not."""
 _RENEW_BEFORE = 121 * 86400.0
 """Seconds before certificates of a year end: at two thirds of it."""
 
@@ -88,7 +90,7 @@ def repair(turn: Turn) -> None:
     missing, broken = _broken(turn, saved)
     if broken:
         turn.act(apply(turn, saved, *sorted(broken, key=lambda part: part.value)))
-    if missing:
+    if missing and turn.operation is None:
         turn.tell(Reason.REPAIRED, f"made again: {', '.join(missing)}", EventType.NORMAL)
     _sweep(turn, saved)
     for pod in turn.seen.pods:
@@ -149,6 +151,8 @@ def tidy(turn: Turn) -> None:
     for run in turn.seen.preflights:
         if operation is None or run.revision != operation.revision:
             turn.act(Delete(kind="Job", name=run.name, uid=run.uid))
+            turn.act(Delete(kind="ConfigMap", name=run.name))  # what it was told
+    _sweep_objects(turn)
     revisions = turn.revisions
     needed = {revisions.current, revisions.target, revisions.stable, revisions.failed}
     for saved in list(turn.seen.revisions):
@@ -162,14 +166,32 @@ def tidy(turn: Turn) -> None:
             turn.act(Delete(kind="ControllerRevision", name=name, uid=saved.uid))
 
 
+def _sweep_objects(turn: Turn) -> None:
+    """Files and scripts that no revision has any more, and what only older ones had (of a second JobManager)."""
+    saved = turn.deployed
+    if saved is None or turn.operation is not None:
+        return
+    kept = {key for each in turn.seen.revisions for key in each.objects}
+    for child in turn.seen.children:
+        key = ObjectKey(kind=child.kind, name=child.name)
+        ours = child.name.startswith((f"{turn.name}-file-", f"{turn.name}-script-"))
+        unused = child.kind == "ConfigMap" and ours and key not in kept
+        unused |= child.kind in _OF_SOME and key in kept and key not in saved.objects
+        if unused and not child.deleting:
+            turn.act(Delete(kind=child.kind, name=child.name, uid=child.uid))
+
+
 def ensure_identity(turn: Turn) -> None:
     """Certificates, and new ones long before they end. Their making is remembered in status: Secrets are not read."""
-    seen = turn.seen.identity
-    if seen is not None:
+    seen, known = turn.seen.identity, turn.status.identity
+    if seen is not None and (known is None or known.serial != seen.serial):
         turn.set(identity=Identity(serial=seen.serial, expires_at=seen.expires_at))
-    known = turn.status.identity
-    if known is None or known.expires_at is None:
+    # What is seen may be older than it says: an authority was replaced.
+    ends = None if known is None else known.expires_at
+    if seen is not None:
+        ends = seen.expires_at
+    if ends is None:
         turn.act(EnsureIdentity())
-    elif (known.expires_at - turn.now).total_seconds() < _RENEW_BEFORE:
+    elif (ends - turn.now).total_seconds() < _RENEW_BEFORE:
         turn.act(EnsureIdentity(renew=True))
         turn.tell(Reason.IDENTITY_RENEWED, "certificates are renewed", EventType.NORMAL)

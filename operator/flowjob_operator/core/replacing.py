@@ -6,11 +6,11 @@ operation can be dropped; from then on it deploys the saved revision. Each step 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from flowjob_operator.core.actions import (
     CreateSnapshot,
     DryRun,
-    EnsureIdentity,
     EventType,
     SaveRevision,
 )
@@ -21,18 +21,20 @@ from flowjob_operator.core.preflight import needs_preflight, pinned, run_preflig
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.removal import (
     DEPLOYMENT,
+    STATEFUL_SET,
     children,
     remove_job_managers,
     remove_task_managers,
     renew_task_managers,
     task_manager_set,
 )
-from flowjob_operator.core.repairing import apply, want_task_managers
+from flowjob_operator.core.repairing import apply, ensure_identity, want_task_managers
 from flowjob_operator.core.revision import Part, Revision
 from flowjob_operator.core.steps import Step
 from flowjob_operator.core.stopping import manner, stopped
 from flowjob_operator.core.turn import Turn
 from flowjob_operator.resources.fields import Reference
+from flowjob_operator.resources.flowjob_spec import FlowJobSpec
 from flowjob_operator.resources.flowjob_status import (
     JobState,
     JobStatus,
@@ -114,8 +116,8 @@ def _check(turn: Turn, operation: Operation) -> None:
         turn.act(DryRun(revision=revision))
         turn.wait(Reason.PREFLIGHT, "the API server is asked whether it takes all objects", 1.0)
         return
-    if answer.problems:
-        problems = "; ".join(answer.problems)
+    problems = "; ".join(takeable(turn, answer.problems, revision.spec))
+    if problems:
         if turn.active:
             turn.refuse(Reason.OBJECTS_REFUSED, f"the API server refuses: {problems}")
         else:  # a quota may grow
@@ -123,6 +125,15 @@ def _check(turn: Turn, operation: Operation) -> None:
             turn.wait(Reason.OBJECTS_REFUSED, f"the API server refuses: {problems}", _RETRY_DRY_RUN)
         return
     turn.step(Step.PREFLIGHT if needs_preflight(turn) else Step.SAVING)
+
+
+def takeable(turn: Turn, problems: Iterable[str], spec: FlowJobSpec) -> list[str]:
+    """Without what is no problem: claims of a set cannot be changed, so it is made again."""
+    deployed = turn.deployed
+    old = spec if deployed is None else deployed.revision.spec
+    if old.task_manager.local_volume == spec.task_manager.local_volume:
+        return list(problems)
+    return [problem for problem in problems if not problem.startswith(f"{STATEFUL_SET} ")]
 
 
 def _remember_source(turn: Turn, found: Found) -> None:
@@ -134,7 +145,8 @@ def _remember_source(turn: Turn, found: Found) -> None:
 def _save(turn: Turn, operation: Operation) -> None:
     saved = turn.saved(operation.revision)
     if saved is None:
-        turn.act(EnsureIdentity(), SaveRevision(revision=candidate(turn)))
+        ensure_identity(turn)  # a job that runs keeps its keys: new ones are another's to it
+        turn.act(SaveRevision(revision=candidate(turn)))
         turn.wait(Reason.PREFLIGHT, "the revision is being saved", 1.0)
         return
     turn.set_revisions(target=saved.number)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flowjob.cluster.control_api import JobManagerView, OperationView
-from flowjob_operator.core.actions import Action, EmitEvent, EventType, Outcome
+from flowjob_operator.core.actions import Action, Ask, EmitEvent, EventType, Outcome
 from flowjob_operator.core.asking import request_id
 from flowjob_operator.core.observed import Observed, SavedRevision
 from flowjob_operator.core.reasons import Reason
@@ -216,4 +216,6 @@ class Turn:
         return refused is not None and refused.generation == self.generation
 
     def outcome(self) -> Outcome:
-        return Outcome(status=self.status, actions=tuple(self.actions), look_again_after=self.after)
+        """Requests go last: a JobManager that does not answer keeps nothing else from being done."""
+        actions = sorted(self.actions, key=lambda action: isinstance(action, Ask))
+        return Outcome(status=self.status, actions=tuple(actions), look_again_after=self.after)

@@ -190,3 +190,44 @@ def test_hundreds_of_passes_without_a_change_ask_for_nothing() -> None:
         assert outcome is not None
         assert outcome.actions == ()
         world.pass_time(1)
+
+
+def test_a_revision_that_is_gone_stops_nothing_and_a_nonce_deploys_anew() -> None:
+    world = running()
+    del world.saved[1]
+    world.settle(30)
+    assert world.processes["flights-jm-1-0"].doing == "Running"
+    assert world.condition("Stalled") == ("True", "RevisionMissing")
+    world.edit(job__restartNonce=1)
+    world.settle(60)
+    assert world.status.phase is Phase.RUNNING
+    assert len(world.begun) == 2
+
+
+def test_an_upgrade_makes_no_new_keys_for_a_job_that_runs() -> None:
+    world = running()
+    assert world.status.identity is not None
+    serial = world.status.identity.serial
+    world.edit(image="flowjob:2")
+    world.settle(30)
+    assert world.status.identity.serial == serial
+
+
+def test_files_that_no_revision_has_any_more_are_swept_away() -> None:
+    world = running(upgrade__preflight="Skip", upgrade__mode="LastState")
+    for number in range(2, 10):
+        world.edit(image=f"flowjob:{number}")
+        world.settle(15)
+    files = [name for kind, name in world.objects if kind == "ConfigMap"]
+    assert len(files) <= 7
+    assert "flights-file-1" not in files
+
+
+def test_requests_come_after_all_that_needs_no_jobmanager() -> None:
+    world = running()
+    world.edit(image="flowjob:2")
+    world.settle(5)
+    world.objects.pop(("Service", "flights-jm"))
+    kinds = [type(a).__name__ for a in reconcile(world.observe()).actions]
+    assert kinds[-1] == "Ask"
+    assert "ApplyRevision" in kinds

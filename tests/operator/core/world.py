@@ -132,6 +132,7 @@ class World:
         self.savepoints_fail = False
         self.reachable = True
         self.stop_takes = 4.0
+        self.dying_takes = 2.0
         self.namespace_terminating = False
         self.forbidden = False
         self.storage_works = True
@@ -488,8 +489,13 @@ class World:
             if stored.kind == "StatefulSet":
                 for ordinal in range(stored.replicas):
                     wanted[f"{stored.name}-{ordinal}"] = (TASK_MANAGER, stored.revision, stored)
-        for name in list(self.pods):
-            if name not in wanted:
+        for name, pod in list(self.pods.items()):
+            since = pod.deleting_since
+            if since is not None and (self.now - since).total_seconds() >= self.dying_takes:
+                self._kill(name)
+            elif name not in wanted and pod.component == JOB_MANAGER:
+                self.pods[name] = dataclasses.replace(pod, deleting_since=since or self.now)
+            elif name not in wanted:
                 self._kill(name)
         for name, (component, revision, stored) in wanted.items():
             if name in self.pods:
