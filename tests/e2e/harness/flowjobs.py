@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,7 @@ def verifying_job(name: str, bucket: Bucket, *, rows: int, rate: int, **settings
             "args": {
                 "rows": rows,
                 "rate": rate,
+                "roll_rows": 20_000,
                 "out": f"{bucket.url}/{verified.RESULTS}",
             },
         },
@@ -126,6 +127,20 @@ class FlowJob:
 
         self.space.wait(f"{self.name} is {phase}", there, within=within)
 
+    def wait_until(
+        self, reason: str, condition: Callable[[], bool], *, within: float = 120
+    ) -> None:
+        """As Namespace.wait, but wrong at once when the job has ended: then it never comes."""
+
+        def there() -> bool:
+            if condition():
+                return True
+            if self.phase in ENDED:
+                raise TooLate(f"{reason}: {self.name} is {self.phase}\n{self.space.explain()}")
+            return False
+
+        self.space.wait(reason, there, within=within)
+
     def wait_running(self, *, within: float = 180.0, generation: int = 0) -> None:
         def running() -> bool:
             status = self.status
@@ -133,20 +148,17 @@ class FlowJob:
             state = (status.get("job") or {}).get("state")
             return seen and status.get("phase") == "Running" and state == "Running"
 
-        self.space.wait(f"{self.name} runs", running, within=within)
+        self.wait_until(f"{self.name} runs", running, within=within)
 
     def wait_for_results(self, *, more: int = 1, within: float = 120.0) -> float:
         """Until so many further files are published; the seconds that took."""
         began, before = time.monotonic(), verified.files_so_far(self.bucket)
 
-        def there() -> bool:
-            if verified.files_so_far(self.bucket) >= before + more:
-                return True
-            if self.phase in ENDED:
-                raise TooLate(f"{self.name} has ended: {self.phase}\n{self.space.explain()}")
-            return False
-
-        self.space.wait(f"{self.name} publishes", there, within=within)
+        self.wait_until(
+            f"{self.name} publishes",
+            lambda: verified.files_so_far(self.bucket) >= before + more,
+            within=within,
+        )
         return time.monotonic() - began
 
     def wait_until_verified(self, rows: int, *, within: float = 300.0) -> None:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ ENDPOINT = f"http://s3.{NAMESPACE}.svc.cluster.local:{PORT}"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "flowjob", "AWS_SECRET_ACCESS_KEY": "no-secret-in-tests"}
 REGION = "us-east-1"
 LABELS = {"app": "s3"}
+AT_ONCE = 8
+"""Requests, where there are many objects."""
 
 
 def objects(image: str) -> list[Object]:
@@ -77,7 +81,7 @@ def objects(image: str) -> list[Object]:
 
 @dataclass
 class Storage:
-    """The server, reached through the API server: pods' addresses may not be reachable from here."""
+    """The server, as it is reached from here."""
 
     tools: Tools
     _forward: subprocess.Popen[str] | None = field(default=None, repr=False)
@@ -97,7 +101,7 @@ class Storage:
         return Bucket(self, name)
 
     def client(self) -> Any:
-        if self._forward is None or self._forward.poll() is not None:
+        if not self._address or (self._forward is not None and self._forward.poll() is not None):
             self._connect()
         return boto3.client(
             "s3",
@@ -117,7 +121,18 @@ class Storage:
             self._forward = None
 
     def _connect(self) -> None:
+        """Straight where Services are reached from here, as on one machine; else through the API server."""
         self.close()
+        service = self.tools.read("-n", NAMESPACE, "get", "service", "s3")
+        address = (str((service or {})["spec"]["clusterIP"]), PORT)
+        try:
+            socket.create_connection(address, timeout=2).close()
+        except OSError:
+            self._address = f"http://127.0.0.1:{self._forwarded()}"
+        else:
+            self._address = f"http://{address[0]}:{PORT}"
+
+    def _forwarded(self) -> str:
         words = ("-n", NAMESPACE, "port-forward", "service/s3", f":{PORT}")
         self._forward = self.tools.start(*words, stdout=subprocess.PIPE)
         assert self._forward.stdout is not None
@@ -125,7 +140,7 @@ class Storage:
         port = re.search(r"127\.0\.0\.1:(\d+)", said)
         if port is None:
             raise RuntimeError(f"cannot reach the S3 server: {said or 'kubectl has ended'}")
-        self._address = f"http://127.0.0.1:{port[1]}"
+        return port[1]
 
 
 @dataclass(frozen=True)
@@ -153,10 +168,14 @@ class Bucket:
     def download(self, prefix: str, into: Path) -> Path:
         """Everything below the prefix, under the same names."""
         client = self.storage.client()
-        for name in self.names(prefix):
+
+        def fetch(name: str) -> None:
             path = into / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            client.download_file(self.name, name, str(path))
+            path.write_bytes(client.get_object(Bucket=self.name, Key=name)["Body"].read())
+
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            list(threads.map(fetch, self.names(prefix)))
         return into / prefix
 
     def delete(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import yaml
 
+from tests.e2e.harness.figures import record
 from tests.e2e.harness.flowjobs import FlowJob, merged, rows_in
 from tests.e2e.harness.installation import ROOT, Installation
 from tests.e2e.harness.namespace import Namespace
@@ -16,8 +19,10 @@ EXAMPLES = ROOT / "examples" / "kubernetes"
 
 
 def test_a_job_is_applied_and_runs_to_its_end(job: FlowJob) -> None:
+    began = time.monotonic()
     job.apply(rows=ROWS, rate=RATE)
     job.wait_running()
+    record("kubectl apply to running", time.monotonic() - began)
     assert job.condition("Ready")["status"] == "True"
     job.wait_until_verified(ROWS)
     assert job.condition("Ready")["reason"] == "Finished"

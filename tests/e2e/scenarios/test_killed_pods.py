@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.harness.figures import longest_gap, record
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
 RATE = 2_000
@@ -18,6 +19,7 @@ def test_results_go_on_and_are_exact(job: FlowJob, component: str) -> None:
     job.kill(component)
     job.wait_for_results()
     job.wait_until_verified(ROWS)
+    record(f"all pods {component} killed: without output", longest_gap(job.bucket))
 
 
 def test_everything_of_the_job_is_killed_again_and_again(job: FlowJob) -> None:

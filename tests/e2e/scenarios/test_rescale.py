@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tests.e2e.harness.figures import longest_gap, record
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
 RATE = 2_000
-ROWS = rows_in(45, RATE)
+ROWS = rows_in(90, RATE)
 
 
 def test_one_then_four_then_two(job: FlowJob) -> None:
@@ -15,7 +16,7 @@ def test_one_then_four_then_two(job: FlowJob) -> None:
     for parallelism in (4, 2):
         job.wait_for_results()
         job.space.kubectl("scale", f"flowjob/{job.name}", f"--replicas={parallelism}")
-        job.space.wait(
+        job.wait_until(
             f"{parallelism} subtasks run",
             lambda wanted=parallelism: (
                 job.status.get("parallelism") == wanted
@@ -26,3 +27,4 @@ def test_one_then_four_then_two(job: FlowJob) -> None:
         )
     assert job.pods("jobmanager") == [jobmanager]
     job.wait_until_verified(ROWS)
+    record("rescale 1, 4, 2: without output", longest_gap(job.bucket))

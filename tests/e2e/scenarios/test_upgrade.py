@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.e2e.harness.figures import longest_gap, record
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
 RATE = 2_000
@@ -19,6 +20,7 @@ def test_an_argument_changes_and_every_row_still_counts_once(job: FlowJob, mode:
     job.wait_running(generation=generation)
     assert job.status["revisions"]["current"] == 2
     job.wait_until_verified(ROWS)
+    record(f"{mode} upgrade: without output", longest_gap(job.bucket))
 
 
 def test_an_image_that_is_not_there_changes_nothing_until_a_good_one_comes(job: FlowJob) -> None:

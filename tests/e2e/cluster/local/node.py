@@ -152,6 +152,8 @@ def _kubelet(settings: Settings, node: Node) -> dict[str, object]:
         "serializeImagePulls": False,
         "kubeAPIQPS": 500,
         "kubeAPIBurst": 1000,
+        # By default all nodes of a machine share one, and each deletes there what it does not know.
+        "podLogsDir": f"{node.folder}/pod-logs",
         # An image that was collected could not be pulled again, and the disk is not the cluster's own.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "100Mi"},

@@ -37,7 +37,7 @@ def stop(settings: Settings, *, keep_images: bool = True) -> None:
     remove_network()
     _remove_control_groups()
     for node in settings.known_nodes:
-        for folder in ("ipam", "kubelet"):
+        for folder in ("ipam", "kubelet", "pod-logs"):
             shutil.rmtree(node.folder / folder, ignore_errors=True)
     for folder in ("etcd", "logs", "processes"):
         shutil.rmtree(settings.state / folder, ignore_errors=True)
