@@ -127,7 +127,7 @@ class Applier:
                 restore = action.restore.for_job_file()
                 job = subject.job
                 for each in short_jobs.preflight(job, action.revision, restore, action.deadline):
-                    await self._create(owned_by(each, job))
+                    await self._start_short(owned_by(each, job))
             case actions.StartStorageJob():
                 await self._start_storage_job(subject, action)
             case actions.DryRun():
@@ -178,6 +178,9 @@ class Applier:
             except ApiError as error:
                 if error.is_conflict or error.status >= 500 or error.status == 429:
                     raise
+                if error.is_not_found:
+                    # A RoleBinding's Role, which a dry run has not made.
+                    continue
                 about = f"{each['kind']} {each['metadata']['name']}"
                 problems.append(f"{about}: {error.message}")
         self._by.remembered.dry_runs[subject.of.metadata.uid] = DryRunAnswer(
@@ -185,6 +188,15 @@ class Applier:
         )
 
     # -- single objects
+
+    async def _start_short(self, body: Object) -> None:
+        """A Job, or what it mounts: that may be there from an earlier Job of this name, and say what held then."""
+        if body["kind"] == "Job":
+            await self._create(body)
+        else:
+            resource = kinds.resource_of(body)
+            namespace = body["metadata"]["namespace"]
+            self._note(await self._by.api.apply(resource, namespace, body))
 
     async def _create(self, body: Object) -> None:
         """What is there already stays as it is."""
@@ -257,7 +269,7 @@ class Applier:
             raise Stale(f"nothing says how the storage of {action.path or name} is reached")
         owner = JobId(namespace, subject.of.metadata.name, subject.of.metadata.uid)
         for each in made:
-            await self._create(owned_by(each, owner, subject.kind))
+            await self._start_short(owned_by(each, owner, subject.kind))
 
     def _newest_revision(self, job: JobId) -> Revision | None:
         if not job.name or not job.uid:

@@ -434,6 +434,30 @@ def test_a_dry_run_changes_nothing() -> None:
     play(scenario)
 
 
+def test_a_pre_flight_is_told_what_holds_now_though_an_earlier_one_had_its_name() -> None:
+    async def scenario() -> None:
+        api = FakeApi()
+        api.put(kinds.FLOWJOBS, a_job())
+        left = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"job.json": "of an earlier one"}}
+        about = {"name": "flights-preflight-1", "namespace": "a"}
+        api.put(kinds.CONFIGMAPS, {**left, "metadata": about})
+
+        def decide(observed: Observed) -> actions.Outcome:
+            spec = observed.job.spec
+            revision = Revision(number=1, base=1, template=1, written=spec, spec=spec)
+            restore = Beginning(prior_state="Resume")
+            start = actions.StartPreflight(revision=revision, restore=restore, deadline=60.0)
+            return actions.Outcome(status=all_is_well(observed).status, actions=(start,))
+
+        async with Operator(api, Scripted(decide)).living():
+            await asyncio.sleep(5)
+        assert api.has(kinds.JOBS, "a", "flights-preflight-1")
+        file = api.of(kinds.CONFIGMAPS, "a", "flights-preflight-1")["data"]["job.json"]
+        assert '"priorState":"Resume"' in file.replace(" ", "")
+
+    play(scenario)
+
+
 def test_a_snapshot_is_looked_at_when_its_job_has_something_to_say() -> None:
     async def scenario() -> None:
         api = FakeApi()
