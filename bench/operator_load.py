@@ -74,7 +74,8 @@ async def _measure(api: Api, pid: int, options: argparse.Namespace) -> dict[str,
     try:
         began = time.monotonic()
         await asyncio.to_thread(_make, api, names)
-        await _until(lambda: _all(api, options.jobs, "revisions"))
+        await _until(lambda: _all_have_sets(api, options.jobs))
+        sys.stderr.write(f"all are deployed after {time.monotonic() - began:.0f} s\n")
         await asyncio.to_thread(give_pods, api, names)
         await _until(lambda: _all(api, options.jobs, "Running"))
         started = time.monotonic() - began
@@ -107,21 +108,13 @@ def _make(api: Api, names: list[str]) -> None:
         list(pool.map(lambda name: api.create(PATH, a_job(name)), names))
 
 
-def _all(api: Api, count: int, what: str) -> bool:
+def _all(api: Api, count: int, phase: str) -> bool:
     items = api.get(PATH)["items"]
-    if what == "revisions":
-        deployed = [i for i in items if _has_sets(api, i["metadata"]["name"])] if items else []
-        return len(deployed) == count
-    running = sum((i.get("status") or {}).get("phase") == what for i in items)
-    return running == count
+    return sum((i.get("status") or {}).get("phase") == phase for i in items) == count
 
 
-def _has_sets(api: Api, name: str) -> bool:
-    try:
-        api.get(f"/apis/apps/v1/namespaces/jobs/statefulsets/{name}-tm")
-    except Refusal:
-        return False
-    return True
+def _all_have_sets(api: Api, count: int) -> bool:
+    return len(api.get("/apis/apps/v1/namespaces/jobs/statefulsets")["items"]) == count
 
 
 async def _changes(api: Api, names: list[str], count: int) -> list[float]:
@@ -183,7 +176,7 @@ async def _until(what: Any) -> Any:
             return found
         if time.monotonic() > give_up:
             raise TimeoutError("the operator did not get there")
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(5.0)
 
 
 def _cpu(process: psutil.Process) -> float:

@@ -32,6 +32,7 @@ log: Final = structlog.get_logger("flowjob_operator.revisions")
 
 PARSED: Final = 512
 PARSED_SECONDS: Final = 600.0
+COMPARED: Final = 16384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,9 @@ class Revisions:
     def __init__(self, mirror: Mirror, clock: Clock) -> None:
         self._mirror = mirror
         self._parsed: Cache[str, Saved] = Cache(clock, PARSED_SECONDS, PARSED)
+        self._compared: Cache[tuple[object, ...], tuple[bool]] = Cache(
+            clock, PARSED_SECONDS, COMPARED
+        )
 
     def of_job(self, namespace: str, job: str, uid: str) -> list[Saved]:
         """Those of this FlowJob and no earlier one of its name, by number."""
@@ -71,6 +75,15 @@ class Revisions:
     ) -> bool:
         """Whether a field that its revision has set has another value now. Of an object that is in no known revision,
         nothing is known. `current`: the deployed one."""
+        # Neither of the two changes without its version: most looks find all as it was.
+        about = found["metadata"]
+        key = (about["uid"], about.get("resourceVersion"), current, *saved)
+        known = self._compared.get(key)
+        if known is None:
+            known = self._compared.put(key, (self._differs(found, saved, current),))
+        return known[0]
+
+    def _differs(self, found: Object, saved: Mapping[int, Saved], current: int | None) -> bool:
         said = self._said(found, saved, current)
         if said is None:
             return False
