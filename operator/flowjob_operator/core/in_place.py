@@ -25,6 +25,7 @@ from flowjob_operator.core.revision import Part, Revision
 from flowjob_operator.core.settings import time_of
 from flowjob_operator.core.steps import Step
 from flowjob_operator.core.turn import Turn
+from flowjob_operator.rendering.job_files import checkpoint_settings
 from flowjob_operator.resources.changes import changes
 from flowjob_operator.resources.field_classes import FieldClass
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
@@ -42,9 +43,6 @@ _CHECKPOINT_WITHIN = 60.0
 _ANSWER_WITHIN = 300.0
 _RESCALES = 3
 _ASK_AGAIN = 10.0
-_NOT_SETTINGS = frozenset(
-    {"storage", "endpoint", "region", "secretRef", "caBundleRef", "spillBytes"}
-)
 
 
 def advance_in_place(turn: Turn) -> None:
@@ -215,11 +213,9 @@ def _tell(turn: Turn, deployed: SavedRevision) -> None:
         _next(turn, after=Step.SETTINGS)
         return
     if view is not None:
-        wire = deployed.revision.spec.wire()
-        checkpoints = wire.get("checkpoints", {})
+        spec = deployed.revision.spec
         request = ChangeSettings(
-            checkpoints={k: v for k, v in checkpoints.items() if k not in _NOT_SETTINGS},
-            restarts=wire["job"].get("restarts", {}),
+            checkpoints=checkpoint_settings(spec.checkpoints), restarts=spec.job.restarts.wire()
         )
         turn.act(Ask(id=_id(turn, "Settings"), request=request))
     turn.wait(Reason.CHANGING_SETTINGS, "the JobManager is told the new settings", 1.0)
