@@ -23,7 +23,7 @@ from flowjob_operator.process.permissions import rules
 from tests.e2e.cluster.api import Api, Refusal
 from tests.e2e.cluster.control_plane import free_ports, process
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNT = "operator"
 
