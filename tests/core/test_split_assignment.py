@@ -93,6 +93,32 @@ def test_a_snapshot_says_what_was_read_and_how_far() -> None:
     assert ids(splits.asked(0) + splits.asked(0)) == [(0, "c", False), (0, "d", True)]
 
 
+@pytest.mark.parametrize("deal", [False, True])
+@pytest.mark.parametrize("found_at_once", [False, True])
+def test_an_older_snapshot_that_stands_in_for_the_newest_is_gone_back_to(
+    deal: bool, found_at_once: bool
+) -> None:
+    """What only the newest knew to be read, or to be begun, is read from its beginning."""
+    splits = assigner(1, deal=deal)
+    if found_at_once:
+        splits.found(parts("abcd"), complete=True)
+    newest = Remembered((Part("c", 7),), frozenset("ab"))
+    splits.reset((0,), newest)
+    splits.asked(0)
+    assert not splits.knows_more(newest)
+    assert splits.knows_more(Remembered((), frozenset("ab"))), "that the third one was begun"
+    if not found_at_once:
+        splits.found(parts("abcd"), complete=True)
+    older = Remembered((Part("b", 5),), frozenset("a"))
+    assert splits.knows_more(older)
+    splits.reset((0,), older)
+    given: list[Part] = []
+    while len(given) < 3:
+        given += [split for answer in splits.asked(0) for split in answer.splits]
+    assert sorted(given) == [Part("b", 5), Part("c"), Part("d")]
+    assert ids(splits.asked(0)) == [(0, "", True)]
+
+
 def test_splits_that_were_read_side_by_side_are_read_so_again_by_fewer_subtasks() -> None:
     splits = assigner(2, deal=False)
     splits.reset(range(2), Remembered(parts("abc"), frozenset("d")))

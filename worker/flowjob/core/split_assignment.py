@@ -48,15 +48,17 @@ class SplitAssigner(Generic[S]):
 
     def __init__(self, parallelism: int, *, deal: bool) -> None:
         self._deal = deal
-        self._parallelism = parallelism
+        self.parallelism = parallelism
         self._free: deque[S] = deque()
         # Of one subtask each: all when dealt, else what was begun. Then what may only go to some: seldom much.
         self._own: list[deque[S]] = [deque() for _ in range(parallelism)]
         self._some: list[tuple[frozenset[int], S]] = []
         self._asking: dict[int, None] = {}  # in order of asking
-        self._place: dict[str, int] = {}  # of every split ever found
+        self._found: dict[str, S] = {}  # every split as it was found
+        self._place: dict[str, int] = {}  # of all of them, and of those that a snapshot had begun
         self._given: dict[str, tuple[int, S]] = {}
         self._read: set[str] = set()
+        self._begun: set[str] = set()  # as the snapshots say from which tasks were started
         self._unplaced: dict[str, S] = {}  # remembered, and not found again yet: for dealing only
         self._owed: set[str] = set()  # remembered, and given to nobody yet
         # Given by a JobManager before this one, and not found again yet: to whom, and whose it is when that is gone.
@@ -85,6 +87,7 @@ class SplitAssigner(Generic[S]):
         """The enumerator found `splits`, in reading order; `complete`: there will be no more. Those it has found
         before, in this life or a former one, are not read again."""
         for split in splits:
+            self._found.setdefault(split.id, split)
             if split.id in self._place:
                 continue
             self._place[split.id] = len(self._place)
@@ -98,11 +101,17 @@ class SplitAssigner(Generic[S]):
         self._complete = self._complete or complete
         return self._answers()
 
+    def knows_more(self, remembered: Remembered[S]) -> bool:
+        """Whether splits are known to be read, or begun, of which an older snapshot does not know it. All subtasks
+        together may begin again there; of some alone nobody knows what they, and not the others, have read."""
+        begun = {split.id for split in remembered.unfinished} | remembered.finished
+        return not (self._read <= remembered.finished and self._begun <= begun)
+
     def asked(self, subtask: int) -> list[Given[S]]:
         """`subtask` is idle. An empty answer means it waits; asking again while waiting changes
         nothing."""
-        if not 0 <= subtask < self._parallelism:
-            raise ValueError(f"subtask {subtask} of {self._parallelism} asked for splits")
+        if not 0 <= subtask < self.parallelism:
+            raise ValueError(f"subtask {subtask} of {self.parallelism} asked for splits")
         self._asking.setdefault(subtask)
         answer = self._answer(subtask)
         return [] if answer is None else [answer]
@@ -114,12 +123,10 @@ class SplitAssigner(Generic[S]):
         as at the beginning). What they had goes to their successors, and to no one else unless all are gone: the event
         time of the others may have passed it."""
         remembered = remembered or Remembered()
-        only = None if len(set(subtasks)) == self._parallelism else frozenset(subtasks)
+        only = None if len(set(subtasks)) == self.parallelism else frozenset(subtasks)
         for subtask in subtasks:
             self._asking.pop(subtask, None)
-        lost = {id: split for id, (owner, split) in self._given.items() if owner in subtasks}
-        for id in lost:
-            del self._given[id]
+        lost = self._lost(subtasks, everybody=only is None)
         self._read |= remembered.finished
         for id in [id for id, owner in self._owners.items() if owner in subtasks]:
             del self._owners[id]
@@ -127,6 +134,7 @@ class SplitAssigner(Generic[S]):
                 self._heirs[id] = only
         held = {*self._given, *self._owners}
         again = {s.id: s for s in remembered.unfinished if s.id not in held}
+        self._begun |= {split.id for split in remembered.unfinished}
         self._owed = {id for id in {*self._owed, *again} if id not in self._read}
         rest = [s for id, s in lost.items() if id not in again and id not in self._read]
         self._forget_waiting({*again, *remembered.finished})
@@ -140,6 +148,23 @@ class SplitAssigner(Generic[S]):
             self._enqueue(split, only)
         self._free.extend(before)  # what was found earlier comes first
         return self._answers()
+
+    def _lost(self, subtasks: Collection[int], *, everybody: bool) -> dict[str, S]:
+        """What these had is nobody's any more. `everybody` begins as with nothing but what was found: the snapshot may
+        be an older one than before, which knows less to be read, and of less how far."""
+        if everybody:
+            for known in (self._given, self._free, self._some, self._owed, self._unplaced):
+                known.clear()
+            for own in self._own:
+                own.clear()
+            self._read.clear()
+            self._begun.clear()
+            self._place = {id: place for place, id in enumerate(self._found)}
+            return dict(self._found)
+        lost = {id: split for id, (owner, split) in self._given.items() if owner in subtasks}
+        for id in lost:
+            del self._given[id]
+        return lost
 
     def _give_back(self, begun: list[S], subtasks: list[int]) -> None:
         """What was being read at the same time is read at the same time again, by as many subtasks as there are: one
@@ -167,7 +192,7 @@ class SplitAssigner(Generic[S]):
 
     def _enqueue(self, split: S, only: frozenset[int] | None = None) -> None:
         if self._deal:
-            self._own[self._place[split.id] % self._parallelism].append(split)
+            self._own[self._place[split.id] % self.parallelism].append(split)
         elif only is not None:
             self._some.append((only, split))
         else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from flowjob.core.job_events import Deploy, Event, JobShape, SnapshotsFailed, TaskId
 from flowjob.core.split_assignment import Remembered
-from flowjob.errors import DamagedSnapshot
+from flowjob.errors import DamagedSnapshot, SnapshotError
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime import messages
 from flowjob.runtime.blame import EXITS
@@ -52,15 +52,22 @@ class Deployment:
         self._begun = False
         self.source = "the beginning"
 
-    async def begin(self, checkpoints: CheckpointService, initial: RestorePoint | None) -> None:
-        """Before anything starts: reads where `initial` has the splits. Raises SnapshotError and StorageError."""
+    async def begin(
+        self,
+        checkpoints: CheckpointService,
+        initial: RestorePoint | None,
+        *,
+        stand_in: bool = True,
+    ) -> None:
+        """Before anything starts: reads where `initial` has the splits. Raises SnapshotError and StorageError.
+        `stand_in`: no task goes on that has begun from there, so that another one may stand in."""
         self._checkpoints = checkpoints
         while initial is not None:
             try:
                 self._remembered = await self._read(initial)
                 break
             except DamagedSnapshot as error:
-                if not checkpoints.found_damaged(str(error)):
+                if not stand_in or not checkpoints.found_damaged(str(error)):
                     raise
             initial = await checkpoints.settled()
         self.source = told(initial)
@@ -166,7 +173,13 @@ class Deployment:
         return point
 
     async def _restore(self, tasks: tuple[TaskId, ...], point: RestorePoint | None) -> None:
-        self._splits.reset(tasks, {} if point is None else await self._read(point))
+        remembered = {} if point is None else await self._read(point)
+        if self._splits.is_beyond(tasks, remembered):
+            raise SnapshotError(
+                f"{told(point)} stands in for a newer one that is damaged, but other tasks go on from that. Start the "
+                "job again with --from latest, which begins from there with all of them"
+            )
+        self._splits.reset(tasks, remembered)
 
     async def _read(self, point: RestorePoint) -> dict[int, Remembered[messages.WireSplit]]:
         assert self._env.open_store is not None

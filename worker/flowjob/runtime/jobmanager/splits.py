@@ -86,6 +86,17 @@ class SplitService:
                 self._failed_ones.discard(vertex)
                 self._begin(vertex)
 
+    def is_beyond(
+        self, tasks: Collection[TaskId], remembered: Mapping[int, Remembered[WireSplit]]
+    ) -> bool:
+        """Whether these tasks cannot go back there while others go on, see SplitAssigner.knows_more."""
+        for vertex, assigner in self._assigners.items():
+            count = len({t.subtask for t in tasks if t.vertex == vertex})
+            older = remembered.get(vertex) or Remembered[WireSplit]()
+            if 0 < count < assigner.parallelism and assigner.knows_more(older):
+                return True
+        return False
+
     def adopt(
         self,
         owners: Mapping[TaskId, Collection[str]],

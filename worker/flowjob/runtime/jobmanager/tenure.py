@@ -70,7 +70,9 @@ class Tenure:
             conductor.job = msgspec.structs.replace(conductor.job, run_id=lead.run)
             conductor.checkpoints = lead.checkpoints
             conductor.telling.attempts_before = lead.attempts_before
-            await conductor.deployment.begin(lead.checkpoints, lead.initial)
+            await conductor.deployment.begin(
+                lead.checkpoints, lead.initial, stand_in=not lead.continues
+            )
 
     async def begin(self, *, adopt: bool) -> None:
         """Has the tasks running, or on their way. `adopt`: those of the tenure before may still be there; without it
