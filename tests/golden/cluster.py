@@ -50,7 +50,8 @@ UNTIL, STEPS = 4000.0, 2_000_000
 @dataclass(frozen=True)
 class Mode:
     """How snapshots are taken: as in fj.Checkpoints. `pause`, `slow`: seconds that a source
-    takes for a read, and a sink for a batch, on average. `exchange`: bytes that may be on their way; 0: as ever."""
+    takes for a read, and a sink for a batch, on average. `exchange`: bytes that may be on their way; 0: as ever.
+    `twice`: at least once, so that what is read again may count again."""
 
     unaligned: str = "never"
     interval: float = 0.01
@@ -60,6 +61,7 @@ class Mode:
     pause: float = 0.002
     slow: float = 0.0
     exchange: int = 0
+    twice: bool = False
 
     def exchange_options(self) -> dict[str, float]:
         """See RunOptions."""
@@ -69,6 +71,7 @@ class Mode:
     def checkpoints(self) -> fj.Checkpoints:
         return fj.Checkpoints(
             location=PLACE,
+            mode="at_least_once" if self.twice else "exactly_once",
             interval=timedelta(seconds=self.interval),
             min_pause=timedelta(0),
             timeout=timedelta(seconds=30),

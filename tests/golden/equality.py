@@ -59,6 +59,25 @@ def difference(golden: Golden, expected: Outputs, got: Outputs) -> str:
     return "\n".join(lines)
 
 
+def replayed(golden: Golden, expected: Outputs, got: Outputs, replays: int) -> str:
+    """Where rows may count again for each of so many replays: empty when none is lost, and none is there that is not
+    one of those. Says something only of jobs whose rows do not depend on each other."""
+    lines = []
+    for sink in sorted(expected.keys() | got.keys()):
+        wanted, found = (_counted(golden, sink, rows.get(sink, [])) for rows in (expected, got))
+        lost = sorted((wanted - found).elements())
+        made = [row for row, count in found.items() if count > (1 + replays) * wanted[row]]
+        if lost or made:
+            lines.append(f"{sink}: {len(lost)} rows lost {lost[:3]}, nobody's {made[:3]}")
+    return "\n".join(lines)
+
+
+def _counted(golden: Golden, sink: str, rows: Iterable[Row]) -> Counter[str]:
+    if sink in golden.timeless:
+        rows = [{**row, TIME: None} for row in rows]
+    return Counter(_rough(dict(sorted(row.items()))) for row in rows)
+
+
 def placed(outputs: Outputs, directory: str) -> Outputs:
     """With the directory's name out of every text: it is another one each time."""
     return {

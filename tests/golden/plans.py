@@ -64,6 +64,10 @@ PLANS = {
         ),
         Mode("auto", pause=0.004),
     ),
+    "at least once": Plan(
+        lives(Life(3, killed=2), Life(2, killed=2, delay=0.006), Life(1)),
+        Mode(twice=True, batch_rows=3),
+    ),
 }
 
 DEFAULT = ("aligned", "unaligned")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.golden.equality import replayed
 from tests.golden.golden import golden_jobs
 from tests.golden.plans import DEFAULT, FEW, PLANS
 from tests.golden.recovering import Recovered, recover
@@ -47,6 +48,23 @@ def test_killed_twice_it_gives_the_same_at_three_parallelisms(name: str, plan: s
 @pytest.mark.parametrize(("name", "plan"), [(n, FEW[i % 2]) for i, n in enumerate(SAVED)])
 def test_from_savepoints_it_gives_the_same_at_three_parallelisms(name: str, plan: str) -> None:
     disturbed(name, plan)
+
+
+def test_at_least_once_nothing_is_lost_and_only_what_is_read_again_is_there_twice() -> None:
+    again = [disturbed(name, "at least once").again for name in ("q1", "unions", "ways")]
+    assert all(count >= 0 for count in again)
+    assert any(again), "nothing was read again: the plan tests nothing"
+
+
+def test_rows_that_are_lost_or_made_up_are_told_from_those_that_are_read_again() -> None:
+    golden = JOBS["q1"]
+    expected = {"out": [{"a": 1}, {"a": 2}, {"a": 2}]}
+    again = {"out": [{"a": 2}] * 4 + [{"a": 1}]}
+    assert replayed(golden, expected, again, replays=1) == ""
+    assert "1 rows lost" in replayed(golden, expected, {"out": [{"a": 2}] * 2}, replays=1)
+    often = {"out": [*again["out"], {"a": 2}]}
+    assert "0 rows lost [], nobody's" in replayed(golden, expected, often, replays=1)
+    assert "nobody's" in replayed(golden, expected, {"out": [*again["out"], {"a": 3}]}, replays=1)
 
 
 def test_barriers_overtake_rows_of_some_of_them() -> None:
