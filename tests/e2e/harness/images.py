@@ -39,6 +39,14 @@ def build_images(names: Sequence[str] = NAMES) -> Images:
     return Images(given["worker"], given["operator"], given["s3"])
 
 
+def build_own_image(images: Images) -> str:
+    """That of examples/kubernetes/own-image, on the worker's."""
+    environment = {**os.environ, "FLOWJOB_WORKER_IMAGE": images.worker}
+    command = [CLUSTER / "build-images", "own"]
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return answer.stdout.split()[1]
+
+
 def repository_and_tag(image: str) -> tuple[str, str]:
     repository, _, tag = image.rpartition(":")
     return repository, tag
