@@ -42,7 +42,7 @@ def test_one_that_is_told_to_leave_leaves_nothing_waiting() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        waiting = asyncio.ensure_future(until_nobody_leads(env, log, HERE, lambda _: None))
+        waiting = asyncio.ensure_future(until_nobody_leads(env, log, HERE, lambda _: False))
         await asyncio.sleep(0.5)  # virtual: it asks, and pauses until it asks again
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -56,7 +56,7 @@ def test_one_that_led_before_at_the_same_address_need_not_ask_itself() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        await until_nobody_leads(env, log, Endpoint("ws://10.0.0.1:7000", "token"), lambda _: None)
+        await until_nobody_leads(env, log, Endpoint("ws://10.0.0.1:7000", "token"), lambda _: False)
         assert asyncio.get_running_loop().time() == 0
 
     run_virtually(scenario())
@@ -66,7 +66,17 @@ def test_the_only_one_there_is_to_be_asks_once() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        await until_nobody_leads(env, log, HERE, lambda _: None, 1)
+        await until_nobody_leads(env, log, HERE, lambda _: False, 1)
         assert asyncio.get_running_loop().time() == 1
+
+    run_virtually(scenario())
+
+
+def test_a_leader_of_an_older_revision_is_not_waited_for() -> None:
+    async def scenario() -> None:
+        env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
+        log: Any = Log()
+        await until_nobody_leads(env, log, HERE, lambda state: state.job_revision < 1)
+        assert asyncio.get_running_loop().time() == 0
 
     run_virtually(scenario())

@@ -170,9 +170,12 @@ async def stand_by(
     store = SnapshotStore(env, plan.location, plan.root)
     run = service.run
 
-    def heard(state: LogState) -> None:
+    revision = 0 if service.cluster is None else service.cluster.revision
+
+    def heard(state: LogState) -> bool:
         refuse_what_is_over(state, run)
         leader(f"ws://{state.address}" if state.address else "")
+        return state.job_revision < revision  # who leads by an older job file is to be replaced
 
     try:
         await until_nobody_leads(env, store, endpoint, heard, service.misses)

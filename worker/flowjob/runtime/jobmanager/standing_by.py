@@ -32,11 +32,11 @@ async def until_nobody_leads(
     env: Env,
     store: SnapshotStore,
     here: Endpoint,
-    heard: Callable[[LogState], None],
+    heard: Callable[[LogState], bool],
     most_misses: int = MISSES,
 ) -> None:
     """Returns soon when nobody has ever led, and when who led did so `here`: that was an earlier life of this one.
-    `heard` gets the log's state whenever it was looked at, and may raise.
+    `heard` gets the log's state whenever it was looked at, may raise, and says whether there is nobody to wait for.
 
     Raises HandshakeRefused when the leader has another token: it is another job's."""
     asking: list[asyncio.Future[bool]] = []
@@ -50,7 +50,8 @@ async def until_nobody_leads(
             except StorageError as error:
                 _log.warning("the log cannot be read: %s", error)
             else:
-                heard(state)
+                if heard(state):
+                    return
                 misses = misses if state.address == address else 0
                 address = state.address
                 if address == here.address:
