@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.e2e.harness.images import Images, repository_and_tag
 from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.tools import CommandFailed, Tools
+from tests.e2e.harness.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent.parent
 CHART = ROOT / "charts" / "flowjob"
@@ -40,12 +41,23 @@ class Installation:
         ]
         words = ["upgrade", "--install", self.release, str(CHART), "--namespace", self.namespace]
         chosen = [word for value in values for word in ("--set", value)]
+        options = ["--create-namespace", "--wait", "--timeout", READY]
         try:
-            self.tools.helm(
-                *words, "--create-namespace", "--wait", "--timeout", READY, *chosen, within=600
+            wait_until(
+                "nobody else installs", lambda: self._try([*words, *options, *chosen]), within=300
             )
         except CommandFailed as failure:
             raise CommandFailed(words, f"{failure.said}\n{self.space.explain()}") from None
+
+    def _try(self, words: list[str]) -> bool:
+        """False while another session of scenarios is at it."""
+        try:
+            self.tools.helm(*words, within=600)
+        except CommandFailed as failure:
+            if "another operation" in failure.said:
+                return False
+            raise
+        return True
 
     def uninstall(self) -> None:
         self.tools.helm("uninstall", self.release, "--namespace", self.namespace, "--wait")

@@ -178,12 +178,6 @@ class Bucket:
             list(threads.map(fetch, self.names(prefix)))
         return into / prefix
 
-    def delete(self) -> None:
-        client = self.storage.client()
-        for name in self.names():
-            client.delete_object(Bucket=self.name, Key=name)
-        client.delete_bucket(Bucket=self.name)
-
 
 def secret(name: str = "storage") -> Object:
     """The credentials as a job of the namespace refers to them."""
