@@ -21,6 +21,8 @@ from flowjob_operator.core.turn import Turn
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec, Preflight
 from flowjob_operator.resources.flowjob_status import Code, OperationType
 
+_MAY_PASS = frozenset({"STORAGE"})
+"""Codes of refusals that are of the moment, not of the program."""
 _SLACK = 30.0
 """Seconds after the Job's own deadline."""
 
@@ -66,16 +68,12 @@ def run_preflight(turn: Turn, revision: Revision) -> None:
     """Start it, wait for it, and judge it."""
     operation = turn.doing
     seconds = time_of(turn.spec.upgrade.preflight_timeout, 300.0)
-    if operation.deadline is None:
-        turn.step_within(seconds + _SLACK)
     run = _run(turn, revision.number)
     if run is None and (pause := _pause_left(turn)) > 0:
-        turn.wait(
-            Reason.PREFLIGHT_FAILED,
-            "the new revision could not be tried, and is tried again",
-            pause,
-        )
+        turn.wait(Reason.PREFLIGHT_FAILED, operation.message, pause)
         return
+    if operation.deadline is None:
+        turn.step_within(seconds + _SLACK)
     if run is None:
         restore = beginning_of_operation(turn)
         turn.act(StartPreflight(revision=revision, restore=restore, deadline=seconds))
@@ -99,6 +97,10 @@ def _judge(turn: Turn, revision: Revision, answer: PreflightAnswer) -> None:
         turn.step(Step.SAVING, task_managers=count)
         return
     why = "; ".join(answer.problems) or "it gave no reason"
+    run = _run(turn, revision.number)
+    if answer.error_code in _MAY_PASS and not turn.active and run is not None:
+        _failed(turn, run, why)
+        return
     if operation.type is OperationType.ROLLBACK:
         turn.refuse(
             Reason.ROLLBACK_WOULD_REPEAT,
@@ -119,8 +121,9 @@ def _failed(turn: Turn, run: PreflightRun, why: str) -> None:
     turn.act(Delete(kind="Job", name=run.name, uid=run.uid, operation=operation.id))
     turn.tell(Reason.PREFLIGHT_FAILED, f"{why}; it is tried again")
     # Under another number: the Job that goes has this one.
-    turn.step(Step.PREFLIGHT, revision=turn.next_number, attempts=operation.attempts + 1)
-    turn.wait(Reason.PREFLIGHT_FAILED, f"{why}; it is tried again", 5.0)
+    again, attempts = f"{why}; it is tried again", operation.attempts + 1
+    turn.step(Step.PREFLIGHT, revision=turn.next_number, attempts=attempts, message=again)
+    turn.wait(Reason.PREFLIGHT_FAILED, again, _FIRST_PAUSE)
 
 
 def _pause_left(turn: Turn) -> float:

@@ -90,6 +90,17 @@ def test_a_first_pre_flight_that_ends_without_an_answer_is_tried_again_ever_late
     assert world.status.phase is Phase.RUNNING
 
 
+def test_where_nothing_runs_a_storage_that_does_not_answer_is_tried_again_with_pauses() -> None:
+    world = World(a_spec())
+    world.preflight_problems["flowjob:1"] = "the bucket does not answer"
+    world.preflight_code = "STORAGE"
+    world.settle(120)
+    assert 2 <= len(world.told("PreflightFailed")) <= 6
+    world.preflight_problems.clear()
+    world.settle(150)
+    assert world.status.phase is Phase.RUNNING
+
+
 def test_objects_that_the_api_server_refuses_are_a_refusal() -> None:
     world = running()
     world.dry_run_problems = ("pods is forbidden: exceeded quota: memory",)

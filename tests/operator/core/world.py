@@ -127,6 +127,7 @@ class World:
         self.mute_images: set[str] = set()
         self.crashing: set[str] = set()
         self.preflight_problems: dict[str, str] = {}
+        self.preflight_code: str | None = None
         self.dry_run_problems: tuple[str, ...] = ()
         self.capacity = 100
         self.savepoints_fail = False
@@ -729,6 +730,7 @@ class World:
             answer = PreflightAnswer(
                 accepted=problem is None,
                 problems=() if problem is None else (problem,),
+                error_code=None if problem is None else self.preflight_code,
                 slots={"default": slots},
                 digest="a" * 64,
             )
