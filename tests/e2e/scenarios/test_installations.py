@@ -98,6 +98,7 @@ def test_a_second_installation_keeps_off_what_the_first_one_looks_after(
         assert job.status["operator"]["owner"] == f"{operator.namespace}-{operator.release}"
     finally:
         second.uninstall()
+        second.tools.kubectl("delete", "namespace", second.namespace, "--wait=false")
 
 
 def test_jobs_outlive_their_operator_and_the_next_one_takes_over(
