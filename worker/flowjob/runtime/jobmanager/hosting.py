@@ -25,6 +25,7 @@ from flowjob.errors import (
 )
 from flowjob.runtime.env import Env
 from flowjob.runtime.jobmanager.cluster import Elsewhere
+from flowjob.runtime.jobmanager.leading import ATTEMPTS_PER_GENERATION
 from flowjob.runtime.jobmanager.manager import JobManager
 from flowjob.runtime.jobmanager.request import (
     JobEvent,
@@ -316,7 +317,10 @@ class Host:
         tenure = self.manager.tenure
         machine, graph = tenure.conductor.machine, tenure.request.graph
         before = 0 if tenure.held is None else tenure.held.attempts_before
-        attempts = [region.attempt - before for region in machine.regions]
+        # Tasks that were taken over are in an attempt of the JobManager before: counted from 1, as its were.
+        attempts = [
+            (region.attempt - before) % ATTEMPTS_PER_GENERATION for region in machine.regions
+        ]
         return {
             "leader": self.manager.sessions.generation,
             "attempt": max(attempts, default=0),
