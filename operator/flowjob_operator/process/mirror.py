@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from flowjob_operator.process.api import Object, Resource
-from flowjob_operator.process.kinds import PODS
+from flowjob_operator.process.kinds import FLOWJOBS, FLOWSNAPSHOTS, PODS
 
 JOB_LABEL: Final = "flowjob.dev/job"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -38,6 +38,7 @@ class _Kept:
     version: int
     job: str
     gist: int
+    words: frozenset[str]
     data: bytes
 
     def object(self) -> Object:
@@ -62,9 +63,11 @@ class Mirror:
         if old is not None and old.version >= version and old.uid == found["metadata"]["uid"]:
             return News.NONE
         self._forget(place)
-        job = (found["metadata"].get("labels") or {}).get(JOB_LABEL, "")
+        job = _job_of(resource, found)
         data = zlib.compress(msgspec.json.encode(pruned(resource, found)), 1)
-        kept = _Kept(found["metadata"]["uid"], version, job, _gist(found), data)
+        kept = _Kept(
+            found["metadata"]["uid"], version, job, _gist(found), _words(resource, found), data
+        )
         self._kept.setdefault(place[:2], {})[place[2]] = kept
         if job:
             self._of_job.setdefault((place[1], job), set()).add((place[0], place[2]))
@@ -100,7 +103,7 @@ class Mirror:
         return None if kept is None else kept.object()
 
     def of_job(self, resource: Resource, namespace: str, job: str) -> list[Object]:
-        """Labelled so, by name."""
+        """Labelled so, by name; FlowSnapshots by their jobRef."""
         names = sorted(
             name
             for plural, name in self._of_job.get((namespace, job), ())
@@ -117,6 +120,12 @@ class Mirror:
             if plural == resource.plural and namespace in (None, within)
             for name in kept
         ]
+
+    def users(self, namespace: str, words: Iterable[str]) -> list[Object]:
+        """FlowJobs that begin, or go on, with a snapshot of one of these names or paths."""
+        wanted = set(words)
+        kept = self._kept.get((FLOWJOBS.plural, namespace), {})
+        return [one.object() for _, one in sorted(kept.items()) if one.words & wanted]
 
     def mentioning(self, resource: Resource, namespace: str, words: Iterable[str]) -> list[Object]:
         """Those of a namespace in whose JSON one of the words occurs: what might be about it, cheaply."""
@@ -179,6 +188,29 @@ def _pod_spec(spec: Object) -> Object:
             for one in spec.get(kind) or []
         ]
     return kept
+
+
+def _job_of(resource: Resource, found: Object) -> str:
+    """Whose it is; empty: no job's."""
+    if resource == FLOWSNAPSHOTS:
+        return str(((found.get("spec") or {}).get("jobRef") or {}).get("name") or "")
+    return str((found["metadata"].get("labels") or {}).get(JOB_LABEL) or "")
+
+
+def _words(resource: Resource, found: Object) -> frozenset[str]:
+    """Names and paths of snapshots that a FlowJob needs, or may need."""
+    if resource != FLOWJOBS:
+        return frozenset()
+    status = found.get("status") or {}
+    facts = [
+        ((found.get("spec") or {}).get("job") or {}).get("restoreFrom"),
+        status.get("expected"),
+        status.get("start"),
+        (status.get("operation") or {}).get("expected"),
+    ]
+    names = ("snapshot", "path", "name", "job")
+    said = (fact[name] for fact in facts if fact for name in names if fact.get(name))
+    return frozenset({*map(str, said), found["metadata"]["name"]})
 
 
 def _gist(found: Object) -> int:

@@ -82,7 +82,8 @@ class Observer:
         raw_pods = its.mirror.of_job(kinds.PODS, namespace, name)
         pods = await self._pods(raw_pods)
         saved = its.revisions.of_job(namespace, name, uid)
-        seen = await self._seen(job, pods, raw_pods)
+        snapshots = self._snapshots_of(namespace, name)
+        seen = await self._seen(job, pods, raw_pods, _asked_of(snapshots))
         short = its.mirror.of_job(kinds.JOBS, namespace, name)
         failures = {j["metadata"]["uid"]: await self._problem(j, raw_pods) for j in short}
         preflights, storage = runs_of(short, raw_pods, lambda j: failures[j["metadata"]["uid"]])
@@ -97,7 +98,7 @@ class Observer:
             revisions=tuple(_fact(each) for each in saved),
             jobmanager=seen.view,
             operations=dict(seen.operations),
-            snapshots=tuple(self._snapshots_of(namespace, name)),
+            snapshots=snapshots,
             **sources,
             preflights=preflights,
             storage_runs=storage,
@@ -116,7 +117,9 @@ class Observer:
         if job is not None:
             raw = its.mirror.of_job(kinds.PODS, about.namespace, job.metadata.name)
             asked = snapshot.status.operation_id
-            seen = await self._seen(job, await self._pods(raw), raw, (asked,) if asked else ())
+            others = _asked_of(self._snapshots_of(about.namespace, job.metadata.name))
+            ids = tuple(dict.fromkeys((*others, *([asked] if asked else []))))
+            seen = await self._seen(job, await self._pods(raw), raw, ids)
             operation = seen.operations.get(asked) if asked else None
         # Work on storage is the snapshot's own: the job may be gone, and was perhaps never named.
         jobs = its.mirror.mentioning(kinds.JOBS, about.namespace, [f'"{about.uid}"'])
@@ -155,8 +158,9 @@ class Observer:
         job: FlowJob,
         pods: Iterable[Pod],
         raw: Iterable[Object],
-        more: tuple[str, ...] = (),
+        snapshots: tuple[str, ...],
     ) -> Seen:
+        """`snapshots`: ids that the job's snapshots ask under. They ask the same JobManager: one look is for all."""
         about = job.metadata
         ips = {each["metadata"]["name"]: (each.get("status") or {}).get("podIP") for each in raw}
         running = [
@@ -170,21 +174,10 @@ class Observer:
             addresses=tuple(
                 Address(str(ips[pod.name]), self._from.api_port, pod.name) for pod in running
             ),
-            ids=(*asked_of_job(job), *self._asked_of_snapshots(job), *more),
-            busy=_is_busy(job) or bool(more),
+            ids=(*asked_of_job(job), *snapshots),
+            busy=_is_busy(job) or bool(snapshots),
         )
         return await self._from.looking.newest((about.namespace, about.name), interest)
-
-    def _asked_of_snapshots(self, job: FlowJob) -> tuple[str, ...]:
-        """A job's snapshots ask the same JobManager: one look answers for all."""
-        about = job.metadata
-        return tuple(
-            each.status.operation_id
-            for each in self._snapshots_of(about.namespace, about.name)
-            if each.status.operation_id
-            and each.status.completed_at is None
-            and each.status.error is None
-        )
 
     async def _children(self, job: FlowJob, saved: Iterable[Saved], pods: list[Object]) -> Any:
         about = job.metadata
@@ -218,11 +211,9 @@ class Observer:
             return (self._from.chart,)
         return (self._from.chart, Defaults(source=Source.NAMESPACE, values=found.get("data") or {}))
 
-    def _snapshots_of(self, namespace: str, job: str) -> Iterable[FlowSnapshot]:
-        for found in self._from.mirror.mentioning(kinds.FLOWSNAPSHOTS, namespace, [f'"{job}"']):
-            snapshot = FlowSnapshot.of(found)
-            if snapshot.spec.job_ref is not None and snapshot.spec.job_ref.name == job:
-                yield snapshot
+    def _snapshots_of(self, namespace: str, job: str) -> tuple[FlowSnapshot, ...]:
+        found = self._from.mirror.of_job(kinds.FLOWSNAPSHOTS, namespace, job)
+        return tuple(FlowSnapshot.of(each) for each in found)
 
     async def _restore_sources(self, job: FlowJob) -> dict[str, Any]:
         """What spec.job.restoreFrom names; absent where it names nothing that is there."""
@@ -236,7 +227,7 @@ class Observer:
             found["source_snapshot"] = None if raw is None else FlowSnapshot.of(raw)
         if wanted.job:
             found["source_job"] = await self._job(namespace, wanted.job)
-            found["source_snapshots"] = tuple(self._snapshots_of(namespace, wanted.job))
+            found["source_snapshots"] = self._snapshots_of(namespace, wanted.job)
         return found
 
     async def _job(self, namespace: str, name: str) -> FlowJob | None:
@@ -259,11 +250,10 @@ class Observer:
         """FlowJobs that may need it. Before it is deleted all are asked for, also those of other labels."""
         about = snapshot.metadata
         if about.deletion_timestamp is None:
-            words = [f'"{about.name}"', *([snapshot.status.path] if snapshot.status.path else [])]
+            words = [about.name, *([snapshot.status.path] if snapshot.status.path else [])]
             if snapshot.spec.job_ref is not None:
-                words.append(f'"{snapshot.spec.job_ref.name}"')
-            raw = self._from.mirror.mentioning(kinds.FLOWJOBS, about.namespace, words)
-            return [FlowJob.of(each) for each in raw]
+                words.append(snapshot.spec.job_ref.name)
+            return [FlowJob.of(each) for each in self._from.mirror.users(about.namespace, words)]
         found = []
         async for page in self._from.api.pages(kinds.FLOWJOBS, about.namespace):
             found += [FlowJob.of(each) for each in page.items]
@@ -278,6 +268,17 @@ class Observer:
         if self._from.remembered.ending.get(namespace):
             return True
         return deleted is not None and await self._from.surroundings.is_ending(namespace)
+
+
+def _asked_of(snapshots: Iterable[FlowSnapshot]) -> tuple[str, ...]:
+    """Ids of requests that nothing has become of yet."""
+    return tuple(
+        each.status.operation_id
+        for each in snapshots
+        if each.status.operation_id
+        and each.status.completed_at is None
+        and each.status.error is None
+    )
 
 
 def _is_busy(job: FlowJob) -> bool:

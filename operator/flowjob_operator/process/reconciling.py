@@ -34,6 +34,7 @@ log: Final = structlog.get_logger("flowjob_operator.reconciling")
 STALE_SECONDS: Final = 0.5
 SILENT_SECONDS: Final = 3.0
 FOREIGN_SECONDS: Final = 30.0
+SNAPSHOT_SECONDS: Final = 600.0
 
 Kind = Literal["FlowJob", "FlowSnapshot"]
 
@@ -156,6 +157,9 @@ class Reconciler:
                 subject = await self._write(subject, wire)
             await self._act(subject, outcome.actions)
         after = outcome.look_again_after
+        if after is None and isinstance(of, FlowSnapshot):
+            # There may be thousands, and nothing becomes of one that is complete.
+            return Again(SNAPSHOT_SECONDS)
         return None if after is None else Again(after)
 
     async def _write(self, subject: Subject, status: dict[str, Any]) -> Subject:

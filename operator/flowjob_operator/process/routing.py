@@ -63,7 +63,7 @@ class Routing:
         """One has something new to say."""
         namespace, job = key
         self._add_job(namespace, job, urgent=True)
-        for snapshot in self._mirror.mentioning(FLOWSNAPSHOTS, namespace, [f'"{job}"']):
+        for snapshot in self._mirror.of_job(FLOWSNAPSHOTS, namespace, job):
             status = snapshot.get("status") or {}
             if not status.get("completedAt") and status.get("operationId"):
                 self._add(Key("FlowSnapshot", namespace, snapshot["metadata"]["name"]), True)

@@ -80,6 +80,12 @@ def test_its_list_of_permissions_is_enough_for_a_whole_life(
             "the Service is not made again",
         )
         assert api.get(jobs(users, "flights"))["metadata"]["finalizers"] == ["flowjob.dev/state"]
+        # A mistake in the namespace's defaults is told by an Event.
+        defaults = {"name": "flowjob-defaults", "labels": {"app.kubernetes.io/name": "flowjob"}}
+        api.create(
+            f"/api/v1/namespaces/{users}/configmaps",
+            {"metadata": defaults, "data": {"checkpoints.intervall": "30s"}},
+        )
         events = until(
             lambda: api.get(f"/api/v1/namespaces/{users}/events")["items"], "there are no Events"
         )
