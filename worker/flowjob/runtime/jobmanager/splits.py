@@ -92,7 +92,7 @@ class SplitService:
         """Whether these tasks cannot go back there while others go on, see SplitAssigner.knows_more."""
         for vertex, assigner in self._assigners.items():
             count = len({t.subtask for t in tasks if t.vertex == vertex})
-            older = remembered.get(vertex) or Remembered[WireSplit]()
+            older: Remembered[WireSplit] = remembered.get(vertex) or Remembered()
             if 0 < count < assigner.parallelism and assigner.knows_more(older):
                 return True
         return False
