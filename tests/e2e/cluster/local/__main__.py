@@ -135,8 +135,7 @@ def _prepare(settings: Settings) -> None:
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
         subprocess.run(install, check=True, env=quiet, stdout=subprocess.DEVNULL)
     subprocess.run([HERE / "build-control-plane", "--all"], check=True, stdout=subprocess.DEVNULL)
-    if not (settings.state / "node1").exists():
-        subprocess.run([HERE / "build-images", "pause"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([HERE / "build-images", "pause"], check=True, stdout=subprocess.DEVNULL)
 
 
 def _load(settings: Settings, images: list[str], *, only_missing: bool) -> None:
