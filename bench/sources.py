@@ -16,7 +16,7 @@ import flowjob as fj
 from flowjob.connectors.base import Assignment, Position, Read, Source, Split, SplitReader
 from flowjob.connectors.known_splits import KnownSplits
 from flowjob.plan.types import StreamType
-from flowjob.runtime.env import Env
+from flowjob.runtime.env import Clock, Env
 from flowjob.watermarks import EventTime
 
 START_US = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
@@ -57,7 +57,13 @@ def repeated_rows(rows: int) -> GeneratedRows:
 
 
 def keyed_rows(
-    rows: int, parallelism: int, *, keys: int, text: bool = False, timed: bool = False
+    rows: int,
+    parallelism: int,
+    *,
+    keys: int,
+    text: bool = False,
+    timed: bool = False,
+    pace: Pace | None = None,
 ) -> GeneratedRows:
     """`rows` rows over `keys` keys in no order, with text keys of 16 characters or integers; with event time."""
     return GeneratedRows(
@@ -66,6 +72,7 @@ def keyed_rows(
         keys=keys,
         row_class=NamedRow if text else KeyedRow,
         event_time=EventTime("at") if timed else None,
+        pace=pace,
     )
 
 
@@ -80,15 +87,25 @@ def spread(numbers: npt.NDArray[np.uint64], factor: int, size: int) -> npt.NDArr
     return mixed.view(np.int64)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """From row `behind` on, `rate` rows a second, in small batches."""
+
+    behind: int
+    rate: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class GeneratedRows(Source):
-    """See keyed_rows. `repeated`: the first batch again and again, so that making it costs nothing."""
+    """See keyed_rows. `repeated`: the first batch again and again, so that making it costs nothing. `pace`: how it goes
+    on behind the first rows, which come as fast as they can."""
 
     rows: int
     splits: int
     keys: int
     row_class: type[fj.Schema]
     repeated: bool = False
+    pace: Pace | None = None
     columns: tuple[str, ...] | None = None
 
     @property
@@ -121,6 +138,8 @@ class GeneratedRows(Source):
         self, env: Env, split: Split, position: Position | None, batch_rows: int
     ) -> SplitReader:
         first = (position or split.data)["first"]
+        if self.pace is not None:
+            return PacedReader(self, first, batch_rows, env.clock, self.pace)
         return GeneratedReader(self, first, batch_rows)
 
 
@@ -165,6 +184,32 @@ class GeneratedReader(SplitReader):
 
     def position(self) -> Position:
         return {"first": self._next}
+
+
+class PacedReader(GeneratedReader):
+    """In batches of two milliseconds, once it is behind the first rows."""
+
+    immediate = False
+
+    def __init__(
+        self, source: GeneratedRows, first: int, batch_rows: int, clock: Clock, pace: Pace
+    ) -> None:
+        super().__init__(source, first, batch_rows)
+        self._clock = clock
+        self._pace = pace
+        self._began: float | None = None
+
+    async def read(self) -> Read | None:
+        pace = self._pace
+        if self._next >= pace.behind:
+            now = self._clock.monotonic()
+            if self._began is None:
+                self._began = now
+                self._batch_rows = max(1, pace.rate // 500 // self._source.splits)
+            due = self._began + (self._next - pace.behind) / pace.rate
+            if due > now:
+                await self._clock.sleep(due - now)
+        return await super().read()
 
 
 def names(count: int) -> pa.Array:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import faulthandler
+import os
+import resource
+import signal
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowjob.kernels import group_index
 from flowjob.kernels.group_index import GroupIndex
 from flowjob.kernels.hash64 import hash64_reference
 from flowjob.kernels.keys import EncodedKeys, encode_keys
@@ -198,3 +203,24 @@ def test_keys_of_another_layout_are_refused():
     index.upsert(encode_keys([pa.array([1])]))
     with pytest.raises(TypeError, match="layout"):
         index.find(encode_keys([pa.array(["a"])]))
+
+
+def test_a_large_table_is_as_any_other_and_is_not_in_a_fork(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small = GroupIndex()
+    monkeypatch.setattr(group_index, "LARGE_TABLE", 0)
+    large = GroupIndex()
+    keys = encode_keys([pa.array(range(10_000))])
+    for index in (small, large):
+        index.upsert(keys)
+    assert large.find(keys).tolist() == small.find(keys).tolist()
+    child = os.fork()
+    if child == 0:
+        faulthandler.disable()
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        large.hashes(np.arange(10_000))
+        large.find(keys)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGSEGV

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,11 +19,14 @@ from hypothesis import strategies as st
 import flowjob as fj
 from flowjob.connectors.collect import decode_report
 from flowjob.core.elements import Stop
+from flowjob.kernels.group_index import GroupIndex
 from flowjob.plan.types import OBJECT_COLUMN
 from flowjob.runtime.checkpoint import task_snapshot
+from flowjob.testing import restarts
 from flowjob.testing.restarts import PLAN, Life, Record, run_with_restarts
 from flowjob.testing.run import run_job, script
 from flowjob.testing.script import advance, watermark
+from flowjob.testing.virtual_time import InlineFreezer
 from tests.plan.random_programs import RandomProgram
 
 Program = Callable[[fj.Job], None]
@@ -150,6 +156,31 @@ def test_state_described_in_a_frozen_copy_is_the_same(
     found, record = disturbed(PROGRAMS[name], lives)
     assert found == undisturbed(PROGRAMS[name])
     assert record.restored[1] is not None
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_frozen_copy_describes_state_without_the_tables_of_indexes(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large ones are not there in a fork: whoever looked a key up would end it."""
+    monkeypatch.setattr(task_snapshot, "FREEZE_FROM", 0)
+    monkeypatch.setattr(restarts, "InlineFreezer", WithoutTables)
+    _, record = disturbed(PROGRAMS[name], [Life(parallelism=2, snapshots=(10, 10))])
+    assert record.declined == []
+    assert record.complete
+
+
+class WithoutTables(InlineFreezer):
+    def freeze(self, work: Callable[[Path], bytes], *, deadline: float) -> Awaitable[bytes]:
+        indexes = [o for o in gc.get_objects() if isinstance(o, GroupIndex)]
+        tables = [index._table for index in indexes]
+        for index in indexes:
+            index._table = np.empty(0, np.int64)
+        try:
+            return super().freeze(work, deadline=deadline)
+        finally:
+            for index, table in zip(indexes, tables, strict=True):
+                index._table = table
 
 
 def test_a_stop_that_suspends_fires_no_window_and_is_gone_on_from() -> None:
