@@ -149,7 +149,7 @@ def test_what_goes_on_is_whole_whatever_is_reported(reports: list[SlotReport]) -
     regions = [RegionShape(0, frozenset((S0, K0))), RegionShape(1, frozenset((S1, K1)))]
     found = adopt(regions, reports, digest="d", generation=4, highest=0)
     assert len(found.verdicts) == 2
-    owned: list[str] = []
+    owned: list[tuple[int, str]] = []
     for region, verdict in zip(regions, found.verdicts):
         theirs = [
             (r, t) for r in reports for t in r.tasks if r.generation <= 4 and t.task in region.tasks
@@ -160,7 +160,7 @@ def test_what_goes_on_is_whole_whatever_is_reported(reports: list[SlotReport]) -
             assert {(r.digest, t.attempt, t.running) for r, t in theirs} == {
                 ("d", verdict.attempt, True)
             }
-            owned += [s for splits in verdict.owned.values() for s in splits]
+            owned += [(t.vertex, s) for t, splits in verdict.owned.items() for s in splits]
         else:
             assert all(t.attempt < verdict.attempt for _, t in theirs)
     assert len(owned) == len(set(owned))

@@ -1,4 +1,6 @@
-"""Departures and delays per airport and hour, of flights that are made up as they come."""
+"""Departures and delays per airport and hour, of flights that are made up as they come.
+
+It never ends, so that there is always something to see: stop it, rescale it, upgrade it, and no flight is lost."""
 
 from datetime import UTC, datetime, timedelta
 
