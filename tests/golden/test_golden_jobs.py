@@ -26,14 +26,19 @@ HERE = [n for n in JOBS if n not in RARE and not n.startswith(("corpus_", "resta
 SAVED = ["everything", "window_session", "changelog", "three_formats", "database", "q5"]
 
 
+SEEDS = (1, 2, 3)
+"""When exactly a job dies is drawn by chance: some have state at some moments only."""
+
+
 def disturbed(name: str, plan: str) -> Recovered:
-    recovered = recover(JOBS[name], PLANS[plan].lives, PLANS[plan].mode)
-    assert recovered.problems == [], "\n".join(recovered.problems)
-    assert recovered.rows > 0
-    assert recovered.midway > 0, "nothing was left to do when it was restored: read more slowly"
-    if recovered.stateful and name not in EMPTY:
-        assert recovered.with_state > 0, "there was no state when it was restored"
-    return recovered
+    for seed in SEEDS:
+        recovered = recover(JOBS[name], PLANS[plan].lives, PLANS[plan].mode, seed=seed)
+        assert recovered.problems == [], "\n".join(recovered.problems)
+        assert recovered.rows > 0
+        assert recovered.midway > 0, "nothing was left to do when it was restored: read more slowly"
+        if recovered.with_state or not recovered.stateful or name in EMPTY:
+            return recovered
+    raise AssertionError("there was no state when it was restored")
 
 
 EMPTY = {"other_times", "side_by_side"}
