@@ -170,7 +170,7 @@ def by_key(fired: Sequence[Fired]) -> list[Fired]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS)
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_with_pinned_watermarks_results_and_late_rows_equal_row_by_row_execution(
     window: str, data: st.DataObject
@@ -182,7 +182,7 @@ def test_with_pinned_watermarks_results_and_late_rows_equal_row_by_row_execution
 
 @pytest.mark.slow
 @pytest.mark.parametrize("window", WINDOWS)
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_with_disorder_within_max_delay_results_do_not_depend_on_where_batches_end(
     window: str, data: st.DataObject

@@ -143,7 +143,7 @@ def check_flat(samples: list[int], *, growth: int) -> None:
     ("seconds", "growth"),
     [
         # In so short a time allocators are still settling; what is not held back grows by that in a second.
-        pytest.param(10, 32 * MB, marks=pytest.mark.slow),
+        pytest.param(10, 32 * MB, marks=pytest.mark.soak),
         pytest.param(300, 12 * MB, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
     ],
 )

@@ -5,6 +5,7 @@ Why our own tries: botocore's sleep in threads, by a clock that no test can move
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,13 @@ class S3Calls:
 
 
 def connect(location: StoreLocation, settings: S3Settings) -> Any:
-    """A client; about 0.3 s of work, most of it imports, in a thread. Nothing is sent."""
+    """A client; about 0.3 s of work, most of it imports, in a thread. Nothing is sent. StorageError for certificates
+    that are not there: botocore takes that for a connection that may succeed the next time."""
+    if location.ca_bundle is not None and not os.path.exists(location.ca_bundle):
+        raise StorageError(
+            f"{location.ca_bundle}: there are no certificates to trust {location.endpoint or 'S3'} by; mount them, or "
+            "correct the CA bundle (caBundleRef)"
+        )
     session = session_with(location.credentials)
     region = location.region or session.region_name or "us-east-1"
 
