@@ -152,7 +152,7 @@ def test_a_ca_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
     location = StoreLocation(
         "s3://b/p", "https://127.0.0.1:1", "us-east-1", None, str(tmp_path / "ca")
     )
-    with pytest.raises(StorageError, match=r"/ca: there are no certificates .* caBundleRef"):
+    with pytest.raises(StorageError, match=r"/ca: there are no certificates .*caBundleRef"):
         on_store(location, lambda store: store.get("a"))
 
 
