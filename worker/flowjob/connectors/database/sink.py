@@ -16,6 +16,7 @@ import pyarrow as pa
 from flowjob.connectors.base import Sink, SinkContext, SinkWriter
 from flowjob.connectors.database.dialect import Dialect, check_table, paramstyle_of, quote_of
 from flowjob.connectors.database.staging import Epoch, Staging
+from flowjob.connectors.leftovers import Leftovers
 from flowjob.errors import PlanError
 from flowjob.plan.types import StreamType
 
@@ -83,8 +84,9 @@ class TableWriter(SinkWriter):
         context = self._context
         await self._do(lambda: self._staging.prepare(stages=context.commits))
         self._staging.check_threads()
-        if context.commits and context.subtask == 0 and context.attempt > 1:
-            await self._do(lambda: self._staging.sweep(self._run, context.attempt, self._keep))
+        leftovers = Leftovers.of(context)
+        if leftovers is not None:
+            await self._do(partial(self._staging.sweep, self._run, leftovers, self._keep))
 
     def write(self, batch: Batch) -> Awaitable[None] | None:
         columns = [batch.columns.column(name).to_pylist() for name in self._columns]

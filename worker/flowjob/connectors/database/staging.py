@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from flowjob.connectors.database.dialect import Dialect
+from flowjob.connectors.leftovers import Leftovers
 from flowjob.errors import JobFailed, LostData, PlanError
 
 REMEMBERED_EPOCHS = 1000
@@ -104,14 +105,15 @@ class Staging:
                 dialect.forget(), (epoch.table, epoch.writer, epoch.epoch - REMEMBERED_EPOCHS)
             )
 
-    def sweep(self, run: str, attempt: int, keep: frozenset[tuple[str, int]]) -> None:
+    def sweep(self, run: str, leftovers: Leftovers, keep: frozenset[tuple[str, int]]) -> None:
         """Deletes what earlier attempts of `run` (`<operator>/<run>`) staged, except what `keep` names by writer and
         epoch."""
         with self._transaction() as (cursor, dialect):
             cursor.execute(dialect.staged_tokens())
             for writer, epoch in cursor.fetchall():
-                of_run, of_attempt, _ = writer.rsplit("/", 2)
-                if of_run == run and int(of_attempt) < attempt and (writer, epoch) not in keep:
+                of_run, attempt, subtask = writer.rsplit("/", 2)
+                left = of_run == run and leftovers.include(int(attempt), int(subtask))
+                if left and (writer, epoch) not in keep:
                     cursor.execute(dialect.unstage(), (writer, epoch))
 
     def discard(self, writer: str, epoch: int) -> None:

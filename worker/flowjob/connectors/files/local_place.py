@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flowjob.connectors.files.listing import IN_PROGRESS
-from flowjob.connectors.files.staged import Staged, is_before, lost
+from flowjob.connectors.files.staged import Staged, is_left, lost
+from flowjob.connectors.leftovers import Leftovers
 
 
 def hidden_name(name: str) -> str:
@@ -34,8 +35,8 @@ class LocalPlace:
                 used = max(used, int(digits)) if digits.isdigit() else used
         return used + 1
 
-    def sweep(self, run: str, attempt: int, keep: frozenset[str]) -> None:
-        self._remove(lambda name: is_before(name, run, attempt) and name not in keep)
+    def sweep(self, run: str, leftovers: Leftovers, keep: frozenset[str]) -> None:
+        self._remove(lambda name: is_left(name, run, leftovers) and name not in keep)
 
     def path(self, name: str) -> str:
         return os.path.join(self._directory, hidden_name(name))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from flowjob.connectors.files.staged import Staged, is_before, lost
+from flowjob.connectors.files.staged import Staged, is_left, lost
+from flowjob.connectors.leftovers import Leftovers
 from flowjob.errors import PlanError
 from flowjob.runtime.storage.s3_errors import is_from_s3, told
 
@@ -53,14 +54,14 @@ class S3Place:
                 used = max(used, int(digits)) if digits.isdigit() else used
         return used + 1
 
-    def sweep(self, run: str, attempt: int, keep: frozenset[str]) -> None:
+    def sweep(self, run: str, leftovers: Leftovers, keep: frozenset[str]) -> None:
         bucket, at = split_url(self._url)
         with _telling("list unfinished uploads of", self._url):
             pages = self._s3().get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=bucket, Prefix=_key(at, run)):
                 for found in page.get("Uploads", ()):
                     name = found["Key"].removeprefix(_key(at, ""))
-                    if is_before(name, run, attempt) and name not in keep:
+                    if is_left(name, run, leftovers) and name not in keep:
                         self._abort(bucket, found["Key"], found["UploadId"])
 
     def path(self, name: str) -> str:

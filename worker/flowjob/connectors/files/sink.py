@@ -20,6 +20,7 @@ from flowjob.connectors.files.encoders import Encoding
 from flowjob.connectors.files.local_place import LocalPlace
 from flowjob.connectors.files.part_file import PartFile
 from flowjob.connectors.files.staged import Place, Staged
+from flowjob.connectors.leftovers import Leftovers
 from flowjob.errors import JobFailed, PlanError
 from flowjob.plan.types import StreamType
 from flowjob.watermarks import micros
@@ -82,8 +83,7 @@ class FileWriter(SinkWriter):
         self._schema = pa.schema([f for f in context.type.schema if f.name in names])
         self._run = file_prefix(context.run_id, context.operator)
         self._prefix = f"{self._run}{context.attempt}-{context.subtask:04d}-"
-        self._cleans = context.commits and context.subtask == 0 and context.attempt > 1
-        self._attempt = context.attempt
+        self._leftovers = Leftovers.of(context)
         self._commits = context.commits
         self._place = _place(sink.directory, context.env.directory)
         self._staged: list[Staged] = []
@@ -199,9 +199,8 @@ class FileWriter(SinkWriter):
 
     def _prepare_place(self) -> int:
         number = self._place.prepare(self._prefix)
-        if self._cleans:
-            # They have ended; what they had complete and no snapshot knows of is nobody's.
-            self._place.sweep(self._run, self._attempt, self._pending)
+        if self._leftovers is not None:
+            self._place.sweep(self._run, self._leftovers, self._pending)
         return number
 
     def _open_part(self, now: int) -> PartFile:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from flowjob.connectors.leftovers import Leftovers
 from flowjob.errors import FlowjobError, LostData
 
 
@@ -53,9 +54,9 @@ class Place(Protocol):
         that was never used: a published file is never written over."""
         ...
 
-    def sweep(self, run: str, attempt: int, keep: frozenset[str]) -> None:
-        """Removes unfinished and staged files of attempts before `attempt` (`is_before`), except those named in
-        `keep`. Their number must not matter: attempts of one run are counted in thousands."""
+    def sweep(self, run: str, leftovers: Leftovers, keep: frozenset[str]) -> None:
+        """Removes unfinished and staged files of earlier attempts (`is_left`), except those named in `keep`. The number
+        of attempts must not matter: they are counted in thousands."""
         ...
 
     def path(self, name: str) -> str:
@@ -75,10 +76,14 @@ class Place(Protocol):
         ...
 
 
-def is_before(name: str, run: str, attempt: int) -> bool:
-    """Whether a file is of an earlier attempt: it is called `<run><attempt>-…` (`run` ends with a dash)."""
-    digits = name.removeprefix(run).partition("-")[0] if name.startswith(run) else ""
-    return digits.isdigit() and int(digits) < attempt
+def is_left(name: str, run: str, leftovers: Leftovers) -> bool:
+    """Whether a file is among them: it is called `<run><attempt>-<subtask>-…` (`run` ends with a dash)."""
+    if not name.startswith(run):
+        return False
+    attempt, _, rest = name.removeprefix(run).partition("-")
+    subtask = rest.partition("-")[0]
+    numbers = attempt.isdigit() and subtask.isdigit()
+    return numbers and leftovers.include(int(attempt), int(subtask))
 
 
 def lost(staged: Staged, found: str) -> FlowjobError:
