@@ -194,7 +194,8 @@ class SinkContext:
     parallelism: int
     report: Callable[[bytes], Awaitable[None] | None] = field(default=lambda _: None)
     attempt: int = 1
-    """Which deployment of the run this is; names made of run, attempt, subtask and a number are never used twice."""
+    """Which deployment of this subtask in the run this is; names made of run, attempt, subtask and a number are never
+    used twice. Other subtasks may be in an attempt of another number that goes on: what they stage is theirs."""
 
     operator: str = ""
     """The sink's identity in the job: two sinks of one job never have the same."""
