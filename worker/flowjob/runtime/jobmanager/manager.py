@@ -26,7 +26,7 @@ from flowjob.runtime.jobmanager.asking import Answering, publish, refuse_a_secon
 from flowjob.runtime.jobmanager.cluster import Cluster as Cluster
 from flowjob.runtime.jobmanager.cluster import Endpoint as Endpoint
 from flowjob.runtime.jobmanager.cluster import address_of, listen
-from flowjob.runtime.jobmanager.leading import stand_by
+from flowjob.runtime.jobmanager.leading import SAY_WITHIN, stand_by
 from flowjob.runtime.jobmanager.request import (
     Enough,
     JobRequest,
@@ -175,7 +175,8 @@ class JobManager:
                     raise LostLeadership("another JobManager has taken over the job")
                 tenure = Tenure(self._env, request, self._way, places)
                 tenure.conductor.follow(former.conductor)
-                await first_of(tenure.lead(self._address), self._finished.wait())
+                # Also for a job that ends meanwhile: who has resigned cannot say in the log how.
+                await first_of(tenure.lead(self._address), self._over_for(SAY_WITHIN))
                 if tenure.held is None:
                     raise ValueError("the job has ended, or goes on without this JobManager")
                 if self.state in _OVER or self._finished.is_set():
@@ -204,6 +205,11 @@ class JobManager:
         task.add_done_callback(kept.discard)
 
     # The end
+
+    async def _over_for(self, seconds: float) -> None:
+        """Returns so long after the end."""
+        await self._finished.wait()
+        await self._env.clock.sleep(seconds)
 
     def _over(self, tenure: Tenure) -> None:
         if tenure is self.tenure:
