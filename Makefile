@@ -14,18 +14,18 @@ ACTIONLINT := v1.7.7
 KIND := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format crds chart workflows bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format versions crds chart workflows bench clean corpus
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) $(KERNELS) ## Make .venv, install flowjob and its tools, compile the kernels
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "flowjob needs Python 3.11 or newer; set PYTHON=python3.x"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 $(KERNELS): $(INSTALLED) $(wildcard worker/flowjob/kernels/*.py)
@@ -112,6 +112,14 @@ lint: setup ## Check style, types and the layers between packages
 format: setup ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+versions: ## Write the newest versions of all dependencies to constraints.txt
+	rm -rf build/versions
+	$(PYTHON) -m venv build/versions
+	build/versions/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	{ sed -n '/^#/p' constraints.txt; build/versions/bin/python -m pip freeze --exclude-editable; } > constraints.new
+	mv constraints.new constraints.txt
+	rm -rf build/versions
 
 crds: setup ## Write crds/ and their reference page from the models of the operator
 	$(BIN)/python -m flowjob_operator.resources.generate

@@ -42,7 +42,7 @@ class RealCluster:
             _content_type="application/apply-patch+yaml",
             _preload_content=False,
             _request_timeout=TIMEOUT_SECONDS,
-            **({"dry_run": "All"} if dry_run else {}),
+            dry_run="All" if dry_run else None,
         )
         return _decoded(answer)
 
