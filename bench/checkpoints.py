@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import struct
 import tempfile
@@ -33,6 +34,7 @@ from flowjob.runtime.jobmanager.request import Enough
 
 SECOND = timedelta(seconds=1)
 TRIES = 3
+PAIRS = 7
 BEAT = struct.Struct("<qqq")
 """(process id, wall µs of the first row behind a gap, the gap in µs)"""
 
@@ -84,34 +86,54 @@ class BeatWriter(SinkWriter):
 
 
 @contextmanager
-def checkpoints(interval: timedelta) -> Iterator[tuple[Checkpoints, Path]]:
+def checkpoints(interval: timedelta, **settings: Any) -> Iterator[tuple[Checkpoints, Path]]:
     """Settings, and the directory they are kept in."""
     with tempfile.TemporaryDirectory(prefix="flowjob-bench-") as directory:
-        yield Checkpoints(location=directory, interval=interval), Path(directory)
+        yield Checkpoints(location=directory, interval=interval, **settings), Path(directory)
 
 
 def overhead(rows: int | None, parallelism: int) -> dict[str, Any]:
-    """Throughput of `window_2m` with a checkpoint every second over that without, in turns."""
+    """Throughput of `window_2m` with a checkpoint every second over that without: the median of neighbouring runs, the
+    first of two now with and now without them, for machines become slower and faster within a minute. Beside it the
+    same of CPU seconds, which other programs change less."""
     count = rows or 40_000_000
-    without, with_them = [], []
-    for _ in range(TRIES):
-        without.append(_seconds(count, parallelism, checkpoints=False))
-        with checkpoints(SECOND) as (settings, _):
-            with_them.append(_seconds(count, parallelism, checkpoints=settings))
+    pairs = [_pair(count, parallelism, first=bool(turn % 2)) for turn in range(PAIRS)]
     return {
         "name": "checkpoint_overhead",
         "rows": count,
-        "seconds": round(median(with_them), 3),
-        "seconds_without": round(median(without), 3),
+        "seconds": round(median(taken.seconds for _, taken in pairs), 3),
+        "seconds_without": round(median(bare.seconds for bare, _ in pairs), 3),
         "parallelism": parallelism,
-        "ratio": round(median(without) / median(with_them), 3),
+        "ratio": round(median(bare.seconds / taken.seconds for bare, taken in pairs), 3),
+        "cpu_ratio": round(median(bare.cpu / taken.cpu for bare, taken in pairs), 3),
     }
 
 
-def _seconds(rows: int, parallelism: int, **options: Any) -> float:
-    result = windows(2_000_000)(rows, parallelism).run(parallelism=parallelism, **options)
-    seconds: float = result.seconds - result.phases["running"]
-    return seconds
+@dataclass(frozen=True)
+class _Cost:
+    seconds: float
+    cpu: float
+    """Seconds of all processes but this one."""
+
+
+def _pair(rows: int, parallelism: int, *, first: bool) -> tuple[_Cost, _Cost]:
+    """A run without checkpoints and one with them, which is the `first` or the second one."""
+    costs = {taken: _cost(rows, parallelism, taken=taken) for taken in (first, not first)}
+    return costs[False], costs[True]
+
+
+def _cost(rows: int, parallelism: int, *, taken: bool) -> _Cost:
+    with checkpoints(SECOND) as (settings, _):
+        before = _cpu_of_children()
+        result = windows(2_000_000)(rows, parallelism).run(
+            parallelism=parallelism, checkpoints=settings if taken else False
+        )
+    return _Cost(result.seconds - result.phases["running"], _cpu_of_children() - before)
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def stall(rows: int | None, parallelism: int) -> dict[str, Any]:
@@ -125,14 +147,13 @@ def stall(rows: int | None, parallelism: int) -> dict[str, Any]:
     job.write(kept.agg(rows=fj.count(), most=fj.max("value")), fj.discard())
     job.write(made.rebalance().select("value"), Beats())
     beats: list[tuple[int, int, int]] = []
-    with tempfile.TemporaryDirectory(prefix="flowjob-bench-") as directory:
-        settings = Checkpoints(location=directory, interval=timedelta(seconds=2), retained=100)
+    with checkpoints(timedelta(seconds=2), retained=100) as (settings, directory):
         job.run(
             parallelism=parallelism,
             checkpoints=settings,
             on_report=lambda _, message: beats.append(BEAT.unpack(message)),
         )
-        taken = [_taken(m) for m in Path(directory).glob("*/checkpoints/**/manifest.json")]
+        taken = [_taken(m) for m in directory.glob("*/checkpoints/**/manifest.json")]
     full = [t for t in taken if t.bytes > 0.9 * max(t.bytes for t in taken)]
     pauses = [_longest(beats, t.began) for t in full]
     others = [_longest(beats, t.began + (1 + i) * AROUND) for t in full for i in range(3)]

@@ -65,7 +65,7 @@ class Description:
     def detached(self) -> Callable[[Path], Written]:
         """Makes all tables now, in memory of their own. What it returns writes them to files, in any thread."""
         made = [(o, [s.detached() for s in sections]) for o, sections in self._prepared()]
-        return partial(_write_objects if self.separate else _write_file, made)
+        return partial(self._put, made)
 
     def work(self, path: Path, spent: Callable[[], float]) -> Callable[[Path], bytes]:
         """For a frozen copy: writes to files in `path`, whatever directory it is given. See `unpack`.
@@ -74,11 +74,13 @@ class Description:
 
         def write(_: Path) -> bytes:
             began = spent()
-            put = _write_objects if self.separate else _write_file
-            written = put(self._prepared(), path)
+            written = self._put(self._prepared(), path)
             return msgspec.msgpack.encode((written.parts, written.size, spent() - began))
 
         return write
+
+    def _put(self, operators: _Sections, path: Path) -> Written:
+        return (_write_objects if self.separate else _write_file)(operators, path)
 
     def _prepared(self) -> Iterator[tuple[Described, Iterator[Prepared]]]:
         for o in self.operators:
