@@ -140,6 +140,7 @@ def store_of(client: Scripted, settings: S3Settings = SETTINGS) -> S3Store:
         says("503", 503),
         says("RequestTimeout", 400),
         says("ConditionalRequestConflict", 409),
+        says("ExistingObjectIsDirectory", 409),
         EndpointConnectionError(endpoint_url="http://s3.example"),
     ],
     ids=str,

@@ -12,6 +12,7 @@ from flowjob.errors import StorageError
 PASSING_CODES = frozenset(
     {
         "ConditionalRequestConflict",
+        "ExistingObjectIsDirectory",  # versitygw, while it removes the directory of what was deleted beside
         "InternalError",
         "OperationAborted",
         "RequestTimeout",
