@@ -1,0 +1,1 @@
+"""Who asks: nobody in particular, whoever has this service's token, or somebody whom Kubernetes knows."""

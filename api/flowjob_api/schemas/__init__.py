@@ -1,0 +1,1 @@
+"""What is sent and received, as pydantic models: OpenAPI is made of them, and requests are checked by them."""
