@@ -1,4 +1,6 @@
-"""Time, as this service is given it: tests have one of their own."""
+"""Time, as this service is given it: tests have one of their own.
+
+Nothing else here reads a clock or sleeps."""
 
 from __future__ import annotations
 

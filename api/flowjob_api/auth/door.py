@@ -1,4 +1,6 @@
-"""How a request is let in, as the routers need it; local.py and kubernetes.py are its two kinds."""
+"""How a request is let in, as the routers need it; local.py and kubernetes.py are its two kinds.
+
+What the caller may then do is decided elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What changes, as server-sent events: of one job, or of the list."""
+"""What changes, as server-sent events: of one job, or of the list.
+
+What is sent when is following.py's business."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""How a job looks while it runs: graph, tasks, series, plan and configuration."""
+"""How a job looks while it runs: graph, tasks, series, plan and configuration.
+
+Answered by the job's JobManager; rights are looked at by the service."""
 
 from __future__ import annotations
 

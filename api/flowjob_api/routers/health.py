@@ -1,4 +1,6 @@
-"""Probes and this service's own metrics: without a login, and without anything of a job."""
+"""Probes and this service's own metrics: without a login, and without anything of a job.
+
+Probes must not need Kubernetes or a JobManager to answer, but for readiness."""
 
 from __future__ import annotations
 

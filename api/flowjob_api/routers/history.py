@@ -1,4 +1,6 @@
-"""What has happened to a job: checkpoints and exceptions."""
+"""What has happened to a job: checkpoints and exceptions.
+
+Answered by the job's JobManager; rights are looked at by the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The list of jobs, one job at a glance, and new jobs."""
+"""The list of jobs, one job at a glance, and new jobs.
+
+The list is cut into pages here: services answer all that a caller may see."""
 
 from __future__ import annotations
 

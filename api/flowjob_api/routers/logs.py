@@ -1,4 +1,6 @@
-"""Log lines of a job: the newest, or all that come."""
+"""Log lines of a job: the newest, or all that come.
+
+They need a right of their own: `flowjobs/log` in a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Operations by id: what has become of what was asked for."""
+"""Operations by id: what has become of what was asked for.
+
+Any replica can answer: ids say which object to look at."""
 
 from __future__ import annotations
 

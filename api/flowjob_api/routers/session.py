@@ -1,4 +1,6 @@
-"""Who you are; login and logout of a browser."""
+"""Who you are; login and logout of a browser.
+
+The door makes and ends sessions; cookies are set here."""
 
 from __future__ import annotations
 

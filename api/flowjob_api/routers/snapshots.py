@@ -1,4 +1,6 @@
-"""Snapshots of a job: what there is, whether it is whole, and its end."""
+"""Snapshots of a job: what there is, whether it is whole, and its end.
+
+In a cluster each savepoint is a FlowSnapshot."""
 
 from __future__ import annotations
 
