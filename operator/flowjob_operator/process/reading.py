@@ -22,7 +22,6 @@ from flowjob_operator.process.api import Object
 
 COMPONENT: Final = "app.kubernetes.io/component"
 REVISION: Final = "flowjob.dev/revision"
-JOB_NAME: Final = ("batch.kubernetes.io/job-name", "job-name")
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 NodeReady = Callable[[str], bool | None]
@@ -140,15 +139,16 @@ def failure_of(found: Object) -> str:
 def runs_of(
     jobs: Iterable[Object], pods: Iterable[Object], problems: Callable[[Object], str]
 ) -> tuple[tuple[PreflightRun, ...], tuple[StorageRun, ...]]:
-    """Short Jobs with their pods, by component."""
+    """Short Jobs with their pods, by component. A pod of an earlier Job of the same name, which goes a moment after its
+    Job, answers for that one only."""
     by_job: dict[str, list[Object]] = {}
     for pod in pods:
-        name = next((labels_of(pod)[label] for label in JOB_NAME if label in labels_of(pod)), "")
-        by_job.setdefault(name, []).append(pod)
+        for owner in pod["metadata"].get("ownerReferences") or []:
+            by_job.setdefault(owner["uid"], []).append(pod)
     preflights, storage_runs = [], []
     for job in jobs:
         about = job["metadata"]
-        own = sorted(by_job.get(about["name"], []), key=lambda pod: str(pod["metadata"]["name"]))
+        own = sorted(by_job.get(about["uid"], []), key=lambda pod: str(pod["metadata"]["name"]))
         common: dict[str, Any] = {
             "name": about["name"],
             "uid": about["uid"],

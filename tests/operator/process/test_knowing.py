@@ -249,7 +249,23 @@ def test_the_answer_of_a_preflight_is_read_from_its_pod() -> None:
         "metadata": {"name": "flights-preflight-7", "uid": "j", "labels": labels},
         "status": {"conditions": [{"type": "Failed", "status": "True"}]},
     }
-    ((run,), storage) = runs_of([job], [pod], lambda _: "")
+    ((run,), storage) = runs_of([job], [owned_by(pod, "j")], lambda _: "")
     assert storage == ()
     assert (run.revision, run.finished, run.answer) == (7, True, answer)
     assert [each.name for each in run.pods] == ["flights-tm-0"]
+
+
+def test_a_pod_of_an_earlier_job_of_the_same_name_does_not_answer_for_the_next_one() -> None:
+    answer = PreflightAnswer(accepted=False, problems=("no module named flights",))
+    ended = {"reason": "Error", "exitCode": 1, "message": encode(answer).decode()}
+    status = {"name": "flowjob", "state": {"terminated": ended}}
+    pod = {**POD, "status": {"phase": "Failed", "containerStatuses": [status]}}
+    labels = {"app.kubernetes.io/component": "preflight", "flowjob.dev/revision": "7"}
+    job = {"metadata": {"name": "flights-preflight-7", "uid": "next", "labels": labels}}
+    ((run,), _) = runs_of([job], [owned_by(pod, "earlier")], lambda _: "")
+    assert (run.answer, run.pods) == (None, ())
+
+
+def owned_by(pod: dict[str, Any], uid: str) -> dict[str, Any]:
+    owners = [{"apiVersion": "batch/v1", "kind": "Job", "name": "flights-preflight-7", "uid": uid}]
+    return {**pod, "metadata": {**pod["metadata"], "ownerReferences": owners}}
