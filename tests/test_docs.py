@@ -111,7 +111,7 @@ def test_every_command_and_option_is_documented() -> None:
 
     from flowjob.cli.main import app
 
-    text = (ROOT / "docs/cli.md").read_text()
+    text = (ROOT / "docs/command-line.md").read_text()
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]
         assert f"## flowjob {name}\n" in text
         options = [o for p in command.params for o in (*p.opts, *p.secondary_opts)]
@@ -122,7 +122,7 @@ def test_every_command_and_option_is_documented() -> None:
 def test_every_exit_status_is_documented() -> None:
     from flowjob.cli import exits
 
-    text = (ROOT / "docs/cli.md").read_text()
+    text = (ROOT / "docs/command-line.md").read_text()
     documented = {int(n) for n in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
     assert documented == {value for name, value in vars(exits).items() if name.startswith("EXIT_")}
 
@@ -172,7 +172,7 @@ def test_every_option_of_a_run_is_documented(options: Any) -> None:
 
 
 def test_every_option_of_the_command_line_is_documented() -> None:
-    text = (ROOT / "docs/cli.md").read_text()
+    text = (ROOT / "docs/command-line.md").read_text()
     group: Any = typer.main.get_command(app)
     for name, command in {"": group, **group.commands}.items():
         assert f"flowjob {name}".strip() in text

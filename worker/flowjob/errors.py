@@ -22,6 +22,14 @@ to the JobManager without pickling it. This module must not import anything of o
     ├── AlreadyRunning            the same job runs here, with the same place for its checkpoints
     ├── NotRunning                something was asked of a job that does not run
     ├── NotDone                   a running job did not do what it was asked, and goes on
+    ├── ServiceError              the service of jobs did not answer as it should, or refused
+    │   ├── ServiceUnreachable    nobody answers at its address, or not in time
+    │   ├── BadRequest            it does not understand, or cannot mean, what it was asked
+    │   ├── NotAllowed            it does not know who asks, or that one may not
+    │   ├── NotFound              no such job, snapshot or operation
+    │   ├── Conflict              what is asked contradicts what is: another change, another owner
+    │   ├── OperationFailed       what it had begun came to nothing
+    │   └── DeadlinePassed        it is still under way after the time that was given
     ├── StorageError              a store that cannot be reached, refuses, or lost something
     │   ├── ObjectMissing         an object that is not there
     │   └── LostLeadership        another JobManager leads the job now
@@ -183,6 +191,65 @@ class NotDone(FlowjobError):
     """A running job did not do what it was asked, for the reason it gives; it goes on as if nothing had been said."""
 
     code = "NOT_DONE"
+
+
+class ServiceError(FlowjobError):
+    """The service of jobs did not answer as it should, or refused.
+
+    `status`: of HTTP, 0 where there was no answer; `reason`: its own code for the problem; `next_step`: what to do."""
+
+    code = "SERVICE"
+
+    def __init__(
+        self, message: str, *, status: int = 0, reason: str = "", next_step: str = ""
+    ) -> None:
+        super().__init__(f"{message}\n  {next_step}" if next_step else message)
+        self.message = message
+        self.status = status
+        self.reason = reason
+        self.next_step = next_step
+
+
+class ServiceUnreachable(ServiceError):
+    """Nobody answers at the service's address, or not in time."""
+
+    code = "SERVICE_UNREACHABLE"
+
+
+class BadRequest(ServiceError):
+    """The service does not understand, or cannot mean, what it was asked. Nothing was done."""
+
+    code = "BAD_REQUEST"
+
+
+class NotAllowed(ServiceError):
+    """The service does not know who asks, or that one may not. Nothing was done."""
+
+    code = "NOT_ALLOWED"
+
+
+class NotFound(ServiceError):
+    """There is no such job, snapshot or operation, or the one who asks may not know of it."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(ServiceError):
+    """What was asked contradicts what is: somebody else's change, a field that another owns, a job that is over."""
+
+    code = "CONFLICT"
+
+
+class OperationFailed(ServiceError):
+    """What the service had begun came to nothing."""
+
+    code = "OPERATION_FAILED"
+
+
+class DeadlinePassed(ServiceError):
+    """The time that was given is over, and what was asked is still under way: nobody has called it off."""
+
+    code = "DEADLINE_PASSED"
 
 
 class StorageError(FlowjobError):

@@ -7,11 +7,18 @@ from __future__ import annotations
 from typing import TextIO
 
 from flowjob.errors import (
+    BadRequest,
+    Conflict,
+    DeadlinePassed,
     FlowjobError,
     JobCancelled,
     JobFailed,
     LostLeadership,
+    NotAllowed,
     NotDone,
+    NotFound,
+    ServiceError,
+    ServiceUnreachable,
     StoodDown,
     UserCodeFailed,
 )
@@ -20,6 +27,11 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_LEFT = 3  # the job goes on, under another JobManager
+EXIT_NOT_FOUND = 4
+EXIT_NOT_ALLOWED = 5
+EXIT_CONFLICT = 6
+EXIT_UNREACHABLE = 7  # a script may try again
+EXIT_DEADLINE = 8  # it goes on, and nobody waits for it
 EXIT_CANCELLED = 130  # as a shell says of a program that Ctrl-C ended
 
 
@@ -32,12 +44,35 @@ def exit_status(error: FlowjobError) -> int:
             return EXIT_LEFT
         case JobFailed() | NotDone() | LostLeadership():
             return EXIT_FAILED
+        case ServiceError():
+            return _of_service(error)
         case _:
             return EXIT_USAGE
 
 
-def exit_with(error: FlowjobError, out: TextIO) -> int:
-    """Says what happened and returns the status."""
+def _of_service(error: ServiceError) -> int:
+    match error:
+        case BadRequest():
+            return EXIT_USAGE
+        case NotFound():
+            return EXIT_NOT_FOUND
+        case NotAllowed():
+            return EXIT_NOT_ALLOWED
+        case Conflict():
+            return EXIT_CONFLICT
+        case ServiceUnreachable():
+            return EXIT_UNREACHABLE
+        case DeadlinePassed():
+            return EXIT_DEADLINE
+        case _:
+            return EXIT_FAILED
+
+
+def exit_with(error: FlowjobError, out: TextIO, *, as_json: bool = False) -> int:
+    """Says what happened and returns the status. `as_json`: to a program, as one object."""
+    if as_json:
+        print(_json(error), file=out, flush=True)
+        return exit_status(error)
     if isinstance(error, JobCancelled):
         print("cancelled", file=out, flush=True)
         return EXIT_CANCELLED
@@ -45,7 +80,25 @@ def exit_with(error: FlowjobError, out: TextIO) -> int:
         # The user's own traceback first, as Python would have shown it.
         print(error, file=out)
         print(f"error[{error.code}]: the job failed in code of yours, see above", file=out)
+    elif isinstance(error, ServiceError):
+        print(f"error[{error.code}]: {error.message}", file=out)
+        if error.next_step:
+            print(f"next: {error.next_step}", file=out)
     else:
         print(f"error[{error.code}]: {error}", file=out)
     out.flush()
     return exit_status(error)
+
+
+def _json(error: FlowjobError) -> str:
+    import json
+
+    said = {"code": error.code, "message": str(error), "exitStatus": exit_status(error)}
+    if isinstance(error, ServiceError):
+        said |= {
+            "message": error.message,
+            "reason": error.reason,
+            "status": error.status,
+            "nextStep": error.next_step,
+        }
+    return json.dumps({"error": said})

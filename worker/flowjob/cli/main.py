@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from flowjob.cli import short_work
+from flowjob.cli import completing, savepoint_commands, short_work
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, exit_with
 from flowjob.cli.options import (
     AdoptWithin,
@@ -29,18 +29,15 @@ from flowjob.cli.options import (
     JobArguments,
     JobFile,
     JobManagersOrFile,
-    JobName,
     Listen,
     NoCheckpoints,
     Parallelism,
     Progress,
     RunName,
-    SavepointName,
     Scratch,
     Shown,
     Slots,
     SlotsWithin,
-    SnapshotPath,
     Standby,
     StoredAs,
     Target,
@@ -49,6 +46,7 @@ from flowjob.cli.options import (
     TokenFile,
     WorkerName,
 )
+from flowjob.cli.steering import commands as steering_commands
 
 app = typer.Typer(
     name="flowjob",
@@ -197,14 +195,26 @@ def taskmanager(
 
 
 @app.command()
-def explain(target: Target, parallelism: Parallelism = 1, arg: JobArguments = None) -> None:
+def explain(
+    target: Target,
+    parallelism: Parallelism = 1,
+    arg: JobArguments = None,
+    *,
+    from_: From = None,
+    checkpoints: CheckpointPlace = None,
+    endpoint: Endpoint = None,
+    allow_non_restored: AllowNonRestored = False,
+    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
     """Print a job's plan: what was written, what became of it, and what would run."""
-    from pathlib import Path
+    if allow_non_restored and from_ is None:
+        raise typer.BadParameter(
+            "nothing is restored without --from", param_hint="--allow-non-restored"
+        )
+    from flowjob.cli.explaining import Restoring, explain_job
 
-    from flowjob.entrypoint import load, locate
-
-    job = load(locate(target, arguments_of(arg), Path.cwd()))
-    typer.echo(job.explain(parallelism=parallelism))
+    restoring = Restoring(from_, checkpoints, endpoint, allow_non_restored)
+    explain_job(target, arguments_of(arg), parallelism, restoring, as_json=json)
 
 
 @app.command()
@@ -215,87 +225,12 @@ def setup() -> None:
     runpy.run_module("flowjob.kernels.compile", run_name="__main__", alter_sys=True)
 
 
+app.command()(completing.completion)
 app.command("preflight")(short_work.preflight)
 app.add_typer(short_work.storage, name="storage")
 
-savepoint = typer.Typer(
-    help="Snapshots that are yours: take, look at, delete.", no_args_is_help=True
-)
-app.add_typer(savepoint, name="savepoint")
-
-
-@savepoint.command("take")
-def savepoint_take(
-    job: JobName, name: SavepointName = "", checkpoints: CheckpointPlace = None
-) -> None:
-    """Have a running job take a savepoint, and print where it is."""
-    from flowjob.cli.savepoints import take
-
-    take(job, name, checkpoints)
-
-
-@savepoint.command("list")
-def savepoint_list(
-    job: JobName, checkpoints: CheckpointPlace = None, endpoint: Endpoint = None
-) -> None:
-    """List a job's checkpoints and savepoints."""
-    from flowjob.cli.savepoints import list_all
-
-    list_all(job, checkpoints, endpoint)
-
-
-@savepoint.command("inspect")
-def savepoint_inspect(path: SnapshotPath, endpoint: Endpoint = None) -> None:
-    """Print what a snapshot holds, by operator."""
-    from flowjob.cli.savepoints import inspect
-
-    inspect(path, endpoint)
-
-
-@savepoint.command("verify")
-def savepoint_verify(path: SnapshotPath, endpoint: Endpoint = None) -> None:
-    """Read every byte of a snapshot and say whether it is whole."""
-    from flowjob.cli.savepoints import verify
-
-    verify(path, endpoint)
-
-
-@savepoint.command("delete")
-def savepoint_delete(
-    path: SnapshotPath,
-    endpoint: Endpoint = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also if its job would continue from there.")
-    ] = False,
-) -> None:
-    """Delete a savepoint."""
-    from flowjob.cli.savepoints import delete
-
-    delete(path, endpoint, force=force)
-
-
-@app.command()
-def stop(
-    job: JobName,
-    *,
-    with_savepoint: Annotated[
-        bool, typer.Option("--savepoint", help="Take a savepoint, behind which nothing is read.")
-    ] = False,
-    drain: Annotated[
-        bool,
-        typer.Option("--drain", help="For good: event time runs to its end first, windows fire."),
-    ] = False,
-    name: SavepointName = "",
-    checkpoints: CheckpointPlace = None,
-) -> None:
-    """Stop a running job: at once, or with a savepoint to continue from."""
-    if (drain or name) and not with_savepoint:
-        raise typer.BadParameter("say --savepoint too", param_hint="--drain" if drain else "--name")
-    from flowjob.cli.savepoints import stop as stop_job
-    from flowjob.runtime.messages import Ask
-
-    what = "stop" if with_savepoint else "cancel"
-    stop_job(job, checkpoints, Ask(what=what, savepoint=name, drain=drain))
+savepoint_commands.register(app)
+steering_commands.register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -348,14 +283,14 @@ def _open_standard_streams() -> None:
 
 
 def main() -> None:
-    """The console script: runs the command and exits with its status (docs/cli.md lists them)."""
+    """The console script: runs the command and exits with its status (docs/command-line.md lists them)."""
     _open_standard_streams()
     from flowjob.errors import FlowjobError
 
     try:
         app()
     except FlowjobError as error:
-        sys.exit(exit_with(error, sys.stderr))
+        sys.exit(exit_with(error, sys.stderr, as_json="--json" in sys.argv))
     except OSError as error:
         if error.errno not in _CANNOT_WRITE:
             raise

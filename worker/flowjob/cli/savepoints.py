@@ -5,13 +5,14 @@ What is asked is runtime/jobmanager/asking.py's, what snapshots are runtime/chec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
+import msgspec
 import typer
 
 from flowjob.checkpointing import Checkpoints
+from flowjob.cli.snapshot_contents import contents_of, counted, time_text
 from flowjob.errors import DamagedSnapshot, HandshakeRefused, NotDone, NotRunning, SnapshotError
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
@@ -21,7 +22,6 @@ from flowjob.runtime.checkpoint.manifest_io import (
     read_manifest,
 )
 from flowjob.runtime.checkpoint.places import snapshot_place
-from flowjob.runtime.checkpoint.restoring import operator_states
 from flowjob.runtime.checkpoint.verifying import verify_snapshot
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.jobmanager.asking import ask, read_whereabouts
@@ -64,73 +64,79 @@ def ask_job(job: str, place: str | None, wish: Ask) -> Answered:
     return answer
 
 
-def take(job: str, name: str, place: str | None) -> None:
+def take(job: str, name: str, place: str | None, *, as_json: bool = False) -> None:
     """Prints where the savepoint is."""
     answer = ask_job(job, place, Ask(what="savepoint", savepoint=name))
-    typer.echo(answer.place)
+    _say({"path": answer.place}, [answer.place or ""], as_json=as_json)
 
 
-def stop(job: str, place: str | None, wish: Ask) -> None:
+def stop(job: str, place: str | None, wish: Ask, *, as_json: bool = False) -> None:
     """Prints where the savepoint is, if one was asked for."""
     answer = ask_job(job, place, wish)
-    typer.echo(answer.place or f"{job} is stopping")
+    said = [answer.place or f"{job} is stopping"]
+    _say({"job": job, "path": answer.place or None}, said, as_json=as_json)
 
 
-def list_all(job: str, place: str | None, endpoint: str | None) -> None:
+class Found(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A snapshot in a job's part of a store. `status`: complete, notComplete or neverCommitted."""
+
+    type: str
+    name: str
+    status: str
+    modified: str
+    bytes: int
+    path: str
+
+    @property
+    def line(self) -> str:
+        plain = {"notComplete": "not complete", "neverCommitted": "never committed"}
+        state = plain.get(self.status, self.modified)
+        return f"{self.type:<10} {self.name:<20} {state:<20} {self.bytes:>12,} bytes  {self.path}"
+
+
+def list_all(job: str, place: str | None, endpoint: str | None, *, as_json: bool = False) -> None:
     """Prints the checkpoints and savepoints of a job, oldest first."""
     location = location_of(Checkpoints(location=place, endpoint=endpoint))
     paths = JobPaths.of(job)
 
-    async def work(open_store: OpenStore) -> list[str]:
+    async def work(open_store: OpenStore) -> list[Found]:
         store = open_store(location)
         log = await JobLog(store, paths, RealClock(), RealRandom()).read()
         counting = {paths.full(commit.manifest).rpartition("/")[0] for commit in log.committed}
-        lines = []
+        listed = []
         for kind, parent in (("checkpoint", paths.checkpoints), ("savepoint", paths.savepoints)):
             for found in sorted(await list_snapshots(store, parent), key=lambda s: s.modified):
                 name = word(found.directory[len(prefix_of(parent)) :].partition("/")[0])
                 counts = kind == "savepoint" or found.directory in counting
-                state = _time(found.modified) if counts else "never committed"
-                lines.append(
-                    f"{kind:<10} {name:<20} {state if found.complete else 'not complete':<20} "
-                    f"{found.bytes:>12,} bytes  {store.url.rstrip('/')}/{found.directory}"
+                status = "complete" if counts else "neverCommitted"
+                listed.append(
+                    Found(
+                        type=kind,
+                        name=name,
+                        status=status if found.complete else "notComplete",
+                        modified=time_text(found.modified),
+                        bytes=found.bytes,
+                        path=f"{store.url.rstrip('/')}/{found.directory}",
+                    )
                 )
-        return lines
+        return listed
 
-    lines = with_stores(work)
+    listed = with_stores(work)
     nothing = (
         f"there are none of job {job} in {location.url}. If its program or `flowjob run` names another place, say it: "
         "--checkpoints"
     )
-    for line in lines or [nothing]:
-        typer.echo(line)
+    _say(listed, [found.line for found in listed] or [nothing], as_json=as_json)
 
 
-def inspect(path: str, endpoint: str | None) -> None:
+def inspect(path: str, endpoint: str | None, *, as_json: bool = False) -> None:
     """Prints what a snapshot holds, by operator."""
     manifest = _with_snapshot(path, endpoint, _manifest)
-    typer.echo(
-        f"{manifest.kind} {manifest.id} of job {manifest.job}, taken {_time(manifest.created)} UTC; "
-        f"max_parallelism {manifest.max_parallelism}"
-    )
-    for uid, states in operator_states(manifest).items():
-        parts = [part for _, state in states for part in state.parts]
-        pending = sum(len(state.committables) for _, state in states)
-        tail = f", {_count(pending, 'result')} not yet visible" if pending else ""
-        sections: dict[str, int] = {}
-        for part in parts:
-            same = part.distribution == "broadcast" and part.section in sections
-            sections[part.section] = sections.get(part.section, 0) + (0 if same else part.rows)
-        typer.echo(
-            f"  {states[0][1].name} ({uid}): {_count(sum(sections.values()), 'row')}, "
-            f"{sum(part.length for part in parts):,} bytes, from {_count(len(states), 'subtask')}{tail}"
-        )
-        for section, rows in sections.items():
-            if rows:
-                typer.echo(f"      {section.removeprefix('state.')}: {_count(rows, 'row')}")
+    contents = contents_of(manifest)
+    _say(contents, contents.lines, as_json=as_json)
 
 
-def verify(path: str, endpoint: str | None) -> None:
+def verify(path: str, endpoint: str | None, *, as_json: bool = False) -> None:
     """Reads every byte of a snapshot. Raises DamagedSnapshot with all that is wrong."""
 
     async def work(open_store: OpenStore, location: StoreLocation, directory: str) -> list[str]:
@@ -141,10 +147,10 @@ def verify(path: str, endpoint: str | None) -> None:
     problems = _with_snapshot(path, endpoint, work)
     if problems:
         raise DamagedSnapshot("\n".join(problems))
-    typer.echo("it is whole")
+    _say({"path": path, "whole": True}, ["it is whole"], as_json=as_json)
 
 
-def delete(path: str, endpoint: str | None, *, force: bool = False) -> None:
+def delete(path: str, endpoint: str | None, *, force: bool = False, as_json: bool = False) -> None:
     """Deletes a savepoint, also one that was never finished. Raises SnapshotError for a checkpoint: those belong to
     their job; and without `force` for what the job would continue from."""
 
@@ -165,7 +171,19 @@ def delete(path: str, endpoint: str | None, *, force: bool = False) -> None:
         return await delete_snapshot(store, directory)
 
     deleted = _with_snapshot(path, endpoint, work)
-    typer.echo(f"{_count(deleted, 'object')} deleted")
+    _say(
+        {"path": path, "objects": deleted},
+        [f"{counted(deleted, 'object')} deleted"],
+        as_json=as_json,
+    )
+
+
+def _say(value: Any, lines: Iterable[str], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+        return
+    for line in lines:
+        typer.echo(line)
 
 
 async def _is_needed(store: ObjectStore, directory: str) -> bool:
@@ -186,11 +204,3 @@ async def _manifest(open_store: OpenStore, location: StoreLocation, directory: s
 def _with_snapshot(path: str, endpoint: str | None, work: Work[T]) -> T:
     url, directory = snapshot_place(path)
     return with_stores(lambda open_store: work(open_store, StoreLocation(url, endpoint), directory))
-
-
-def _time(micros: int) -> str:
-    return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _count(number: int, of: str) -> str:
-    return f"{number:,} {of}" if number == 1 else f"{number:,} {of}s"

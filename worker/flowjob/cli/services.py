@@ -1,7 +1,7 @@
 """`flowjob jobmanager` and `flowjob taskmanager`: the processes of a cluster, one by one, for whoever keeps them up.
 
 A JobManager that dies is simply started again, or has a standby beside it: the next one continues the job with the
-tasks that still run (docs/failover.md). Which exit status says what is in docs/cli.md."""
+tasks that still run (docs/failover.md). Which exit status says what is in docs/command-line.md."""
 
 from __future__ import annotations
 
