@@ -99,6 +99,8 @@ def conclude(turn: Turn) -> None:
     if error is None and view is not None and view.state not in ("Running", "Finished"):
         error = view.error
     found = diagnosis(turn.seen, error, wants_to_run=runs)
+    if turn.seen.refusal:
+        found = _refusal(turn)
     if found is None and turn.is_refused and turn.status.refused is not None:
         found = turn.status.refused.message
     if found is None and turn.note is not None and turn.note[0] in _WORTH_SAYING:
@@ -115,7 +117,9 @@ def conclude(turn: Turn) -> None:
     turn.set(conditions=merged(turn.seen.job.status.conditions, said, turn))
 
 
-_NEEDS_SOMEBODY = frozenset({Reason.PAUSED, Reason.SPEC_REFUSED, Reason.REVISION_MISSING})
+_NEEDS_SOMEBODY = frozenset(
+    {Reason.PAUSED, Reason.SPEC_REFUSED, Reason.OBJECTS_REFUSED, Reason.REVISION_MISSING}
+)
 _WORTH_SAYING = frozenset(
     {
         Reason.OBJECTS_REFUSED,
@@ -126,6 +130,10 @@ _WORTH_SAYING = frozenset(
         Reason.REVISION_MISSING,
     }
 )
+
+
+def _refusal(turn: Turn) -> str:
+    return f"the API server refuses: {turn.seen.refusal}"
 
 
 def merged(old: list[Condition], said: dict[ConditionType, Said], turn: Turn) -> list[Condition]:
@@ -180,6 +188,8 @@ def _progressing(turn: Turn) -> Said:
     operation, refused = turn.operation, turn.status.refused
     if turn.note is not None and turn.note[0] is Reason.PAUSED:
         return Truth.FALSE, Reason.PAUSED, turn.note[1]
+    if turn.seen.refusal:
+        return Truth.FALSE, Reason.OBJECTS_REFUSED, _refusal(turn)
     if operation is not None:
         reason, message = turn.note or (_REASON_OF_OPERATION[operation.type], "")
         if reason in (Reason.PREFLIGHT_FAILED, Reason.OBJECTS_REFUSED):
@@ -258,6 +268,8 @@ def _reconciling(progressing: Said) -> Said:
 
 def _stalled(turn: Turn, trouble: str | None) -> Said:
     """Nothing will happen until somebody does something."""
+    if turn.seen.refusal:
+        return Truth.TRUE, Reason.OBJECTS_REFUSED, _refusal(turn)
     refused = turn.status.refused
     if turn.is_refused and refused is not None:
         return Truth.TRUE, Reason(refused.reason), refused.message

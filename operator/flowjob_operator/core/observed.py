@@ -172,10 +172,11 @@ class DryRunAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreachable:
-    """No JobManager answers, or none leads; `reason` for people."""
+    """No JobManager answers, none leads, or what it answers makes no sense; `reason` for people."""
 
     reason: str
     not_leading: bool = False
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +199,7 @@ class Observed:
     source_job         the FlowJob that spec.job.restoreFrom.job names
     source_snapshots   FlowSnapshots whose jobRef is source_job
     identity           None: not known to exist
+    refusal            why the API server would not do what was asked of it at the last look; empty: it did
     """
 
     now: datetime
@@ -217,6 +219,7 @@ class Observed:
     storage_runs: tuple[StorageRun, ...] = ()
     dry_run: DryRunAnswer | None = None
     identity: IdentityFacts | None = None
+    refusal: str = ""
     namespace_terminating: bool = False
 
 
@@ -228,6 +231,7 @@ class SnapshotObserved:
     users        all FlowJobs of the namespace: one that needs this snapshot to resume keeps it
     jobmanager   of `job`
     operation    what that says to status.operationId
+    refusal      as of Observed
     crd_going    the CustomResourceDefinition of FlowSnapshots is being deleted
     """
 
@@ -239,5 +243,6 @@ class SnapshotObserved:
     jobmanager: JobManagerView | Unreachable = Unreachable(reason="there is no JobManager")
     operation: OperationView | None = None
     storage_runs: tuple[StorageRun, ...] = ()
+    refusal: str = ""
     namespace_terminating: bool = False
     crd_going: bool = False

@@ -128,8 +128,10 @@ def _check(turn: Turn, operation: Operation) -> None:
 
 
 def takeable(turn: Turn, problems: Iterable[str], spec: FlowJobSpec) -> list[str]:
-    """Without what is no problem: claims of a set cannot be changed, so it is made again."""
+    """Without what is no problem: claims of a set cannot be changed, so it is made again; and room is made."""
     deployed = turn.deployed
+    if turn.active:  # its own pods take what the quota gives, and go before new ones come
+        problems = [p for p in problems if not (p.startswith("pods of ") and "exceeded quota" in p)]
     old = spec if deployed is None else deployed.revision.spec
     if old.task_manager.local_volume == spec.task_manager.local_volume:
         return list(problems)

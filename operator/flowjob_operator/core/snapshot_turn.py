@@ -146,6 +146,9 @@ class SnapshotTurn:
             return Truth.FALSE, Reason.FAILED, error
         if phase is SnapshotPhase.DELETING:
             return Truth.FALSE, Reason.DISPOSING, error
+        if self.seen.refusal:
+            refusal = f"the API server refuses: {self.seen.refusal}"
+            return Truth.FALSE, Reason.OBJECTS_REFUSED, refusal
         if self.waits is not None:
             return Truth.FALSE, self.waits[0], self.waits[1]
         if phase is SnapshotPhase.ABANDONED:

@@ -101,8 +101,22 @@ class ApiError(Exception):
 
     @property
     def is_of_the_request(self) -> bool:
-        """The same request will be refused again: what it asks for is wrong."""
-        return self.status in (400, 413, 422)
+        """The same request will be refused again: what it asks for is wrong. A field that does not exist is answered
+        with 500 where an object is applied."""
+        wrong_field = self.status == 500 and "failed to create typed patch object" in self.message
+        return wrong_field or self.status in (400, 413, 422)
+
+    @property
+    def is_a_refusal(self) -> bool:
+        """Of what was asked for, not of this moment or of this process: somebody has to do something about it."""
+        of_the_moment = (401, 408, 409, 410, 429)
+        refused = 400 <= self.status < 500 and self.status not in of_the_moment
+        return self.is_of_the_request or (refused and not self.is_namespace_terminating)
+
+    @property
+    def is_of_dry_runs(self) -> bool:
+        """A webhook that cannot be tried: that says nothing of what it would answer."""
+        return self.status == 400 and "does not support dry run" in self.message
 
 
 class Unreachable(Exception):
@@ -130,7 +144,9 @@ class Api(Protocol):
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False
-    ) -> Object: ...
+    ) -> Object:
+        """A dry run refuses fields that do not exist, too."""
+        ...
 
     async def apply(
         self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False

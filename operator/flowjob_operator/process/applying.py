@@ -28,6 +28,7 @@ from flowjob_operator.rendering import revisions as rendering
 from flowjob_operator.rendering import short_jobs
 from flowjob_operator.rendering.owners import owned_by
 from flowjob_operator.rendering.platform import Platform
+from flowjob_operator.rendering.trying import WORKLOADS, trial_pods
 from flowjob_operator.resources.kinds import API_VERSION, FlowJob, FlowSnapshot
 
 log: Final = structlog.get_logger("flowjob_operator.applying")
@@ -167,25 +168,37 @@ class Applier:
             self._note(await self._by.api.apply(resource, job.namespace, each))
 
     async def _dry_run(self, subject: Subject, action: actions.DryRun) -> None:
-        """What the API server says to every object; that it does not answer is an error, not a problem."""
+        """What the API server says to every object, and to a pod of each workload; that it does not answer is an
+        error, not a problem."""
         job, revision = subject.job, action.revision
         rendered = self._rendered(job, revision, action.fresh)
+        by_name = {pod["metadata"]["name"]: pod for pod in trial_pods(rendered)}
         problems = []
         for each in rendered.objects():
-            resource = kinds.resource_of(each)
-            try:
-                await self._by.api.apply(resource, job.namespace, owned_by(each, job), dry_run=True)
-            except ApiError as error:
-                if error.is_conflict or error.status >= 500 or error.status == 429:
-                    raise
-                if error.is_not_found:
-                    # A RoleBinding's Role, which a dry run has not made.
-                    continue
-                about = f"{each['kind']} {each['metadata']['name']}"
-                problems.append(f"{about}: {error.message}")
+            kind, name = each["kind"], each["metadata"]["name"]
+            pod = by_name.get(name) if kind in WORKLOADS else None
+            if pod is not None and (said := await self._tried(pod, job.namespace, new=True)):
+                # The workload itself is answered with less about the same.
+                problems.append(f"pods of {kind} {name}: {said}")
+            elif said := await self._tried(owned_by(each, job), job.namespace):
+                problems.append(f"{kind} {name}: {said}")
         self._by.remembered.dry_runs[subject.of.metadata.uid] = DryRunAnswer(
             revision=revision.number, generation=revision.generation, problems=tuple(problems)
         )
+
+    async def _tried(self, body: Object, namespace: str, *, new: bool = False) -> str:
+        """Why the API server would refuse it; empty: it would not. `new`: it is created, not applied."""
+        api, resource = self._by.api, kinds.resource_of(body)
+        try:
+            await (api.create if new else api.apply)(resource, namespace, body, dry_run=True)
+        except ApiError as error:
+            # What is not found is a RoleBinding's Role, which a dry run has not made.
+            if error.is_not_found or error.is_of_dry_runs:
+                return ""
+            if not error.is_a_refusal:
+                raise
+            return error.message
+        return ""
 
     # -- single objects
 

@@ -127,6 +127,8 @@ class HttpApi:
         self, resource: Resource, namespace: str, body: Object, *, dry_run: bool = False
     ) -> Object:
         query = {"fieldManager": FIELD_MANAGER, **_dry(dry_run)}
+        if dry_run:
+            query["fieldValidation"] = "Strict"
         path = resource.path(namespace)
         return await self._send(_Request("create", resource.plural, "POST", path, query, body))
 

@@ -14,6 +14,7 @@ from flowjob.cluster.identity import JobId
 from flowjob_operator.core.asking import asked_of_job
 from flowjob_operator.core.observed import (
     JOB_MANAGER,
+    TASK_MANAGER,
     Defaults,
     IdentityFacts,
     ObjectKey,
@@ -104,6 +105,7 @@ class Observer:
             storage_runs=storage,
             dry_run=its.remembered.dry_runs.get(uid),
             identity=self._identity(job),
+            refusal=its.remembered.refusals.get(uid, ""),
             namespace_terminating=await self._is_ending(namespace, job.metadata.deletion_timestamp),
         )
 
@@ -136,6 +138,7 @@ class Observer:
             jobmanager=seen.view,
             operation=operation,
             storage_runs=storage,
+            refusal=its.remembered.refusals.get(about.uid, ""),
             namespace_terminating=await self._is_ending(about.namespace, about.deletion_timestamp),
             crd_going=going and await its.surroundings.snapshots_crd_is_going(),
         )
@@ -175,7 +178,7 @@ class Observer:
                 Address(str(ips[pod.name]), self._from.api_port, pod.name) for pod in running
             ),
             ids=(*asked_of_job(job), *snapshots),
-            busy=_is_busy(job) or bool(snapshots),
+            busy=_is_busy(job) or bool(snapshots) or any(_has_ended(pod) for pod in pods),
         )
         return await self._from.looking.newest((about.namespace, about.name), interest)
 
@@ -279,6 +282,12 @@ def _asked_of(snapshots: Iterable[FlowSnapshot]) -> tuple[str, ...]:
         and each.status.completed_at is None
         and each.status.error is None
     )
+
+
+def _has_ended(pod: Pod) -> bool:
+    """A TaskManager's process, whatever the reason: the JobManager knows more of it in a moment."""
+    of_job = pod.component == TASK_MANAGER
+    return of_job and any(each.ended is not None and not each.ready for each in pod.containers)
 
 
 def _is_busy(job: FlowJob) -> bool:

@@ -56,6 +56,12 @@ PERMISSIONS: Final = (
     ),
     _jobs("", "pods", "list watch", "Why a job does not run is seen in its pods."),
     _jobs("", "pods", "delete", "TaskManagers are rolled by deleting them one by one (OnDelete)."),
+    _jobs(
+        "",
+        "pods",
+        "create",
+        "As a dry run only: what is wrong with a pod template is said before anything is stopped.",
+    ),
     _jobs("", "services", "list watch create patch delete", "Headless Services of a job."),
     _jobs("", "configmaps", "list watch", "Defaults of the namespace, and files of jobs."),
     _jobs("", "configmaps", "create patch delete", "Job files and scripts."),

@@ -156,6 +156,8 @@ class Reconciler:
             if changed:
                 subject = await self._write(subject, wire)
             await self._act(subject, outcome.actions)
+        if self._with.remembered.refusals.pop(of.metadata.uid, None) is not None:
+            return Again(STALE_SECONDS)  # to take back what the status says of it
         after = outcome.look_again_after
         if after is None and isinstance(of, FlowSnapshot):
             # There may be thousands, and nothing becomes of one that is complete.
@@ -191,7 +193,9 @@ class Reconciler:
                 self._emit(subject.regarding, "RequestRefused", str(refusal))
                 raise
             except ApiError as error:
-                if error.is_of_the_request or error.is_forbidden:
+                if error.is_a_refusal:
+                    # Said in the status by the next look, which comes after a pause that grows.
+                    self._with.remembered.refusals[subject.of.metadata.uid] = error.message
                     self._emit(subject.regarding, "ActionFailed", f"{name}: {error.message}")
                 raise
             except Unreachable:

@@ -46,14 +46,17 @@ class Cache(Generic[K, V]):
 
 
 class Remembered:
-    """By uid of FlowJobs, but for namespaces."""
+    """By uid of FlowJobs and FlowSnapshots, but for namespaces."""
 
     def __init__(self, clock: Clock) -> None:
         self.dry_runs: dict[str, DryRunAnswer] = {}
         self.identities: dict[str, IdentityFacts] = {}
+        self.refusals: dict[str, str] = {}
+        """What the API server has said to actions of the last look"""
         self.ending: Cache[str, bool] = Cache(clock, ENDING_SECONDS)
         """Namespaces that are being deleted"""
 
     def forget(self, uid: str) -> None:
         self.dry_runs.pop(uid, None)
         self.identities.pop(uid, None)
+        self.refusals.pop(uid, None)

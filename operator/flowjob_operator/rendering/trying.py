@@ -6,17 +6,19 @@ with status 500, creating a pod (strictly) with 400 and the field's name. Pure."
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from flowjob_operator.rendering.revisions import Rendered
 
 Object = dict[str, Any]
 
+WORKLOADS: Final = ("Deployment", "StatefulSet")
+
 
 def trial_pods(rendered: Rendered) -> list[Object]:
     """One pod of each workload, for a creation as a dry run. A problem of one is a problem of its workload, whose name
     it has."""
-    workloads = (o for o in rendered.objects() if o["kind"] in ("Deployment", "StatefulSet"))
+    workloads = (o for o in rendered.objects() if o["kind"] in WORKLOADS)
     return [_pod(workload) for workload in workloads]
 
 

@@ -110,6 +110,16 @@ def test_objects_that_the_api_server_refuses_are_a_refusal() -> None:
     assert "quota" in (world.status.diagnosis or "")
 
 
+def test_a_quota_that_the_job_itself_uses_up_does_not_keep_its_next_pods_from_coming() -> None:
+    world = running()
+    world.dry_run_problems = ("pods of StatefulSet flights-tm: forbidden: exceeded quota: memory",)
+    world.edit(image="flowjob:2")
+    world.settle(30)
+    assert world.status.phase is Phase.RUNNING
+    assert world.status.revisions is not None
+    assert world.status.revisions.current == 2
+
+
 def test_a_last_state_upgrade_asks_for_nothing_and_goes_on_from_the_newest_snapshot() -> None:
     world = running(upgrade__mode="LastState")
     world.edit(image="flowjob:2")

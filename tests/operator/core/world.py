@@ -128,6 +128,7 @@ class World:
         self.crashing: set[str] = set()
         self.preflight_problems: dict[str, str] = {}
         self.preflight_code: str | None = None
+        self.refusal = ""
         self.dry_run_problems: tuple[str, ...] = ()
         self.capacity = 100
         self.savepoints_fail = False
@@ -208,6 +209,7 @@ class World:
             storage_runs=tuple(self._storage_runs()),
             dry_run=self.dry_run,
             identity=self.identity,
+            refusal=self.refusal,
             namespace_terminating=self.namespace_terminating,
         )
 

@@ -22,6 +22,7 @@ from flowjob_operator.process.api import (
     Propagation,
     Resource,
 )
+from flowjob_operator.process.scopes import WATCHED
 
 Place = tuple[str, str, str]
 Watcher = Callable[[Resource, str | None, Object], None]
@@ -318,7 +319,7 @@ class FakeWatches:
 
     def start(self) -> None:
         for (plural, _, _), found in list(self._api.objects.items()):
-            self._sink(self._api.resources[plural], None, copy.deepcopy(found))
+            self._hear(self._api.resources[plural], None, copy.deepcopy(found))
         self._api.watchers.append(self._hear)
 
     async def stop(self) -> None:
@@ -327,5 +328,5 @@ class FakeWatches:
             self._api.watchers.remove(self._hear)
 
     def _hear(self, resource: Resource, kind: str | None, found: Object) -> None:
-        if not self.muted and self.ended is None:
+        if resource in WATCHED and not self.muted and self.ended is None:
             self._sink(resource, kind, found)

@@ -382,6 +382,72 @@ def test_an_object_that_is_refused_is_told_by_an_event(refusal: Exception, says:
     play(scenario)
 
 
+WRONG_FIELD = 'strict decoding error: unknown field "spec.nodeSelectr"'
+WRONG_PATCH = "failed to create typed patch object (a/flights-tm; apps/v1, Kind=StatefulSet): .x"
+APPLY_SET = "apply statefulsets"
+NO_DRY_RUN = 'admission webhook "injector" does not support dry run'
+
+
+@pytest.mark.parametrize(
+    ("request_", "refusal", "problems"),
+    [
+        ("create pods", error(400, "BadRequest", WRONG_FIELD), 2),
+        ("create pods", error(403, "Forbidden", 'violates PodSecurity "restricted"'), 2),
+        ("apply statefulsets", error(500, "", WRONG_PATCH), 1),
+        ("apply statefulsets", error(422, "Invalid", "updates are forbidden"), 1),
+        ("create pods", error(400, "BadRequest", NO_DRY_RUN), 0),
+        ("apply rolebindings", error(404, "NotFound", "no Role"), 0),
+    ],
+)
+def test_what_the_api_server_would_refuse_is_known_before_anything_is_changed(
+    request_: str, refusal: Exception, problems: int
+) -> None:
+    def trying(observed: Observed) -> actions.Outcome:
+        spec = observed.job.spec
+        revision = Revision(number=1, base=1, template=1, written=spec, spec=spec)
+        todo = () if observed.dry_run else (actions.DryRun(revision=revision),)
+        return actions.Outcome(status=observed.job.status, actions=todo, look_again_after=1.0)
+
+    async def scenario() -> None:
+        api = FakeApi(before=lambda r: refusal if f"{r.verb} {r.resource}" == request_ else None)
+        api.put(kinds.FLOWJOBS, a_job())
+        operator = Operator(api, Scripted(trying))
+        async with operator.living():
+            await asyncio.sleep(10)
+        answer = operator.decisions.seen[-1].dry_run
+        assert answer is not None
+        assert len(answer.problems) == problems
+        assert all(str(refusal).partition(": ")[2] in problem for problem in answer.problems)
+        made = {plural for plural, namespace, _ in api.objects if namespace == "a"}
+        assert made <= {"flowjobs", "leases", "events"}
+
+    play(scenario)
+
+
+def test_decisions_know_what_was_refused_until_it_is_taken() -> None:
+    async def scenario() -> None:
+        refusals: list[Exception] = [error(500, "", WRONG_PATCH)]
+        api = FakeApi(
+            before=lambda r: (
+                refusals[0] if refusals and f"{r.verb} {r.resource}" == APPLY_SET else None
+            )
+        )
+        api.put(kinds.FLOWJOBS, a_job())
+        operator = Operator(api, Scripted(starting))
+        async with operator.living():
+            await asyncio.sleep(600)
+            seen = operator.decisions.seen
+            assert seen[0].refusal == ""
+            assert {each.refusal for each in seen[1:]} == {WRONG_PATCH}
+            assert len(seen) < 15, "with pauses that grow"
+            refusals.clear()
+            await asyncio.sleep(150)
+            assert seen[-1].refusal == ""
+        assert status_of(api).phase == Phase.RUNNING
+
+    play(scenario)
+
+
 def test_a_busy_server_is_left_alone_for_as_long_as_it_wants() -> None:
     async def scenario() -> None:
         api = FakeApi()
