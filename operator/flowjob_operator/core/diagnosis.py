@@ -31,7 +31,9 @@ def diagnosis(seen: Observed, error: str | None, *, wants_to_run: bool) -> str |
     if not wants_to_run:
         return None
     if isinstance(view, Unreachable):
-        return None
+        return (
+            f"the JobManager cannot be followed: {_short(view.reason)}" if view.unreadable else None
+        )
     checkpoints = view.checkpoints
     if checkpoints.failed_in_a_row and checkpoints.error:
         return f"checkpoints fail: {_explained(checkpoints.error)}"

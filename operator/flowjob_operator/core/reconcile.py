@@ -29,7 +29,7 @@ ADOPT = "flowjob.dev/adopt"
 """Its value is the owner that may take over from another."""
 
 LOOK_EVERY = 10.0
-"""Seconds, at a job that runs."""
+"""Seconds, at a job that is meant to run and does not do so undisturbed; else what changes is told to the process."""
 _BUSY = frozenset({Step.DEPLOYING.value, Step.REMOVING.value, Step.DISPOSING.value})
 """Steps that take away or bring by themselves."""
 
@@ -61,6 +61,8 @@ def reconcile(seen: Observed) -> Outcome:
         _live(turn)
     count_pods(turn)
     conclude(turn)
+    if turn.active and not _is_calm(turn):
+        turn.look_again(LOOK_EVERY)
     hold_back(turn, seen.job.status)
     return turn.outcome()
 
@@ -73,6 +75,20 @@ def _is_anothers(seen: Observed) -> bool:
 
 def _says(seen: Observed, annotation: str) -> bool:
     return seen.job.metadata.annotations.get(annotation, "").lower() == "true"
+
+
+def _is_calm(turn: Turn) -> bool:
+    """Nothing is under way, missing or to be judged: events and the resync bring whatever changes."""
+    status, view = turn.status, turn.view
+    pods = (status.job_managers, status.task_managers)
+    return (
+        status.operation is None
+        and status.diagnosis is None
+        and view is not None
+        and view.state == "Running"
+        and turn.revisions.stable == turn.revisions.current
+        and all(each is not None and each.ready == each.wanted for each in pods)
+    )
 
 
 def _live(turn: Turn) -> None:
@@ -92,8 +108,6 @@ def _live(turn: Turn) -> None:
         ask_by_clock(turn)
         retain(turn)
         tidy(turn)
-    if turn.active:
-        turn.look_again(LOOK_EVERY)
 
 
 def _advance(turn: Turn) -> None:

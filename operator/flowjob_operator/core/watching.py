@@ -11,8 +11,10 @@ from flowjob.cluster.control_api import JobManagerView
 from flowjob_operator.core.beginnings import fact
 from flowjob_operator.core.observed import JOB_MANAGER, TASK_MANAGER
 from flowjob_operator.core.repairing import wanted_task_managers
-from flowjob_operator.core.turn import ENDED, Turn
+from flowjob_operator.core.settings import time_of
+from flowjob_operator.core.turn import ENDED, SOON, Turn
 from flowjob_operator.rendering.naming import CONTAINER
+from flowjob_operator.resources.fields import OFF
 from flowjob_operator.resources.flowjob_status import (
     Checkpoints,
     FlowJobStatus,
@@ -127,6 +129,10 @@ def hold_back(turn: Turn, old: FlowJobStatus) -> None:
     same = {name: getattr(old, name) for name in _HELD_BACK}
     if new.model_copy(update=same) == old:
         turn.set(**same)
+        interval = turn.spec.checkpoints.interval
+        if turn.active and interval != OFF:
+            age = (turn.now - old.last_checkpoint_time).total_seconds()
+            turn.look_again(max(WRITE_EVERY + time_of(interval, 10.0) - age, SOON))
 
 
 def _watch_images(turn: Turn) -> None:

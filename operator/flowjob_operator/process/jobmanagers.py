@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -27,12 +27,15 @@ from flowjob.cluster.control_api import (
 )
 from flowjob.cluster.identity import JOBMANAGER, JobId, refusal
 from flowjob_operator.core.observed import Unreachable
+from flowjob_operator.process.answers import NotUnderstood, read_operation, read_view
 
 STATUS: Final = "/internal/v1/status"
 OPERATIONS: Final = "/internal/v1/operations"
 MISDIRECTED: Final = 421
 LONGEST_ANSWER: Final = 2**20
 ROLES: Final = frozenset({JOBMANAGER})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,18 @@ class Refused(Exception):
 
 
 class Silent(Exception):
-    """None leads, or none answers: `not_leading` tells the two apart."""
+    """None leads, none answers, or not so that it could be understood."""
 
-    def __init__(self, reason: str, *, not_leading: bool = False) -> None:
+    def __init__(self, reason: str, *, not_leading: bool = False, unreadable: bool = False) -> None:
         super().__init__(reason)
         self.not_leading = not_leading
+        self.unreadable = unreadable
 
     @property
     def fact(self) -> Unreachable:
-        return Unreachable(reason=str(self), not_leading=self.not_leading)
+        return Unreachable(
+            reason=str(self), not_leading=self.not_leading, unreadable=self.unreadable
+        )
 
 
 class _Checked(ssl.SSLObject):
@@ -150,12 +156,7 @@ class JobManagers:
     ) -> tuple[JobManagerView, Address]:
         """And who has answered. Raises Silent."""
         data, address = await self._of_leader("GET", job, addresses, STATUS, None)
-        try:
-            view = msgspec.json.decode(data, type=JobManagerView)
-        except msgspec.DecodeError as error:
-            raise Silent(
-                f"{address} answers what this operator does not understand: {error}"
-            ) from None
+        view = _understood(read_view, data, address)
         if view.uid != job.uid:
             raise Silent(f"{address} is the JobManager of another job, {view.uid}")
         return view, address
@@ -172,7 +173,7 @@ class JobManagers:
             if error.unknown:
                 return None
             raise
-        return _operation(data, address)
+        return _understood(read_operation, data, address)
 
     async def ask(
         self, job: JobId, addresses: Sequence[Address], id_: str, request: Request
@@ -181,7 +182,7 @@ class JobManagers:
         path = f"{OPERATIONS}/{quote(id_, safe='')}"
         body = msgspec.json.encode(request)
         data, address = await self._of_leader("PUT", job, addresses, path, body)
-        return _operation(data, address)
+        return _understood(read_operation, data, address)
 
     async def _of_leader(
         self, method: str, job: JobId, addresses: Sequence[Address], path: str, body: bytes | None
@@ -272,11 +273,12 @@ def _accepted(status: int, data: bytes, address: Address) -> bytes:
     raise Refused(f"{address} answers {status}: {message}", unknown=status == 404)
 
 
-def _operation(data: bytes, address: Address) -> OperationView:
+def _understood(read: Callable[[bytes], T], data: bytes, address: Address) -> T:
     try:
-        return msgspec.json.decode(data, type=OperationView)
-    except msgspec.DecodeError as error:
-        raise Silent(f"{address} answers what this operator does not understand: {error}") from None
+        return read(data)
+    except NotUnderstood as error:
+        why = f"{address} answers what this operator does not understand: {error}"
+        raise Silent(why, unreadable=True) from None
 
 
 def _why(error: Exception, seconds: float) -> str:

@@ -19,7 +19,7 @@ from flowjob_operator.process.jobmanagers import Address, Refused, Silent
 from flowjob_operator.process.queue import FORGET, Again, Answer
 
 SOON: Final = 1.0
-CHECKPOINTS_SECONDS: Final = 20.0
+CHECKPOINTS_SECONDS: Final = 60.0
 """Newer checkpoints have a job reconciled at most so often."""
 LONGEST_SILENCE: Final = 15.0
 
@@ -152,8 +152,7 @@ class Looking:
                     found[id_] = operation
         except (Silent, Refused) as error:
             known.silent += 1
-            not_leading = isinstance(error, Silent) and error.not_leading
-            fact = Unreachable(reason=str(error), not_leading=not_leading)
+            fact = error.fact if isinstance(error, Silent) else Unreachable(reason=str(error))
             return Seen(fact, {}, now, None, interest.addresses)
         known.silent = 0
         return Seen(view, found, now, by, interest.addresses)

@@ -10,7 +10,7 @@ import pytest
 
 from flowjob.cluster.control_api import Checkpointing, JobManagerView
 from flowjob_operator.core.diagnosis import diagnosis, of_pods
-from flowjob_operator.core.observed import Container, Observed, Pod
+from flowjob_operator.core.observed import Container, Observed, Pod, Unreachable
 from flowjob_operator.core.reconcile import reconcile
 from flowjob_operator.resources.flowjob_status import FlowJobStatus, Phase
 from tests.operator.core.test_crashes import lose_job_manager
@@ -116,6 +116,51 @@ def crash(world: World, times: int) -> None:
     process.restarts += times
     process.error = "ValueError: bad row"
     world.turn()
+
+
+REFUSAL = 'StatefulSet.apps "flights-tm" is invalid: spec.template: Required value'
+
+
+def test_what_the_api_server_refuses_is_said_until_it_is_taken() -> None:
+    world = running()
+    world.refusal = REFUSAL
+    world.settle(2)
+    assert world.status.diagnosis == f"the API server refuses: {REFUSAL}"
+    assert world.condition("Stalled") == ("True", "ObjectsRefused")
+    assert world.condition("Reconciling") == ("False", "ObjectsRefused")
+    assert world.condition("Ready") == ("True", "Running"), "what runs goes on"
+    world.refusal = ""
+    world.settle(2)
+    assert world.condition("Stalled") == ("False", "Healthy")
+    assert world.status.diagnosis is None
+
+
+def test_a_first_spec_with_a_wrong_pod_template_is_stalled_and_tried_again() -> None:
+    world = World(a_spec())
+    world.dry_run_problems = ('pods of StatefulSet flights-tm: unknown field "spec.nodeSelectr"',)
+    world.settle(40)
+    assert "nodeSelectr" in (world.status.diagnosis or "")
+    assert world.condition("Stalled") == ("True", "ObjectsRefused")
+    world.dry_run_problems = ()
+    world.settle(60)
+    assert world.status.phase is Phase.RUNNING
+
+
+def test_an_answer_of_the_jobmanager_that_makes_no_sense_is_said() -> None:
+    seen = running().observe()
+    unreadable = Unreachable(reason="restarts is -1", unreadable=True)
+    outcome = reconcile(dataclasses.replace(seen, jobmanager=unreadable))
+    assert outcome.status.diagnosis == "the JobManager cannot be followed: restarts is -1"
+
+
+def test_a_job_that_runs_undisturbed_is_looked_at_when_something_happens_only() -> None:
+    world = running().settle(60)
+    assert world.status.operation is None
+    calm = reconcile(world.observe()).look_again_after
+    assert calm is None or calm > 20
+    name = next(name for name, pod in world.pods.items() if pod.component == "taskmanager")
+    world.pods[name] = dataclasses.replace(world.pods[name], ready=False)
+    assert (reconcile(world.observe()).look_again_after or 60) <= 10
 
 
 def test_a_crash_loop_is_not_ready_and_degraded_until_it_has_run_for_a_while() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowjob_operator.resources.flowjob_status import Phase
-from tests.operator.core.test_crashes import lose_task_managers
+from tests.operator.core.test_crashes import lose_job_manager, lose_task_managers
 from tests.operator.core.world import World, a_spec
 
 
@@ -168,6 +168,10 @@ def test_new_settings_are_told_and_no_pod_is_touched() -> None:
     assert {name: pod.uid for name, pod in world.pods.items()} == before
     assert world.objects[("ConfigMap", "flights-file-1")].said[0] == 2
     assert world.status.phase is Phase.RUNNING
+    lose_job_manager(world)
+    world.settle(20)
+    (again,) = world.processes.values()
+    assert again.file[0].spec.checkpoints.timeout == "7m", "one that comes up later reads them"
 
 
 def test_settings_that_are_refused_are_taken_back() -> None:

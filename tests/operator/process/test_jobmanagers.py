@@ -29,6 +29,7 @@ from flowjob_operator.core.observed import Unreachable
 from flowjob_operator.identity.authority import Authority, new_authority
 from flowjob_operator.identity.certificates import Subject, new_leaf
 from flowjob_operator.identity.identities import LIFE, platform_leaf
+from flowjob_operator.process.answers import LONGEST_SENTENCE, read_operation, read_view
 from flowjob_operator.process.jobmanagers import Address, JobManagers, Papers, Refused, Silent
 from flowjob_operator.process.looking import Interest, Looking
 from flowjob_operator.process.queue import FORGET, Again
@@ -227,6 +228,53 @@ def test_refusals_and_trouble_are_told_apart(
     asks(work)
 
 
+def a_view(**fields: Any) -> dict[str, Any]:
+    return {"uid": "uid-1", "revision": 1, "state": "Running", **fields}
+
+
+A_SNAPSHOT = {"type": "Savepoint", "id": 1, "path": "s3://b/x"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (a_view(restarts=-1), "restarts is -1"),
+        (a_view(attempt=2**60), "attempt is"),
+        (a_view(slots={"needed": -3}), "slots.needed is -3"),
+        (a_view(checkpoints={"completed": -2}), "checkpoints.completed is -2"),
+        (a_view(state="Dreaming"), "Dreaming"),
+        (a_view(startedAt="yesterday"), "startedAt is 'yesterday'"),
+        (a_view(endedAt="2026-11-21T12:00:00"), "endedAt"),
+        (a_view(final={**A_SNAPSHOT, "size": -1}), "final.size"),
+        (a_view(final={**A_SNAPSHOT, "completedAt": "now"}), "final.completedAt"),
+        (a_view(checkpoints={"latest": {**A_SNAPSHOT, "checksum": "x"}}), "latest.checksum"),
+        (b"[]", "Expected"),
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_no_answer_and_says_what(answer: Any, says: str) -> None:
+    data = answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
+
+    async def work() -> None:
+        async with (
+            server(lambda _: (200, data), None) as address,
+            JobManagers(lambda: None, 60.0) as managers,
+        ):
+            with pytest.raises(Silent) as found:
+                await managers.status(JOB, [address])
+            assert says in str(found.value)
+            assert found.value.fact.unreadable
+
+    asks(work)
+
+
+def test_errors_of_any_length_fit_into_a_status() -> None:
+    view = read_view(
+        msgspec.json.encode(a_view(error="x" * 100_000, checkpoints={"error": "y" * 9000}))
+    )
+    assert len(view.error or "") == len(view.checkpoints.error or "") == LONGEST_SENTENCE
+    assert read_operation(b'{"id": "1", "state": "Failed", "error": "no"}').error == "no"
+
+
 def test_an_operation_is_asked_for_under_its_id_and_may_be_unknown() -> None:
     async def work() -> None:
         asked: list[tuple[str, str]] = []
@@ -353,17 +401,17 @@ def test_changes_that_matter_are_told_and_checkpoints_only_now_and_then() -> Non
     async def scenario() -> None:
         it = Background()
         await it.looking.newest(KEY, Interest(JOB, HERE))
-        for n in range(1, 7):
+        for n in range(1, 13):
             await asyncio.sleep(10)
             latest = Snapshot(type="Checkpoint", id=n, path=f"s3://b/{n}")
             done = Checkpointing(latest=latest, completed=n)
             it.managers.views["flights"] = msgspec.structs.replace(VIEW, checkpoints=done)
             await it.looking.look(KEY)
-        assert it.changed == [20.0, 40.0, 60.0]
+        assert it.changed == [60.0, 120.0]
         await asyncio.sleep(1)
         it.managers.views["flights"] = msgspec.structs.replace(VIEW, state="Failed", error="x")
         await it.looking.look(KEY)
-        assert it.changed[-1] == 61.0
+        assert it.changed[-1] == 121.0
 
     play(scenario)
 
