@@ -24,6 +24,9 @@ T = TypeVar("T")
 QUIET = 45.0
 """Seconds of a stream without a sign of life: the service gives one every 15."""
 
+LIVED = 10.0
+"""Seconds behind which a stream that breaks is no failure of opening it."""
+
 Token = Callable[[], str | None]
 """The caller's token now: it may be renewed in its file."""
 
@@ -106,10 +109,12 @@ class Service:
 
     def follow(self, call: Call, last_id: str = "") -> Iterator[ServerEvent]:
         """The events of a stream, which is opened again where it broke off, until the service says that it is over
-        (204, or an event `end`). Raises ServiceError when it cannot be opened for as long as requests are tried."""
+        (204). Raises ServiceError when it cannot be opened for as long as requests are tried; so it does when the
+        caller's rights have ended, which the service says by `expired`."""
         attempt = 0
         while True:
             error: ServiceError
+            began = self.clock.now()
             try:
                 with closing(self._open(call, last_id)) as answer:
                     if answer.status == 204:
@@ -119,8 +124,8 @@ class Service:
                         raise error_of(problem, self.where)
                     for event in events(answer.lines(), last_id):
                         attempt, last_id = 0, event.id
-                        if event.kind == "end":
-                            return
+                        if event.kind == "expired":
+                            break
                         yield event
                 error = ServiceUnreachable(f"{self.where} ended the stream")
             except ServiceError as refused:
@@ -131,7 +136,7 @@ class Service:
                 if _is_final(broken):
                     raise self._unreachable(broken) from None
                 error = self._unreachable(broken)
-            attempt += 1
+            attempt = 1 if self.clock.now() - began >= LIVED else attempt + 1
             pause = self._retries.pause(attempt, self.clock.chance())
             if pause is None:
                 raise error

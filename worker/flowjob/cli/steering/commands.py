@@ -96,7 +96,7 @@ def logs(
     job: Job,
     *,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until the job's end.")
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
     ] = False,
     tail: Annotated[int, typer.Option(min=1, max=1000, help="Lines to begin with.")] = 100,
     level: Annotated[
