@@ -11,6 +11,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from flowjob_api.auth.callers import Caller
 from flowjob_api.auth.door import Door
+from flowjob_api.auth.forgery import SAFE
 from flowjob_api.following import Following
 from flowjob_api.rates import Rates
 from flowjob_api.service_metrics import ServiceMetrics
@@ -39,10 +40,13 @@ def parts_of(request: Request) -> Parts:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Raises Refused: UNAUTHENTICATED, CSRF."""
+    """Raises Refused: UNAUTHENTICATED, CSRF; TOO_MANY for writes."""
     parts = parts_of(request)
     caller = await parts.door.caller(request)
     request.state.caller = caller
+    if request.method not in SAFE:
+        peer = request.client.host if request.client else ""
+        parts.triggers.take(caller.user or peer)
     return caller
 
 

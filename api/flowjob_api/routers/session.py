@@ -24,6 +24,8 @@ async def get_session(request: Request, parts: PartsOf) -> Encoded:
 )
 async def log_in(request: Request, parts: PartsOf, login: Login) -> Encoded:
     """Exchanges a token for a cookie. TLS is needed off this machine."""
+    # Guessing tokens must not be cheap.
+    parts.triggers.take(request.client.host if request.client else "")
     opened = await parts.door.log_in(request, login.token)
     answer = encoded_plainly(opened.session)
     answer.headers.append("Set-Cookie", opened.cookie)

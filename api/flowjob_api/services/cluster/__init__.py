@@ -1,0 +1,1 @@
+"""All FlowJobs of a cluster: read by this service once the caller's rights were looked at, written with theirs."""
