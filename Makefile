@@ -14,10 +14,10 @@ ACTIONLINT := v1.7.7
 KIND := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format versions crds chart workflows bench clean corpus
+.PHONY: help setup data run test postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format versions crds chart workflows bench clean corpus ui ui-types ui-test
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) $(KERNELS) ## Make .venv, install flowjob and its tools, compile the kernels
 
@@ -55,6 +55,16 @@ s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go b
 kubernetes: setup $(BIN)/helm ## Run the tests against a real API server of Kubernetes, which Go builds (minutes, once)
 	tests/e2e/cluster/build-control-plane
 	$(BIN)/python -m pytest -m kubernetes tests/e2e tests/chart
+
+ui: ## Build the web page into the package (Node.js 20.19 or newer)
+	cd api/ui && npm ci --no-fund --no-audit && npm run --silent build
+
+ui-types: setup ## Write the types that the web page has of the REST service's answers anew
+	$(BIN)/python -m tests.api.page_types
+	cd api/ui && npm run --silent types
+
+ui-test: ui ## Check and test the web page, in a real Chromium too (Debian's, or FLOWJOB_CHROMIUM), and make its pictures in docs
+	cd api/ui && npm run --silent check && npm test --silent && npm run --silent browse
 
 images: ## Make the images of jobs and operator, with docker or else buildah
 	tests/e2e/cluster/build-images worker operator

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from flowjob_api import documenting, problems
+from flowjob_api import documenting, page, problems
 from flowjob_api.auth.door import Door
 from flowjob_api.auth.local import LocalDoor
 from flowjob_api.auth.sessions import Sessions
@@ -80,6 +80,8 @@ def create_app(
     for module in (jobs, graph, history, snapshots, logs, events, actions, operations, session):
         app.include_router(module.router, prefix=API)
     app.include_router(health.router)
+    if settings.page:
+        page.install(app)
     problems.install(app)
     documenting.install(app)
     surrounding: Any = Surrounding

@@ -1,0 +1,21 @@
+/* The page in a real Chromium: FLOWJOB_CHROMIUM or Debian's, else the one that Playwright installs. */
+import { defineConfig } from "@playwright/test";
+import { existsSync } from "node:fs";
+
+const chromium = process.env["FLOWJOB_CHROMIUM"] ?? (existsSync("/usr/bin/chromium") ? "/usr/bin/chromium" : undefined);
+
+export default defineConfig({
+  testDir: "tests/browser",
+  outputDir: "../../build/ui-test",
+  workers: 1,
+  timeout: 120_000,
+  expect: { timeout: 30_000 },
+  reporter: "line",
+  use: {
+    viewport: { width: 1440, height: 900 },
+    timezoneId: "UTC",
+    locale: "en-GB",
+    contextOptions: { reducedMotion: "reduce" },
+    launchOptions: { executablePath: chromium, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] },
+  },
+});
