@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from flowjob_operator.process.metrics import Metrics
 from flowjob_operator.process.permissions import PERMISSIONS
 from flowjob_operator.process.platforms import platform_of
 from flowjob_operator.process.settings import (
@@ -103,15 +102,6 @@ def test_every_setting_is_documented() -> None:
         "--lease-retry",
         "FLOWJOB_OPERATOR_LEASE_RETRY",
     )
-
-
-def test_every_metric_is_documented() -> None:
-    metrics = Metrics()
-    names = set()
-    for family in metrics.registry.collect():
-        suffix = "_total" if family.type == "counter" else ""
-        names.add(family.name + suffix)
-    assert rows("Metric") == names
 
 
 def test_every_permission_is_documented_with_its_reason() -> None:
