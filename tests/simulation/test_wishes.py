@@ -4,11 +4,16 @@ time; and TaskManagers that lose their connection for a moment keep their tasks.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.restart_strategy import FixedDelay
+from flowjob.runtime.jobmanager import tenure
+from flowjob.runtime.jobmanager.leading import Lead
+from flowjob.runtime.jobmanager.manager import JobManager
+from flowjob.testing.simulation import failover
 from flowjob.testing.simulation.failover import FailoverScenario, simulate_failover
 from flowjob.testing.simulation.jobs import JobSpec
 from flowjob.testing.simulation.scenario import Fault, FaultKind, Phase, Scenario
@@ -34,6 +39,32 @@ def test_a_job_is_rescaled_down_and_up_in_place_and_its_result_is_exact() -> Non
     assert outcome.ends == {
         "succeeded": 1
     }  # by the only JobManager there was, and without a failure
+
+
+def test_a_job_that_is_cancelled_while_it_is_rescaled_is_not_begun_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has given its claim up for the next one cannot say in the log how the job ended: the next claim has to come,
+    also for a job that ends meanwhile."""
+    managers: list[JobManager] = []
+    take_lead = tenure.take_lead
+
+    class Manager(JobManager):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            managers.append(self)
+
+    async def cancelled_meanwhile(env: Any, *arguments: Any) -> Lead | None:
+        if managers[0].is_leading and len(managers) == 1:
+            managers[0].cancel("not wanted any more")
+            await env.clock.sleep(1.0)
+        return await take_lead(env, *arguments)
+
+    monkeypatch.setattr(failover, "JobManager", Manager)
+    monkeypatch.setattr(tenure, "take_lead", cancelled_meanwhile)
+    wishes = (Wish(WishKind.RESCALE, 0.5, 1),)
+    outcome = simulate_failover(FailoverScenario(base=CALM, wishes=wishes))
+    assert outcome.ends == {"JobCancelled": 1, "already ended": 1}
 
 
 def test_a_new_attempt_is_no_failure() -> None:
