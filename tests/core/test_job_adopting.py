@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flowjob.core.adoption import Adopt, Restart
 from flowjob.core.job_adopting import AdoptedSlot, Takeover
 from flowjob.core.job_events import (
     Address,
     DeadlinePassed,
     Deployed,
+    Finish,
     JobShape,
     Restarted,
     Restarting,
@@ -56,6 +59,34 @@ def test_they_end_the_job_like_others() -> None:
         (task,) = ONE.tasks_of(slot)
         adopting.handle(TaskFinished(slot, 3, task))
     assert adopting.outcome == Succeeded()
+
+
+def test_a_run_that_is_over_ends_without_places_for_its_tasks() -> None:
+    for found in (
+        Takeover(over=True),
+        Takeover((Restart(0, 4, "none is running", ()),), over=True),
+    ):
+        adopting = machine()
+        assert adopting.start(LEAST, found=found) == [Finish(Succeeded(), ())]
+
+
+def test_what_is_left_of_a_run_that_is_over_is_stopped_and_not_completed() -> None:
+    part = Takeover(
+        (Adopt(0, 3, (("a", 0),), {}, frozenset()), Restart(1, 4, "not reported: 0/1", ())),
+        (AdoptedSlot(0, "a", Address("a", 1), 70),),
+        {"a": 1, "b": 1},
+        over=True,
+    )
+    adopting = machine(TWO)
+    told = adopting.start(LEAST, found=part)
+    assert [(i.slot, i.attempt) for i in told if isinstance(i, StopSlot)] == [(0, 3)]
+    assert not [i for i in told if isinstance(i, StartSlot | StartEnumerators)]
+    assert Finish(Succeeded(), ()) in adopting.handle(SlotExited(0, 3, "exited"))
+
+
+def test_tasks_of_a_run_that_is_over_end_as_they_would_have_when_all_are_there() -> None:
+    adopting = machine()
+    assert adopting.start(LEAST, found=replace(ALL, over=True)) == [StartEnumerators()]
 
 
 def test_what_is_restarted_later_gets_an_attempt_that_no_other_jobmanager_gives() -> None:

@@ -13,6 +13,7 @@ from flowjob.core.recovery import (
     Facts,
     From,
     Health,
+    NothingLeft,
     Ready,
     Refuse,
     ReplayCommit,
@@ -89,6 +90,42 @@ def test_who_does_not_lead_stops_before_anything_else() -> None:
     for asked, expected in product(From, (False, True)):
         facts = Facts(2, newer, "a", asked, expected=expected)
         assert resolve(facts) == StopOrphaned(3)
+
+
+END = replace(NEWEST, last=True)
+UNPUBLISHED = replace(END, pending=("files",))
+
+
+@pytest.mark.parametrize(
+    ("facts", "decision"),
+    [
+        (Facts(1, WITH_STATE, "a", newest=END), NothingLeft(END)),
+        (Facts(1, WITH_STATE, "a", expected=True, newest=END), NothingLeft(END)),
+        # The program may have changed meanwhile: no state is taken from there any more.
+        (Facts(1, WITH_STATE, "a", newest=END, lost=("window-1",)), NothingLeft(END)),
+        (Facts(1, WITH_STATE, "a", newest=UNPUBLISHED), ReplayCommit(UNPUBLISHED)),
+        # What another run has come to its end with is a beginning like any other.
+        (Facts(1, WITH_STATE, "b", From.LATEST, newest=END), Ready(END)),
+        (
+            Facts(1, EMPTY, "b", From.PATH, path=replace(PATH, last=True)),
+            Ready(replace(PATH, last=True)),
+        ),
+        (
+            Facts(1, BEGUN_FROM, "a", source=replace(SOURCE, last=True)),
+            Ready(replace(SOURCE, last=True)),
+        ),
+    ],
+)
+def test_a_run_that_has_come_to_its_end_and_published_all_is_over(
+    facts: Facts, decision: object
+) -> None:
+    assert resolve(facts) == decision
+
+
+@pytest.mark.parametrize("health", [Health.MISSING, Health.DAMAGED])
+def test_an_end_that_cannot_be_read_is_none(health: Health) -> None:
+    facts = Facts(1, WITH_STATE, "a", newest=replace(END, health=health))
+    assert isinstance(resolve(facts), Refuse)
 
 
 WAYS = {

@@ -9,6 +9,7 @@ import pytest
 
 from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.restart_strategy import FixedDelay
+from flowjob.runtime.jobmanager.leading import Lead
 from flowjob.testing.simulation.failover import (
     FailoverScenario,
     failover_of,
@@ -94,6 +95,22 @@ def test_without_a_jobmanager_taskmanagers_give_up_and_the_next_one_starts_all_a
     outcome = simulate_failover(away)
     assert outcome.problems == []
     assert (outcome.leaders, outcome.adopted) == (1, 0)
+
+
+def test_a_run_whose_end_nobody_could_say_is_over_without_its_tasks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The leader was deposed when all was published and its TaskManagers had gone: a standby finds nothing to do."""
+
+    async def deposed(self: Lead, clock: object, outcome: object) -> None:
+        monkeypatch.setattr(Lead, "say_how_it_ended", said)
+
+    said = Lead.say_how_it_ended
+    monkeypatch.setattr(Lead, "say_how_it_ended", deposed)
+    outcome = simulate_failover(FailoverScenario(base=CALM, jobmanagers=2), tracing=True)
+    assert outcome.problems == []
+    assert outcome.ends == Counter(succeeded=2)
+    assert any("; nothing is left to do" in text for _, _, text in outcome.notes)
 
 
 def test_seeds_are_played_side_by_side_and_a_failure_says_how_to_repeat_it(

@@ -89,6 +89,7 @@ def test_slots_that_run_are_asked_and_go_on_when_all_of_them_have_answered() -> 
     assert outcome.stop == ()
     assert outcome.tasks[TaskId(0, 1)].read == ["y"]
     assert outcome.told == "its tasks go on (2 worker processes)"
+    assert outcome.goes_on
 
 
 def test_where_one_is_missing_the_others_of_its_region_are_stopped() -> None:
@@ -109,6 +110,7 @@ def test_other_regions_go_on() -> None:
     assert [type(v) for v in outcome.takeover.verdicts] == [Adopt, Restart]
     assert outcome.stop == (("b", 1, 7),)
     assert outcome.told.startswith("1 of 2 regions go on; ")
+    assert not outcome.goes_on
 
 
 def test_tasks_that_stop_for_a_savepoint_or_belong_to_another_run_or_plan_do_not_go_on() -> None:

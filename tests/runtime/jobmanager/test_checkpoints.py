@@ -115,6 +115,16 @@ class Bench:
         snapshot = TaskSnapshot(task=task, operators=[sink])
         self.service.received(m.SnapshotTaken(checkpoint=checkpoint, snapshot=snapshot))
 
+    @property
+    def released(self) -> list[int]:
+        """Slots whose tasks may go."""
+        return [slot for slot, said in self.sent if isinstance(said, m.ReleaseTasks)]
+
+    def end(self) -> None:
+        """All tasks have read everything."""
+        for task in all_tasks(self.graph):
+            self.service.received(m.TaskEnded(task=task))
+
     def names(self, part: str) -> list[str]:
         return sorted(n for n in self.objects.found if part in n)
 
@@ -350,11 +360,11 @@ def test_a_stop_is_answered_when_all_is_committed_and_tasks_are_released() -> No
             bench.service.request(SavepointRequested("r", "end", Stop.SUSPEND))
         )
         await asyncio.sleep(0.1)
-        for task in all_tasks(bench.graph):
-            bench.service.received(m.TaskEnded(task=task))
+        bench.end()
         answer = await asked
         assert answer.failure is None
-        assert [s for s, x in bench.sent if isinstance(x, m.ReleaseTasks)] == [0, 1]
+        await asyncio.sleep(0.1)
+        assert bench.released == [0, 1]
         triggers = [x for _, x in bench.sent if isinstance(x, m.TriggerSnapshot)]
         assert {t.barrier.stop for t in triggers} == {"suspend"}
         assert {t.directory for t in triggers} == {"savepoints/end"}
@@ -362,5 +372,93 @@ def test_a_stop_is_answered_when_all_is_committed_and_tasks_are_released() -> No
         assert bench.committed() == [1]
         await bench.service.close("the test is over")
         assert bench.store.state.published == (1,)
+
+    virtually(main)
+
+
+class Slow(NoFaults):
+    """Whatever is created takes so long, from when it is set."""
+
+    seconds = 0.0
+
+    async def before(self, operation: str, name: str) -> None:
+        if operation == "create":
+            await asyncio.sleep(self.seconds)
+
+
+def last_words(seconds: float) -> tuple[Bench, Callable[[], Coroutine[Any, Any, None]]]:
+    """A job whose sinks publish the last of it when the returned function is called; the log takes `seconds` then."""
+    slow = Slow()
+    bench = Bench(MemoryObjects(), slow)
+    bench.commits = False
+
+    async def publish() -> None:
+        await bench.lead()
+        bench.end()
+        await asyncio.sleep(0.1)
+        assert bench.committed() == [1]
+        slow.seconds = seconds
+        for task in all_tasks(bench.graph):
+            bench.service.received(m.SnapshotCommitted(checkpoint=1, task=task))
+
+    return bench, publish
+
+
+def test_tasks_go_when_the_log_says_that_all_is_published_and_not_before() -> None:
+    async def main() -> None:
+        bench, publish = last_words(1.0)
+        await publish()
+        await asyncio.sleep(0.9)
+        assert bench.released == []
+        await asyncio.sleep(0.2)
+        assert bench.store.state.published == (1,)
+        assert bench.released == [0, 1]
+        await bench.service.close("the test is over")
+
+    virtually(main)
+
+
+def test_tasks_stay_for_the_next_jobmanager_where_the_log_does_not_take_it() -> None:
+    async def main() -> None:
+        bench, publish = last_words(1.0)
+        await publish()
+        await Bench(bench.objects).store.claim("another JobManager")
+        await asyncio.sleep(100.0)
+        assert [type(error) for error in bench.broken] == [LostLeadership]
+        assert bench.released == []
+        await bench.service.close("it has lost")
+
+    virtually(main)
+
+
+def test_a_store_that_does_not_answer_keeps_no_job_from_its_end() -> None:
+    async def main() -> None:
+        bench, publish = last_words(1e6)
+        await publish()
+        await asyncio.sleep(4.9)
+        assert bench.released == []
+        await asyncio.sleep(0.2)
+        assert bench.released == [0, 1]
+        await bench.service.close("the test is over")
+
+    virtually(main)
+
+
+def test_tasks_that_fail_while_that_is_said_are_not_told_to_go() -> None:
+    async def main() -> None:
+        bench, publish = last_words(1.0)
+        await publish()
+        bench.service.tasks_failed("a slot died")
+        await bench.service.settled()
+        await asyncio.sleep(10.0)
+        assert bench.released == []
+        bench.service.started(None)
+        await asyncio.sleep(0.1)
+        for task in all_tasks(bench.graph):
+            bench.service.received(m.SnapshotCommitted(checkpoint=1, task=task))
+        bench.end()
+        await asyncio.sleep(5.0)
+        assert bench.released == [0, 1]
+        await bench.service.close("the test is over")
 
     virtually(main)

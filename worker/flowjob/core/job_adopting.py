@@ -25,11 +25,19 @@ class AdoptedSlot:
 @dataclass(frozen=True, slots=True)
 class Takeover:
     """`verdicts`: one per region, in order. `slots`: of all regions that go on. `offers`: slots of every TaskManager
-    that is there."""
+    that is there. `over`: the run has come to its end, so that nothing is started again."""
 
     verdicts: tuple[Adopt | Restart, ...] = ()
     slots: tuple[AdoptedSlot, ...] = ()
     offers: Mapping[str, int] = field(default_factory=dict)
+    over: bool = False
+
+
+def nothing_left(regions: Sequence[Region], found: Takeover | None) -> bool:
+    """Whether the job ends at once: it is over, and tasks are missing that could be told. Those that are all there end
+    as they would have."""
+    waiting = any(r.phase is RegionPhase.WAITING for r in regions)
+    return found is not None and found.over and waiting
 
 
 def take_over(regions: Sequence[Region], found: Takeover) -> None:

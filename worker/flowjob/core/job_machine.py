@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from flowjob.core.failures import ErrorInfo, ErrorKind
-from flowjob.core.job_adopting import Takeover, take_over
+from flowjob.core.job_adopting import Takeover, nothing_left, take_over
 from flowjob.core.job_deadlines import Deadlines
 from flowjob.core.job_ending import Ending, stop_slots
 from flowjob.core.job_events import (
@@ -138,11 +138,11 @@ class JobMachine:
             return []
         for region in self.regions:
             region.attempt = region.least = attempt
-        if self.shape.slots == 0:
-            return self._ending.end(Succeeded())
         if found is not None:
             self._starting.offers.update(found.offers)
             take_over(self.regions, found)
+        if self.shape.slots == 0 or nothing_left(self.regions, found):
+            return self._ending.end(Succeeded())
         instructions: list[Instruction] = [StartEnumerators(), *self._starting.place()]
         if any(r.phase is RegionPhase.WAITING for r in self.regions):
             limit = self.timeouts.registration

@@ -32,13 +32,15 @@ class Health(Enum):
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A snapshot that could be begun from. `name`: of its directory, for people and for storage. `detail`: what is
-    wrong with it. `pending`: sinks (uid) with results that may not be published yet."""
+    wrong with it. `pending`: sinks (uid) with results that may not be published yet. `last`: no row comes after it,
+    because all tasks had ended, or the run was stopped with it."""
 
     snapshot: int
     name: str
     health: Health = Health.GOOD
     detail: str = ""
     pending: tuple[str, ...] = ()
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,13 @@ class ReplayCommit:
 
 
 @dataclass(frozen=True, slots=True)
+class NothingLeft:
+    """The run has come to its end with it, and everything is published: who led then could not say so any more."""
+
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
 class StopOrphaned:
     """Another JobManager leads: end without touching anything."""
 
@@ -106,7 +115,7 @@ class Refuse:
     reason: str
 
 
-Decision = Ready | ReplayCommit | StopOrphaned | StartFresh | Refuse
+Decision = Ready | ReplayCommit | NothingLeft | StopOrphaned | StartFresh | Refuse
 
 
 def resolve(facts: Facts) -> Decision:
@@ -119,7 +128,7 @@ def resolve(facts: Facts) -> Decision:
     if facts.log.generation > facts.generation:
         return StopOrphaned(facts.log.generation)
     if facts.log.run == facts.run:
-        return _continue(facts)
+        return _nothing_left(facts.newest) or _continue(facts)
     match facts.asked:
         case From.PATH:
             if facts.path is None:
@@ -144,6 +153,13 @@ _STRAYS = (
     ", though there are objects of checkpoints: its log is gone or in another place. Check the storage's location, or "
     "name one of them as the path to start from"
 )
+
+
+def _nothing_left(newest: Candidate | None) -> NothingLeft | None:
+    """`newest` snapshot of a run's own: the one that it began from says nothing of its end."""
+    if newest is None or newest.health is not Health.GOOD:
+        return None
+    return NothingLeft(newest) if newest.last and not newest.pending else None
 
 
 def _continue(facts: Facts) -> Decision:

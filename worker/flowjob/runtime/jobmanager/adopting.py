@@ -53,6 +53,11 @@ class Outcome:
     held: tuple[tuple[str, messages.ToJobManager], ...] = ()
 
     @property
+    def goes_on(self) -> bool:
+        """All tasks do."""
+        return all(isinstance(v, Adopt) for v in self.takeover.verdicts)
+
+    @property
     def told(self) -> str:
         """For people."""
         verdicts = self.takeover.verdicts

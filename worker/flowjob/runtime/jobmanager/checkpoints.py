@@ -6,10 +6,8 @@ must not know TaskManagers or how messages travel: `Shell` is all it sees of its
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from flowjob.core import coordinator_events as ev
@@ -29,8 +27,11 @@ from flowjob.runtime import messages
 from flowjob.runtime.checkpoint.manifest import TaskSnapshot
 from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager import committables
+from flowjob.runtime.jobmanager.last_work import wait_for_last_work
+from flowjob.runtime.jobmanager.letting_go import LettingGo
 from flowjob.runtime.jobmanager.manifests import JobAtHand, manifest_of
-from flowjob.runtime.jobmanager.request import JobEvent, SnapshotFailed, SnapshotsAgain
+from flowjob.runtime.jobmanager.request import SnapshotFailed, SnapshotsAgain
+from flowjob.runtime.jobmanager.shell import Shell as Shell
 from flowjob.runtime.jobmanager.snapshot_store import RestorePoint, SnapshotStore, why
 from flowjob.runtime.jobmanager.standing_in import BeginningAgain
 from flowjob.runtime.outbox import cancel_all
@@ -38,32 +39,11 @@ from flowjob.runtime.storage.paths import JobPaths
 
 _log = logging.getLogger("flowjob.jobmanager")
 
-LAST_CLEANING = 1.0
-"""Seconds at the end of a job for what is to be logged and deleted."""
-
 _BELOW = JobPaths("")
 """Names of snapshots below the job's root."""
 
 MOST_ABORTED = 64
 """Snapshots of an earlier JobManager that are called off: more are never under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """What the service asks of the JobManager.
-
-    send      a message to a slot, by number; nothing where there is none
-    slots     numbers of the slots there are
-    happened  an event for the job machine
-    tell      something a person should know
-    broken    this JobManager has to end: it leads no more
-    """
-
-    send: Callable[[int, messages.ToSlotBody], None]
-    slots: Callable[[], Iterable[int]]
-    happened: Callable[[job_events.Event], None]
-    tell: Callable[[JobEvent], None]
-    broken: Callable[[Exception], None]
 
 
 class CheckpointService:
@@ -87,6 +67,7 @@ class CheckpointService:
         self.completed = 0
         self._outage = Outage()
         self._again = BeginningAgain(snapshots)
+        self._letting_go = LettingGo(snapshots, shell)
         self._generation: int | None = None
         self._events: list[ev.Event[TaskSnapshot]] = []
         self._handling = False
@@ -122,24 +103,24 @@ class CheckpointService:
         self._cleaner.add_done_callback(self._over)
         self._cleaning.put_nowait(self._snapshots.sweep(state, initial))
 
-    async def close(self, reason: str, *, tidy: bool = True) -> None:
-        """The job is over. Old snapshots that are being deleted get a moment for it. Not `tidy`: it goes on without us,
-        and what we have stored last may count, for all we know."""
+    async def close(self, reason: str, *, tidy: bool = True, hurry: bool = False) -> None:
+        """The job is over. Old snapshots are deleted, for as long as that gets on (last_work.py); `hurry`: they get a
+        moment. Not `tidy`: the job goes on without us, and what we have stored last may count, for all we know."""
+        hurry = hurry or not tidy
         self.handle(ev.Closed(reason))
         self._set_alarm(None)
         if self._storing:
             await asyncio.wait(self._storing, timeout=self._settings.resend)
         await cancel_all(list(self._storing))
+        await self._letting_go.close()
         if self._cleaner is not None:
-            cleaned = asyncio.Event()
+            cleaned: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._cleaning.put_nowait(_say(cleaned))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_CLEANING):
-                    await cleaned.wait()
-            await cancel_all([self._cleaner])
+            await wait_for_last_work(cleaned, self._cleaning.qsize, hurry=hurry)
+            await cancel_all([self._cleaner, cleaned])
         while not self._cleaning.empty():
             self._cleaning.get_nowait().close()
-        await self._snapshots.close(self._generation if tidy else None)
+        await self._snapshots.close(self._generation if tidy else None, hurry=hurry)
 
     # -- what people ask
 
@@ -248,6 +229,8 @@ class CheckpointService:
 
     def handle(self, event: ev.Event[TaskSnapshot]) -> None:
         """In order, also what is said while an earlier event is being handled."""
+        if isinstance(event, ev.TasksFailed | ev.Closed):
+            self._letting_go.forget()
         self._events.append(event)
         if self._handling:
             return
@@ -296,12 +279,9 @@ class CheckpointService:
             case ev.Restorable():
                 self._settled.set()
             case ev.Release(checkpoint):
-                self._cleaning.put_nowait(self._snapshots.say_published(checkpoint))
-                for slot in self._shell.slots():
-                    self._shell.send(slot, messages.ReleaseTasks())
+                self._letting_go.tasks(checkpoint)
             case ev.StopJob(checkpoint):
-                self._cleaning.put_nowait(self._snapshots.say_published(checkpoint))
-                self._shell.happened(job_events.StopCompleted())
+                self._letting_go.job(checkpoint)
 
     def _trigger(self, barrier: Barrier, tasks: Iterable[TaskId], directory: str) -> None:
         by_slot: dict[int, list[TaskId]] = {}
@@ -391,9 +371,9 @@ class CheckpointService:
                 _log.warning("something old could not be deleted: %s", error)
 
 
-async def _say(cleaned: asyncio.Event) -> None:
+async def _say(cleaned: asyncio.Future[None]) -> None:
     """Work that only says that all before it is done."""
-    cleaned.set()
+    cleaned.set_result(None)
 
 
 def all_tasks(graph: JobGraph) -> frozenset[TaskId]:

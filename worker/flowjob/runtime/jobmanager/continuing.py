@@ -5,11 +5,13 @@ Reads what the log names and looks whether it is there; core/recovery.py decides
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flowjob.core.recovery import (
     Candidate,
     Facts,
     Health,
+    NothingLeft,
     Ready,
     Refuse,
     ReplayCommit,
@@ -45,11 +47,20 @@ def refuse_what_is_over(state: LogState, run: str) -> None:
         raise AlreadyEnded(state.ended, run)
 
 
+@dataclass(frozen=True, slots=True)
+class Continued:
+    """`point`: the snapshot that the run goes on from, None for its beginning. `over`: the run has come to its end with
+    it, and everything is published; tasks may still wait to be told so."""
+
+    point: RestorePoint | None
+    over: bool = False
+
+
 async def continue_run(
     env: Env, store: SnapshotStore, request: JobRequest, tell: Callable[[JobEvent], None]
-) -> RestorePoint | None:
-    """The snapshot that the run goes on from, None for its beginning: leadership is claimed. Another one may stand in
-    for one that cannot be read. Raises SnapshotError, StorageError, AlreadyEnded."""
+) -> Continued:
+    """Where the run goes on: leadership is claimed. Another snapshot may stand in for one that cannot be read. Raises
+    SnapshotError, StorageError, AlreadyEnded."""
     state = store.state
     assert request.service is not None
     refuse_what_is_over(state, request.service.run)
@@ -63,8 +74,10 @@ async def continue_run(
         except SnapshotError as error:
             return Candidate(snapshot, name, Health.DAMAGED, str(error))
         points[name] = point
-        pending = {p.sink for t in point.manifest.tasks for p in prepared_of(t)}
-        return Candidate(snapshot, name, pending=tuple(sorted(pending)))
+        tasks = point.manifest.tasks
+        pending = {p.sink for t in tasks for p in prepared_of(t)}
+        last = all(t.ended for t in tasks) or store.ends_with(point)
+        return Candidate(snapshot, name, pending=tuple(sorted(pending)), last=last)
 
     newest = source = None
     if (commit := state.newest) is not None:
@@ -81,13 +94,15 @@ async def continue_run(
         source = await candidate(0, state.source, lambda: elsewhere(env, store.location, start))
     facts = Facts(state.generation, state, state.run, newest=newest, source=source)
     match resolve(facts):
+        case NothingLeft(chosen):
+            return Continued(points[chosen.name], over=True)
         case Ready(chosen) | ReplayCommit(chosen):
             point = points[chosen.name]
             allow = request.start.allow_non_restored
             plan_restore(request.graph, point.manifest, allow_non_restored=allow)
-            return point
+            return Continued(point)
         case StartFresh():
-            return None
+            return Continued(None)
         case StopOrphaned(generation):
             raise LostLeadership(f"generation {generation} leads {store.paths.root}")
         case Refuse(reason):

@@ -62,6 +62,7 @@ class Lead:
     continues  another JobManager had this run before: its tasks may still be there
     is_service whether others may continue it
     in_cluster by a job file
+    over       the run has come to its end with `initial`, which only has to be said
     """
 
     generation: int
@@ -72,6 +73,7 @@ class Lead:
     continues: bool = False
     is_service: bool = False
     in_cluster: bool = False
+    over: bool = False
 
     async def say_how_it_ended(self, clock: Clock, outcome: JobOutcome) -> None:
         """In the log, for those that would continue it; where that takes too long they will find out themselves."""
@@ -105,9 +107,10 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = 
             store.introduce(Terms(in_cluster.revision, request.job.parallelism, in_cluster.asked))
             await say_that_it_lives(store, in_cluster.lives)
         state = await store.claim(request.job.digest, address)
-        continues = service is not None and is_run(state, service.run)
+        continues, over = service is not None and is_run(state, service.run), False
         if continues:
-            initial = await continue_run(env, store, request, shell.tell)
+            found = await continue_run(env, store, request, shell.tell)
+            initial, over = found.point, found.over
         elif in_cluster is not None:
             initial = await begin_in_cluster(env, store, request, shell.tell)
         else:
@@ -131,6 +134,7 @@ async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = 
         continues,
         is_service=service is not None,
         in_cluster=in_cluster is not None,
+        over=over,
     )
 
 

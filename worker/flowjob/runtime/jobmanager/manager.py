@@ -150,7 +150,7 @@ class JobManager:
             if finish is not None and not self._left:
                 await lead.say_how_it_ended(self._env.clock, finish.outcome)
             tidy = not isinstance(self._error, StoodDown)
-            await lead.checkpoints.close("the job has ended", tidy=tidy)
+            await lead.checkpoints.close("the job has ended", tidy=tidy, hurry=self._left)
         await cluster.stop()
         await self.sessions.close()
         await cancel_all(beside)

@@ -33,6 +33,7 @@ from flowjob.runtime.checkpoint.manifest_io import (
 from flowjob.runtime.checkpoint.verifying import check_objects
 from flowjob.runtime.env import Env, StoreLocation
 from flowjob.runtime.jobmanager.committables import published
+from flowjob.runtime.jobmanager.last_work import wait_for_last_work
 from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.storage.garbage import Garbage, Orphans
 from flowjob.runtime.storage.job_log import JobLog, LogUncertain, Terms
@@ -40,9 +41,6 @@ from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join, prefix_of
 
 _log = logging.getLogger("flowjob.jobmanager")
-
-LAST_DELETIONS = 1.0
-"""Seconds for what is still to be deleted when the job ends; the next start finds the rest."""
 
 SETTLE_EVERY = 2.0
 """Seconds between attempts to find out what became of a commit."""
@@ -233,11 +231,12 @@ class SnapshotStore:
         """Raises SnapshotError when an object of a snapshot of this job is gone or too short. Reads no byte of them."""
         await check_objects(self.store, point.directory, point.manifest)
 
-    async def close(self, generation: int | None = None) -> None:
-        """All tasks are gone. What they have stored for snapshots of `generation` after those had come to nothing is
-        found now; an old leader's directories are its own, so this is safe for one that leads no more."""
+    async def close(self, generation: int | None = None, *, hurry: bool = False) -> None:
+        """All tasks are gone; what is being deleted is awaited (last_work.py). What they have stored for snapshots of
+        `generation` after those had come to nothing is found now; an old leader's directories are its own, so this is
+        safe for one that leads no more."""
         last = asyncio.ensure_future(self._delete_last(generation))
-        await asyncio.wait([last], timeout=LAST_DELETIONS)
+        await wait_for_last_work(last, lambda: self._garbage.deleted, hurry=hurry)
         await cancel_all([last])
         await self._garbage.close()
         await self.store.close()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec.structs
 
+from flowjob.core.job_adopting import Takeover
 from flowjob.core.job_events import TaskManagerLost, TaskManagerRegistered
 from flowjob.core.slot_placement import Places
 from flowjob.errors import FlowjobError
@@ -93,6 +94,9 @@ class Tenure:
         self._begun = True
         if self._adopting is not None:
             found = await self._adopt(self._adopting, lead)
+        if lead.over:
+            found = found or Outcome(Takeover(), lead.store.state.highest)
+            found = replace(found, takeover=replace(found.takeover, over=True))
         conductor.start(lead.attempts_before + 1, saved=lead.initial is not None, found=found)
 
     async def _adopt(self, adopting: Adopting, lead: Lead) -> Outcome:
@@ -103,7 +107,8 @@ class Tenure:
         self._adopting, self._way.sessions.keeping = None, False
         outcome = adopting.decide(lead.store.state.highest)
         source = conductor.deployment.source
-        conductor.tell(TookOver(f"took the job over at {source}; {outcome.told}"))
+        told = "nothing is left to do" if lead.over and not outcome.goes_on else outcome.told
+        conductor.tell(TookOver(f"took the job over at {source}; {told}"))
         return outcome
 
     async def resign(self) -> None:

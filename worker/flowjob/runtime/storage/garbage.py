@@ -36,13 +36,14 @@ _log = logging.getLogger("flowjob.storage")
 
 
 class Garbage:
-    """Deletes directories of `store`; all of it is safe to repeat."""
+    """Deletes directories of `store`; all of it is safe to repeat. `deleted`: how many are gone."""
 
     def __init__(self, store: ObjectStore, clock: Clock, *, at_once: int = AT_ONCE) -> None:
         self._store = store
         self._clock = clock
         self._free = asyncio.Semaphore(at_once)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.deleted = 0
 
     @property
     def waiting(self) -> int:
@@ -85,6 +86,7 @@ class Garbage:
                     if unfinished:
                         await self._store.sweep(prefix_of(name), END_OF_TIME)
                     await delete_all(self._store, name)
+                self.deleted += 1
                 return
             except StorageError as error:
                 level = logging.WARNING if pause == FIRST_PAUSE else logging.DEBUG
