@@ -10,14 +10,13 @@ from flowjob_operator.core.diagnosis import diagnosis
 from flowjob_operator.core.observed import JOB_MANAGER, TASK_MANAGER
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.settings import time_of
+from flowjob_operator.core.stamping import Said, stamped
 from flowjob_operator.core.steps import Step
 from flowjob_operator.core.turn import ENDED, Turn
 from flowjob_operator.rendering.naming import CONTAINER
-from flowjob_operator.resources.conditions import Condition, ConditionType, Truth
+from flowjob_operator.resources.conditions import ConditionType, Truth
 from flowjob_operator.resources.fields import OFF, seconds
 from flowjob_operator.resources.flowjob_status import JobState, OperationType, Phase
-
-Said = tuple[Truth, Reason, str]
 
 _PHASE_OF_OPERATION = {
     OperationType.START: Phase.STARTING,
@@ -114,7 +113,8 @@ def conclude(turn: Turn) -> None:
     }
     said[ConditionType.RECONCILING] = _reconciling(said[ConditionType.PROGRESSING])
     said[ConditionType.STALLED] = _stalled(turn, found)
-    turn.set(conditions=merged(turn.seen.job.status.conditions, said, turn))
+    before = turn.seen.job.status.conditions
+    turn.set(conditions=stamped(said, before, turn.now, turn.generation))
 
 
 _NEEDS_SOMEBODY = frozenset(
@@ -134,28 +134,6 @@ _WORTH_SAYING = frozenset(
 
 def _refusal(turn: Turn) -> str:
     return f"the API server refuses: {turn.seen.refusal}"
-
-
-def merged(old: list[Condition], said: dict[ConditionType, Said], turn: Turn) -> list[Condition]:
-    """As a list of conditions; the time of a flip is when it was first seen."""
-    before = {condition.type: condition for condition in old}
-    found = []
-    for kind, (truth, reason, message) in said.items():
-        known = before.get(kind.value)
-        since = turn.now
-        if known is not None and known.status is truth:
-            since = known.last_transition_time
-        found.append(
-            Condition(
-                type=kind.value,
-                status=truth,
-                reason=reason.value,
-                message=message,
-                last_transition_time=since,
-                observed_generation=turn.generation,
-            )
-        )
-    return found
 
 
 def _ready(turn: Turn, trouble: str | None) -> Said:

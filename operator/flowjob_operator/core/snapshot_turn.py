@@ -17,7 +17,8 @@ from flowjob_operator.core.actions import (
 )
 from flowjob_operator.core.observed import SnapshotObserved
 from flowjob_operator.core.reasons import Reason
-from flowjob_operator.resources.conditions import Condition, ConditionType, Truth
+from flowjob_operator.core.stamping import Said, stamped
+from flowjob_operator.resources.conditions import ConditionType, Truth
 from flowjob_operator.resources.flowsnapshot import (
     FlowSnapshotStatus,
     SnapshotDeletionPolicy,
@@ -26,8 +27,6 @@ from flowjob_operator.resources.flowsnapshot import (
 )
 from flowjob_operator.resources.kinds import FlowJob
 from flowjob_operator.resources.snapshot_facts import SnapshotFact, SnapshotType
-
-Said = tuple[Truth, Reason, str]
 
 
 @dataclass(slots=True)
@@ -121,21 +120,8 @@ class SnapshotTurn:
         if jobs:
             used = (Truth.TRUE, Reason.IN_USE, f"needed to resume {', '.join(sorted(jobs))}")
         said = {ConditionType.READY: self._ready(), ConditionType.IN_USE: used}
-        before = {condition.type: condition for condition in self.seen.snapshot.status.conditions}
-        found = []
-        for kind, (truth, reason, message) in said.items():
-            known = before.get(kind.value)
-            same = known is not None and known.status is truth
-            found.append(
-                Condition(
-                    type=kind.value,
-                    status=truth,
-                    reason=reason.value,
-                    message=message,
-                    last_transition_time=known.last_transition_time if same and known else self.now,
-                    observed_generation=self.seen.snapshot.metadata.generation,
-                )
-            )
+        about = self.seen.snapshot
+        found = stamped(said, about.status.conditions, self.now, about.metadata.generation)
         self.set(conditions=found)
 
     def _ready(self) -> Said:

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -27,6 +26,7 @@ from flowjob_operator.process.api import (
 )
 from flowjob_operator.process.clock import Clock
 from flowjob_operator.process.connection import Connection, Tokens
+from flowjob_operator.process.sessions import WithSession
 
 APPLY: Final = "application/apply-patch+yaml"
 JSON_PATCH: Final = "application/json-patch+json"
@@ -56,7 +56,7 @@ class _Request:
     content: str = JSON
 
 
-class HttpApi:
+class HttpApi(WithSession):
     """An Api. Use it as an async context manager."""
 
     def __init__(
@@ -71,11 +71,10 @@ class HttpApi:
         self._bounds = bounds
         self._observer = observer
         self._tokens = Tokens(connection, clock)
-        self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Self:
+    def _open(self) -> aiohttp.ClientSession:
         secure = self._connection.server.startswith("https:")
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._bounds.requests,
                 ssl=self._connection.ssl_context() if secure else False,
@@ -84,16 +83,6 @@ class HttpApi:
             timeout=aiohttp.ClientTimeout(total=self._bounds.seconds),
             headers={"User-Agent": FIELD_MANAGER},
         )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         path = resource.path(namespace, quote(name))
@@ -194,8 +183,6 @@ class HttpApi:
         return await self._send(_Request("create", path.rsplit("/", 1)[-1], "POST", path, {}, body))
 
     async def _send(self, request: _Request) -> Object:
-        if self._session is None:
-            raise RuntimeError("not opened: use `async with`")
         started = self._clock.monotonic()
         status = 0
         try:

@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -28,6 +27,7 @@ from flowjob.cluster.control_api import (
 from flowjob.cluster.identity import JOBMANAGER, JobId, refusal
 from flowjob_operator.core.observed import Unreachable
 from flowjob_operator.process.answers import NotUnderstood, read_operation, read_view
+from flowjob_operator.process.sessions import WithSession
 
 STATUS: Final = "/internal/v1/status"
 OPERATIONS: Final = "/internal/v1/operations"
@@ -120,7 +120,7 @@ def context_of(papers: Papers) -> ssl.SSLContext:
     return context
 
 
-class JobManagers:
+class JobManagers(WithSession):
     """Use it as an async context manager. `papers` is asked for before every request: they are renewed."""
 
     def __init__(
@@ -132,24 +132,13 @@ class JobManagers:
         self._papers = papers
         self._seconds = seconds
         self._observer = observer
-        self._session: aiohttp.ClientSession | None = None
         self._context: tuple[Papers, ssl.SSLContext] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             timeout=aiohttp.ClientTimeout(total=self._seconds),
         )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def status(
         self, job: JobId, addresses: Sequence[Address]
@@ -214,8 +203,6 @@ class JobManagers:
     async def _send(
         self, method: str, job: JobId, address: Address, path: str, body: bytes | None
     ) -> tuple[int, bytes]:
-        if self._session is None:
-            raise RuntimeError("not opened: use `async with`")
         papers = self._papers()
         scheme = "http" if papers is None else "https"
         host = f"[{address.host}]" if ":" in address.host else address.host

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from flowjob_operator.core.observed import Defaults
 from flowjob_operator.core.revision import Revision
+from flowjob_operator.core.settings import put, take
 from flowjob_operator.rendering.layers import (
     DEFAULTABLE,
     LAYERS,
@@ -129,9 +130,7 @@ def _said(spec: Mapping[str, Any]) -> dict[str, Any]:
     """What the user has said about what platforms have defaults for. Nothing, {} and [] say nothing."""
     said: dict[str, Any] = {}
     for path in DEFAULTABLE:
-        value: Any = spec
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, Mapping) else None
+        value = take(spec, path)
         if path in MAPS:
             said |= {f"{path}.{key}": item for key, item in (value or {}).items()}
         elif not _says_nothing(value):
@@ -166,12 +165,10 @@ def _combined(stack: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Source]
 
 def _put(spec: dict[str, Any], path: str, value: Any) -> None:
     head = next((m for m in MAPS if path.startswith(f"{m}.")), None)
-    # Names of settings have dots.
-    names = path.split(".") if head is None else [head, path.removeprefix(f"{head}.")]
-    group = spec
-    for name in names[:-1]:
-        group = group.setdefault(name, {})
-    group[names[-1]] = value
+    if head is None:
+        put(spec, path, value)
+    else:  # names of settings have dots
+        spec.setdefault(head, {})[path.removeprefix(f"{head}.")] = value
 
 
 def _values(found: Mapping[str, Any], sources: Mapping[str, Source]) -> dict[str, EffectiveValue]:

@@ -37,7 +37,6 @@ def job_file(job: JobId, revision: Revision, restore: Restore | None = None) -> 
     """Of the pods that run the revision. Only what was said is in it: the engine has its own defaults, and the program
     may have others. `restore`: what is kept with a revision has none, `with_restore` puts it in."""
     spec = revision.spec
-    highly_available = spec.job_manager.replicas == 2
     names = Names(job)
     return JobFile(
         namespace=job.namespace,
@@ -61,14 +60,14 @@ def job_file(job: JobId, revision: Revision, restore: Restore | None = None) -> 
         control_port=CONTROL,
         probe_port=PROBES,
         api_port=API,
-        lease=names.job_managers if highly_available else None,
+        standbys=(spec.job_manager.replicas or 1) - 1,
     )
 
 
 def short_job_file(job: JobId, revision: Revision, restore: Restore | None = None) -> JobFile:
     """Of a pod that looks at a revision, or works on its storage: it has no identity, and talks to nobody."""
     file = job_file(job, revision, restore)
-    return msgspec.structs.replace(file, identity=None, jobmanagers="", lease=None)
+    return msgspec.structs.replace(file, identity=None, jobmanagers="", standbys=0)
 
 
 def access_file(job: JobId, path: str, access: StorageAccess) -> JobFile:

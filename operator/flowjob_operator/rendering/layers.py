@@ -17,6 +17,7 @@ import yaml
 
 from flowjob.cluster.artifact_rules import PREFIX as ARTIFACT_RULES
 from flowjob_operator.core.observed import Defaults
+from flowjob_operator.core.settings import put, take
 from flowjob_operator.rendering.protection import refusals
 from flowjob_operator.resources import fields
 from flowjob_operator.resources.fields import quantity
@@ -150,16 +151,11 @@ def _checked(path: str, value: Any) -> Any:
 
 
 def _by_model(path: str, value: Any) -> Any:
-    names = path.split(".")
-    wire: Any = value
-    for name in reversed(names):
-        wire = {name: wire}
-    wire.setdefault("job", {})
-    found: Any = FlowJobSpec.of(wire).wire()
-    for name in names:
-        if name not in found:
-            raise ValueError("it says nothing")
-        found = found[name]
+    wire: dict[str, Any] = {"job": {}}
+    put(wire, path, value)
+    found = take(FlowJobSpec.of(wire).wire(), path)
+    if found is None:
+        raise ValueError("it says nothing")
     _check_quantities(path, found)
     if isinstance(value, Mapping) and isinstance(found, Mapping) and path not in TEMPLATES:
         unknown = sorted(value.keys() - found.keys())

@@ -68,7 +68,7 @@ def test_arguments_are_texts() -> None:
 def test_what_nobody_has_said_is_left_to_engine_and_program() -> None:
     file = of(MINIMAL)
     assert (file.checkpoints, file.restarts, file.config) == ({}, {}, {})
-    assert (file.max_parallelism, file.storage, file.lease) == (None, None, None)
+    assert (file.max_parallelism, file.storage, file.standbys) == (None, None, 0)
 
 
 def test_all_settings_are_understood_by_the_engine() -> None:
@@ -99,8 +99,8 @@ def test_a_job_that_began_anew_has_another_place() -> None:
     assert found == Storage(location="s3://bucket/x/anew-7")
 
 
-def test_a_pair_of_jobmanagers_has_a_lease() -> None:
-    assert of(EVERYTHING).lease == "flights-jm"
+def test_one_of_a_pair_of_jobmanagers_stands_by() -> None:
+    assert of(EVERYTHING).standbys == 1
 
 
 def test_where_jobmanagers_are_is_the_name_of_their_service() -> None:
@@ -110,7 +110,7 @@ def test_where_jobmanagers_are_is_the_name_of_their_service() -> None:
 def test_short_jobs_have_no_identity_and_talk_to_nobody() -> None:
     restore = Restore(expected="s3://bucket/x")
     file = short_job_file(JOB, a_revision(EVERYTHING), restore)
-    assert (file.identity, file.jobmanagers, file.lease) == (None, "", None)
+    assert (file.identity, file.jobmanagers, file.standbys) == (None, "", 0)
     assert file.restore == restore
     assert file.storage == of(EVERYTHING).storage
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowjob.cluster.identity import JOBMANAGER, TASKMANAGER, JobId
-from flowjob.cluster.job_file import JobFile, read_job_file
+from flowjob.cluster.job_file import FOR_EVER, JobFile, read_job_file
 from flowjob.errors import PlanError, Unreachable
 from flowjob.runtime.real.probes import Probes
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 SCRATCH = Path("/var/lib/flowjob")
 """Where pods have a volume for it."""
-
-FOR_EVER = 365 * 24 * 3600.0
-"""Seconds that a TaskManager looks for its first JobManager: that there is none is for the operator to say."""
 
 GIVE_UP_AFTER = 300.0
 """Seconds that its workers go on without a JobManager, which may have to come up on another node."""

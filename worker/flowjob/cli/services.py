@@ -23,7 +23,7 @@ import typer
 from flowjob.cli.checkpoint_options import CheckpointOptions
 from flowjob.cli.exits import EXIT_CANCELLED
 from flowjob.cli.run import RunOptions, Screen
-from flowjob.core.job_events import Timeouts
+from flowjob.core.job_events import HEARTBEAT_TIMEOUT, Timeouts
 from flowjob.entrypoint import load, locate
 from flowjob.errors import AlreadyEnded
 from flowjob.runtime.jobmanager.cluster import Elsewhere
@@ -34,10 +34,6 @@ from flowjob.runtime.minicluster import LocalOptions, from_script, job_request
 from flowjob.runtime.real.env import real_env
 from flowjob.runtime.real.scratch import remove, run_directory
 from flowjob.runtime.real.taskmanager_process import TOKEN_VARIABLE, control_urls
-
-HEARTBEAT_TIMEOUT = 10.0
-"""Seconds of silence behind which JobManager and TaskManager are lost to each other: less than a new JobManager waits
-for reports, so that tasks of one that hangs are adopted, too."""
 
 
 @dataclass(frozen=True, slots=True)

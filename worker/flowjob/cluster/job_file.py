@@ -9,6 +9,9 @@ from typing import Literal
 
 import msgspec
 
+FOR_EVER = 365 * 24 * 3600.0
+"""Seconds. Pods wait so long for each other: that some do not come is for the operator to say, who sees why."""
+
 
 class Program(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What runs. Exactly one of the first three is given; with `artifact`, `main` says where in it the job is."""
@@ -91,8 +94,8 @@ class JobFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Plain HTTP: /livez, /readyz, /metrics, of JobManagers and TaskManagers"""
     api_port: int = 7402
     """The internal API (control_api.py)"""
-    lease: str | None = None
-    """Name of the Lease of two JobManagers"""
+    standbys: int = 0
+    """JobManagers besides the one that leads"""
 
     @property
     def job_id(self) -> str:

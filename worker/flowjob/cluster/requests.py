@@ -16,10 +16,11 @@ import msgspec.structs
 from flowjob.checkpointing import Checkpoints
 from flowjob.cluster.artifacts import entrypoint_of
 from flowjob.cluster.identity import DATA_KEY
+from flowjob.cluster.job_file import FOR_EVER
 from flowjob.cluster.places import location_of
 from flowjob.cluster.settings import checkpoints_of, restarts_of
 from flowjob.core.beginning import Mode, Prior, Wish
-from flowjob.core.job_events import Timeouts
+from flowjob.core.job_events import HEARTBEAT_TIMEOUT, Timeouts
 from flowjob.entrypoint import Entrypoint, load
 from flowjob.errors import BadIdentity, PlanError
 from flowjob.runtime.job_description import JobDescription
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
     from flowjob.cluster.job_file import JobFile
     from flowjob.core.restartable import RestartStrategy
     from flowjob.job import Job
-
-HEARTBEAT_TIMEOUT = 10.0
-"""Seconds of silence behind which JobManager and TaskManager are lost to each other: less than a new JobManager waits
-for reports, so that tasks of one that hangs are adopted, too."""
-
-FOR_EVER = 365 * 24 * 3600.0
-"""Seconds. A cluster's job waits for its pods: that they do not come is for the operator to say, who sees why."""
 
 TIMEOUTS = Timeouts(registration=FOR_EVER, slot_ready=180.0, deploy=600.0)
 
@@ -122,7 +116,7 @@ def request_of(
         file.run,
         address=f"{address}:{file.control_port}",
         standby=True,
-        misses=3 if file.lease else 1,
+        misses=3 if file.standbys else 1,
         cluster=cluster,
     )
     return replace(

@@ -86,6 +86,11 @@ class JobShape:
         )
 
 
+HEARTBEAT_TIMEOUT = 10.0
+"""Seconds of silence behind which JobManager and TaskManager of a service are lost to each other: less than a new
+JobManager waits for reports, so that tasks of one that hangs are adopted, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds each wait may take. Every one ends in a message that says who is missing."""
