@@ -92,7 +92,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """An object of the job: Deployment, StatefulSet, Service, ConfigMap, PodDisruptionBudget, NetworkPolicy, Role, …
+    """An object of the job: Deployment, StatefulSet, Service, ConfigMap, PodDisruptionBudget, NetworkPolicy, …
 
     changed   a field that we have set has another value now
     owned     has an ownerReference to the FlowJob
@@ -182,10 +182,11 @@ class Unreachable:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityFacts:
     """Of the Secret `<job>-identity`, as far as this process knows (it may not read Secrets): what it wrote last, or
-    what status has."""
+    what status has. `authority`: the fingerprint of who has signed it."""
 
     serial: str
     expires_at: datetime
+    authority: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

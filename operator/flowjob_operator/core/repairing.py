@@ -29,7 +29,7 @@ from flowjob_operator.resources.flowjob_spec import DeletionPolicy
 from flowjob_operator.resources.flowjob_status import Identity, Pods
 
 REVISIONS_KEPT = 5
-_OF_SOME = frozenset({"PodDisruptionBudget", "Role", "RoleBinding", "NetworkPolicy"})
+_OF_SOME = frozenset({"PodDisruptionBudget", "NetworkPolicy"})
 """Kinds of objects that one revision has, and another has not."""
 _RENEW_BEFORE = 121 * 86400.0
 """Seconds before certificates of a year end: at two thirds of it."""
@@ -185,8 +185,9 @@ def ensure_identity(turn: Turn) -> None:
     """Certificates, and new ones long before they end. Their making is remembered in status: Secrets are not read."""
     seen, known = turn.seen.identity, turn.status.identity
     if seen is not None and (known is None or known.serial != seen.serial):
-        turn.set(identity=Identity(serial=seen.serial, expires_at=seen.expires_at))
-    # What is seen may be older than it says: an authority was replaced.
+        new = Identity(serial=seen.serial, expires_at=seen.expires_at, authority=seen.authority)
+        turn.set(identity=new)
+    # What is seen may be worth less than it says: the authority was replaced, or the Secret is gone.
     ends = None if known is None else known.expires_at
     if seen is not None:
         ends = seen.expires_at

@@ -192,8 +192,7 @@ class Applier:
         try:
             await (api.create if new else api.apply)(resource, namespace, body, dry_run=True)
         except ApiError as error:
-            # What is not found is a RoleBinding's Role, which a dry run has not made.
-            if error.is_not_found or error.is_of_dry_runs:
+            if error.is_of_dry_runs:
                 return ""
             if not error.is_a_refusal:
                 raise
@@ -281,8 +280,10 @@ class Applier:
         else:
             raise Stale(f"nothing says how the storage of {action.path or name} is reached")
         owner = JobId(namespace, subject.of.metadata.name, subject.of.metadata.uid)
+        # What belongs to an object that is deleted in the foreground is collected at once; this is to come before.
+        goes = subject.of.metadata.deletion_timestamp is not None
         for each in made:
-            await self._start_short(owned_by(each, owner, subject.kind))
+            await self._start_short(each if goes else owned_by(each, owner, subject.kind))
 
     def _newest_revision(self, job: JobId) -> Revision | None:
         if not job.name or not job.uid:

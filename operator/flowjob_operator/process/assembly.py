@@ -35,7 +35,7 @@ from flowjob_operator.process.surroundings import Surroundings
 from flowjob_operator.process.surveying import Canary, Scope, Surveyor
 from flowjob_operator.process.tallies import Tallies
 from flowjob_operator.process.watching import Sink
-from flowjob_operator.resources.flowjob_status import FlowJobStatus, Source
+from flowjob_operator.resources.flowjob_status import Source
 
 POLLS = 256
 """JobManagers that are asked at once: most of the time none, and a hundred that hang delay no other."""
@@ -135,7 +135,6 @@ class Assembled:
             remembered=self.remembered,
             tallies=self.tallies,
             forget=self._forget,
-            completed=self._completed,
             closed=self._closed,
             noted=self._noted,
             dry_run=settings.dry_run,
@@ -174,9 +173,6 @@ class Assembled:
     def _forget(self, namespace: str, name: str) -> None:
         self.looking.forget((namespace, name))
         self.polls.forget((namespace, name))
-
-    def _completed(self, status: FlowJobStatus, before: FlowJobStatus) -> FlowJobStatus:
-        return self.identities.with_authority(status, before)
 
 
 def _chart(settings: Settings) -> Defaults:

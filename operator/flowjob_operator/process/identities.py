@@ -5,6 +5,7 @@ Those are written and never read. Making them is pure and elsewhere (identity/);
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -26,8 +27,9 @@ from flowjob_operator.process.clock import Clock
 from flowjob_operator.process.jobmanagers import Papers
 from flowjob_operator.process.kinds import SECRETS
 from flowjob_operator.process.permissions import AUTHORITY_SECRET
+from flowjob_operator.rendering.naming import Names
 from flowjob_operator.rendering.secrets import authority_secret, identity_secret
-from flowjob_operator.resources.flowjob_status import FlowJobStatus, Identity
+from flowjob_operator.resources.flowjob_status import Identity
 
 log: Final = structlog.get_logger("flowjob_operator.identities")
 
@@ -89,19 +91,32 @@ class Identities:
             return written
         if known is None or known.serial is None or known.expires_at is None:
             return None
+        facts = IdentityFacts(
+            serial=known.serial, expires_at=known.expires_at, authority=known.authority
+        )
         other = known.authority not in (None, self.authority.fingerprint)
-        ends = self._clock.now() - timedelta(seconds=1) if other else known.expires_at
-        return IdentityFacts(serial=known.serial, expires_at=ends)
+        return self.ended(facts) if other else facts
 
-    def with_authority(self, status: FlowJobStatus, before: FlowJobStatus) -> FlowJobStatus:
-        """Decisions know no authorities: which one signed is put in here."""
-        identity, old = status.identity, before.identity
-        if identity is None or identity.authority is not None:
-            return status
-        same = old is not None and old.serial == identity.serial
-        fingerprint = old.authority if same and old is not None else self.authority.fingerprint
-        filled = identity.model_copy(update={"authority": fingerprint})
-        return status.model_copy(update={"identity": filled})
+    def ended(self, facts: IdentityFacts) -> IdentityFacts:
+        """As if its time was over, so that it is made anew."""
+        return replace(facts, expires_at=self._clock.now() - timedelta(seconds=1))
+
+    async def is_missing(self, job: JobId) -> bool:
+        """Whether a job's Secret is not there, found out without reading it: one of its name could be made. Raises
+        ApiError, Unreachable."""
+        name = Names(job).identity
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": job.namespace},
+        }
+        try:
+            await self._api.create(SECRETS, job.namespace, body, dry_run=True)
+        except ApiError as error:
+            if error.is_already_there or error.is_a_refusal:
+                return False
+            raise
+        return True
 
     async def write(self, job: JobId) -> IdentityFacts:
         """The job's Secret, anew, whether or not there is one. Raises ApiError, Unreachable."""
@@ -116,7 +131,9 @@ class Identities:
         serial, expires_at = made.status.serial, made.status.expires_at
         if serial is None or expires_at is None:
             raise ValueError("an identity without serial or end")
-        return IdentityFacts(serial=serial, expires_at=expires_at)
+        return IdentityFacts(
+            serial=serial, expires_at=expires_at, authority=self.authority.fingerprint
+        )
 
     async def _read(self) -> Object | None:
         try:

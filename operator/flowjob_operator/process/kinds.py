@@ -28,8 +28,6 @@ JOBS: Final = Resource("batch", "v1", "jobs", "Job")
 BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 NETWORK_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease")
-ROLES: Final = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
-ROLE_BINDINGS: Final = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 
 ALL: Final = (
     FLOWJOBS,
@@ -49,8 +47,6 @@ ALL: Final = (
     BUDGETS,
     NETWORK_POLICIES,
     LEASES,
-    ROLES,
-    ROLE_BINDINGS,
 )
 
 

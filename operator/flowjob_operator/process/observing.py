@@ -47,9 +47,6 @@ CHILDREN: Final = (
     kinds.CONFIGMAPS,
     kinds.BUDGETS,
     kinds.NETWORK_POLICIES,
-    kinds.LEASES,
-    kinds.ROLES,
-    kinds.ROLE_BINDINGS,
 )
 API_PORT: Final = 7402
 QUIET: Final = frozenset({Phase.RUNNING, Phase.SUSPENDED, Phase.FINISHED, Phase.CANCELLED})
@@ -104,7 +101,7 @@ class Observer:
             preflights=preflights,
             storage_runs=storage,
             dry_run=its.remembered.dry_runs.get(uid),
-            identity=self._identity(job),
+            identity=await self._identity(job, pods),
             refusal=its.remembered.refusals.get(uid, ""),
             namespace_terminating=await self._is_ending(namespace, job.metadata.deletion_timestamp),
         )
@@ -262,10 +259,18 @@ class Observer:
             found += [FlowJob.of(each) for each in page.items]
         return found
 
-    def _identity(self, job: FlowJob) -> IdentityFacts | None:
-        return self._from.identities.facts(
-            job.status.identity, self._from.remembered.identities.get(job.metadata.uid)
-        )
+    async def _identity(self, job: FlowJob, pods: Iterable[Pod]) -> IdentityFacts | None:
+        """Whether its Secret is there is asked while a pod waits for what it mounts: those that run have a copy."""
+        its, about = self._from, job.metadata
+        known = its.identities.facts(job.status.identity, its.remembered.identities.get(about.uid))
+        if known is None or not any(_is_being_made(pod) for pod in pods):
+            return known
+        if its.remembered.secrets.get(about.uid):
+            return known
+        if await its.identities.is_missing(JobId(about.namespace, about.name, about.uid)):
+            return its.identities.ended(known)
+        its.remembered.secrets.put(about.uid, True)
+        return known
 
     async def _is_ending(self, namespace: str, deleted: object) -> bool:
         if self._from.remembered.ending.get(namespace):
@@ -282,6 +287,11 @@ def _asked_of(snapshots: Iterable[FlowSnapshot]) -> tuple[str, ...]:
         and each.status.completed_at is None
         and each.status.error is None
     )
+
+
+def _is_being_made(pod: Pod) -> bool:
+    waits = any(each.waiting == "ContainerCreating" for each in pod.containers)
+    return pod.phase == "Pending" and waits and pod.deleting_since is None
 
 
 def _has_ended(pod: Pod) -> bool:

@@ -99,20 +99,8 @@ PERMISSIONS: Final = (
     _jobs(
         "coordination.k8s.io",
         "leases",
-        "get list create update patch delete",
-        "The claim on a namespace; Leases of pairs of JobManagers, whose Role may not exceed this.",
-    ),
-    _jobs(
-        "rbac.authorization.k8s.io",
-        "roles",
-        "list create patch delete",
-        "A JobManager of a pair may renew its own Lease.",
-    ),
-    _jobs(
-        "rbac.authorization.k8s.io",
-        "rolebindings",
-        "list create patch delete",
-        "The same Role, given.",
+        "get create update",
+        "The claim on a namespace.",
     ),
     _jobs("", "namespaces", "get", "In one that is being deleted, nothing is waited for."),
     Permission(

@@ -26,7 +26,6 @@ from flowjob_operator.process.observing import Observer
 from flowjob_operator.process.queue import FORGET, Again, Answer, Slow
 from flowjob_operator.process.remembered import Remembered
 from flowjob_operator.process.tallies import Tallies
-from flowjob_operator.resources.flowjob_status import FlowJobStatus
 from flowjob_operator.resources.kinds import FlowJob, FlowSnapshot
 
 log: Final = structlog.get_logger("flowjob_operator.reconciling")
@@ -69,8 +68,6 @@ class Parts:
     tallies: Tallies
     forget: Callable[[str, str], None]
     """A FlowJob that is gone: namespace and name"""
-    completed: Callable[[FlowJobStatus, FlowJobStatus], FlowJobStatus]
-    """Fills into a new status what decisions do not know; takes the new and the old one"""
     closed: Callable[[str], str | None]
     """Why nothing may be done in a namespace"""
     noted: Callable[[Object], None] = lambda _: None
@@ -136,7 +133,7 @@ class Reconciler:
         outcome: Outcome | SnapshotOutcome
         if isinstance(of, FlowJob):
             outcome = self._with.decisions.of_job(await self._with.observer.of_job(of))
-            status = self._with.completed(outcome.status, of.status)
+            status = outcome.status
             self._with.tallies.job(of, status)
             subject = Subject(of, version)
             changed = status != of.status

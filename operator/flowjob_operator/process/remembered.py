@@ -15,6 +15,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ENDING_SECONDS: Final = 3600.0
+SECRETS_SECONDS: Final = 30.0
 
 
 class Cache(Generic[K, V]):
@@ -53,6 +54,8 @@ class Remembered:
         self.identities: dict[str, IdentityFacts] = {}
         self.refusals: dict[str, str] = {}
         """What the API server has said to actions of the last look"""
+        self.secrets: Cache[str, bool] = Cache(clock, SECRETS_SECONDS)
+        """Jobs whose Secret was there"""
         self.ending: Cache[str, bool] = Cache(clock, ENDING_SECONDS)
         """Namespaces that are being deleted"""
 

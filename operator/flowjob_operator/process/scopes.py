@@ -15,12 +15,9 @@ from flowjob_operator.process.kinds import (
     FLOWJOBS,
     FLOWSNAPSHOTS,
     JOBS,
-    LEASES,
     NETWORK_POLICIES,
     PODS,
     REVISIONS,
-    ROLE_BINDINGS,
-    ROLES,
     SERVICES,
     STATEFUL_SETS,
 )
@@ -39,7 +36,7 @@ WATCHED: Final = (
     CONFIGMAPS,
     REVISIONS,
 )
-LISTED: Final = (BUDGETS, NETWORK_POLICIES, ROLES, ROLE_BINDINGS, LEASES)
+LISTED: Final = (BUDGETS, NETWORK_POLICIES)
 
 DEFAULTS_CONFIGMAP: Final = "flowjob-defaults"
 """Of a namespace, with the label OURS: paths in the spec, and values."""

@@ -64,7 +64,7 @@ class Names:
 
     @property
     def job_managers(self) -> str:
-        """The Service of all JobManagers, their PodDisruptionBudget, NetworkPolicy, Role, RoleBinding and Lease."""
+        """The Service of all JobManagers, their PodDisruptionBudget and NetworkPolicy."""
         return f"{self.job.name}-jm"
 
     def job_manager(self, base: int) -> str:

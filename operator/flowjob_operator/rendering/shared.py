@@ -1,4 +1,4 @@
-"""What a job has besides its pods: Services, budgets for disruption, network policies, the program, the Lease.
+"""What a job has besides its pods: Services, budgets for disruption, network policies, the program.
 
 One function per kind of object, each pure. Objects carry no owner: that is added when they are applied."""
 
@@ -41,8 +41,7 @@ def shared_objects(job: JobId, revision: Revision, platform: Platform) -> tuple[
         *script(job, spec),
     ]
     if spec.job_manager.replicas == 2:
-        account = spec.service_account_name or "default"
-        found += [_budget(job, names.job_managers, JOBMANAGER), *_leadership(job, account)]
+        found.append(_budget(job, names.job_managers, JOBMANAGER))
     if platform.network_policies:
         found += [
             _network_policy(job, names.job_managers, JOBMANAGER, platform),
@@ -102,29 +101,6 @@ def _budget(job: JobId, name: str, component: str) -> Object:
             "selector": {"matchLabels": selector(job.name, component)},
         },
     }
-
-
-def _leadership(job: JobId, account: str) -> list[Object]:
-    """A Lease, and the right to renew this one and no other. Nobody may make one but the operator."""
-    name = Names(job).job_managers
-    group = "rbac.authorization.k8s.io"
-    role = {
-        **an_object(f"{group}/v1", "Role", job, name),
-        "rules": [
-            {
-                "apiGroups": ["coordination.k8s.io"],
-                "resources": ["leases"],
-                "resourceNames": [name],
-                "verbs": ["get", "update"],
-            }
-        ],
-    }
-    binding = {
-        **an_object(f"{group}/v1", "RoleBinding", job, name),
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": job.namespace}],
-    }
-    return [an_object("coordination.k8s.io/v1", "Lease", job, name), role, binding]
 
 
 def _network_policy(job: JobId, name: str, component: str, platform: Platform) -> Object:

@@ -17,7 +17,6 @@ from flowjob_operator.rendering.naming import (
     SCRIPT_DIRECTORY,
     STORAGE_DIRECTORY,
     TMP_DIRECTORY,
-    TOKEN_DIRECTORY,
 )
 from flowjob_operator.resources.fields import CaBundle, Reference
 
@@ -28,15 +27,13 @@ IDENTITY: Final = "flowjob-identity"
 STORAGE: Final = "flowjob-storage"
 CA: Final = "flowjob-ca"
 SCRIPT: Final = "flowjob-script"
-TOKEN: Final = "flowjob-token"
 SCRATCH: Final = "flowjob-scratch"
 TMP: Final = "flowjob-tmp"
 
-PROTECTED_VOLUMES: Final = frozenset({JOB, IDENTITY, STORAGE, CA, SCRIPT, TOKEN})
+PROTECTED_VOLUMES: Final = frozenset({JOB, IDENTITY, STORAGE, CA, SCRIPT})
 """Templates may give the other two another source: a faster disk, a limit."""
 
 _READABLE_BY_US: Final = 0o440
-TOKEN_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +67,6 @@ def storage(secret: Reference) -> Mounted:
 def certificates(bundle: CaBundle) -> Mounted:
     items = [{"key": bundle.key or CA_KEY, "path": CA_KEY}]
     return _read(CA, CA_DIRECTORY, {"configMap": {"name": bundle.name, "items": items}})
-
-
-def api_token() -> Mounted:
-    """Of the pod's ServiceAccount, where clients of the API look for it. Only a JobManager with a standby has one."""
-    sources = [
-        {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
-        {
-            "configMap": {
-                "name": "kube-root-ca.crt",
-                "items": [{"key": "ca.crt", "path": "ca.crt"}],
-            }
-        },
-        {
-            "downwardAPI": {
-                "items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]
-            }
-        },
-    ]
-    source = {"projected": {"defaultMode": _READABLE_BY_US, "sources": sources}}
-    return _read(TOKEN, TOKEN_DIRECTORY, source)
 
 
 def writable(*, claimed: bool) -> list[Mounted]:

@@ -41,7 +41,6 @@ def job_manager(job: JobId, revision: Revision) -> Object:
     mounted = [*_read(job, revision), volumes.identity(names.identity, JOBMANAGER)]
     more: Object = {"tolerations": lost_node()}
     if replicas > 1:
-        mounted.append(volumes.api_token())
         more["affinity"] = _apart(job)
     role = Role(
         component=JOBMANAGER,

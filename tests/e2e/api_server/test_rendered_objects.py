@@ -285,15 +285,6 @@ def test_repair_brings_back_what_somebody_has_changed(api: Api, restricted: str)
     assert [b.get("spec") for b in before] == [a.get("spec") for a in after]
 
 
-def test_a_holder_of_the_lease_is_left_alone(api: Api, restricted: str) -> None:
-    made = objects(restricted, "everything")
-    (lease,) = (o for o in made if o["kind"] == "Lease")
-    apply(api, lease)
-    held = {"spec": {"holderIdentity": "flights-jm-3-abc", "leaseDurationSeconds": 30}}
-    api.patch(f"{place(lease)}/{lease['metadata']['name']}", held)
-    assert apply(api, lease)["spec"] == held["spec"]
-
-
 @pytest.mark.parametrize("example", SPECS)
 def test_a_controller_revision_is_kept_and_read_back(
     api: Api, restricted: str, example: str

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from flowjob.cluster.control_api import JobManagerView
 from flowjob_operator.core import actions
 from flowjob_operator.core.observed import Observed
+from flowjob_operator.core.repairing import ensure_identity
 from flowjob_operator.core.revision import Beginning, Revision
+from flowjob_operator.core.turn import Turn
 from flowjob_operator.process import kinds
 from flowjob_operator.process.api import Unreachable
 from flowjob_operator.resources.flowjob_status import (
@@ -396,7 +399,6 @@ NO_DRY_RUN = 'admission webhook "injector" does not support dry run'
         ("apply statefulsets", error(500, "", WRONG_PATCH), 1),
         ("apply statefulsets", error(422, "Invalid", "updates are forbidden"), 1),
         ("create pods", error(400, "BadRequest", NO_DRY_RUN), 0),
-        ("apply rolebindings", error(404, "NotFound", "no Role"), 0),
     ],
 )
 def test_what_the_api_server_would_refuse_is_known_before_anything_is_changed(
@@ -446,6 +448,65 @@ def test_decisions_know_what_was_refused_until_it_is_taken() -> None:
         assert status_of(api).phase == Phase.RUNNING
 
     play(scenario)
+
+
+def test_a_secret_that_somebody_deletes_is_made_again_when_a_pod_waits_for_it() -> None:
+    async def scenario() -> None:
+        api = FakeApi()
+        api.put(kinds.FLOWJOBS, a_job())
+        async with Operator(api, Scripted(_renewing)).living():
+            await asyncio.sleep(5)
+            first = status_of(api).identity
+            api.take(kinds.SECRETS, "a", "flights-identity")
+            api.put(kinds.PODS, a_pod("flights-tm-0", phase="Running"))
+            await asyncio.sleep(60)
+            assert not api.has(kinds.SECRETS, "a", "flights-identity"), "nobody misses it yet"
+            waiting = [{"name": "flowjob", "state": {"waiting": {"reason": "ContainerCreating"}}}]
+            status = {"phase": "Pending", "containerStatuses": waiting}
+            api.put(kinds.PODS, a_pod("flights-tm-0", **status))
+            await asyncio.sleep(5)
+            assert api.has(kinds.SECRETS, "a", "flights-identity")
+            second = status_of(api).identity
+            await asyncio.sleep(90)
+        assert first is not None
+        assert second is not None
+        assert second.serial != first.serial
+        assert second.authority == first.authority is not None
+        assert status_of(api).identity == second, "once"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_once_a_taskmanager_has_ended_its_jobmanager_is_asked_every_second(ended: bool) -> None:
+    """A job that ends takes its TaskManagers with it: they are not to be started again and again."""
+
+    async def scenario() -> None:
+        api = FakeApi()
+        job = api.put(kinds.FLOWJOBS, a_job())
+        running = {"phase": "Running", "job": {"state": "Running"}}
+        api.put(kinds.FLOWJOBS, {**job, "status": running})
+        manager = a_pod("flights-jm-1-x", component="jobmanager", podIP="10.0.0.1")
+        api.put(kinds.PODS, manager)
+        over = {"name": "flowjob", "lastState": {"terminated": {"reason": "Completed"}}}
+        fine = {"name": "flowjob", "ready": True}
+        api.put(kinds.PODS, a_pod("flights-tm-0", containerStatuses=[over if ended else fine]))
+        operator = Operator(api, Scripted())
+        view = JobManagerView(uid=job["metadata"]["uid"], revision=1, state="Running")
+        operator.managers.views["flights"] = view
+        async with operator.living():
+            await asyncio.sleep(15)
+        assert operator.managers.looks >= 10 if ended else operator.managers.looks <= 3
+
+    play(scenario)
+
+
+def _renewing(observed: Observed) -> actions.Outcome:
+    """The identity only, as the real decisions keep it."""
+    turn = Turn(observed, observed.job.spec, observed.job.status)
+    ensure_identity(turn)
+    turn.look_again(1.0)
+    return turn.outcome()
 
 
 def test_a_busy_server_is_left_alone_for_as_long_as_it_wants() -> None:

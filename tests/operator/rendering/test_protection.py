@@ -79,9 +79,9 @@ REFUSED = {
         ours(**mount("/x", "flowjob-identity")),
         "own container only",
     ),
-    "our token in an init container": (
-        pod(initContainers=[{"name": "x", **mount("/x", "flowjob-token")}]),
-        "spec.initContainers[0].volumeMounts[0]: the volume `flowjob-token`",
+    "our credentials in an init container": (
+        pod(initContainers=[{"name": "x", **mount("/x", "flowjob-storage")}]),
+        "spec.initContainers[0].volumeMounts[0]: the volume `flowjob-storage`",
     ),
     "another source of our volume": (
         pod(volumes=[{"name": "flowjob-identity", "emptyDir": {}}]),
