@@ -218,10 +218,15 @@ class JobOperations(Protocol):
 
 
 class LiveJob(Protocol):
-    """A job and whoever answers for it: `flowjob run --web` gets the one in its process, and serves it until the job
-    is over and `details` says so."""
+    """A job and whoever answers for it, in this process: `run_local(job, serve=…)` calls `serve` with it, in the
+    JobManager's loop, and returns when the job is over and `serve` has returned; Ctrl-C cancels first the one, then the
+    other."""
 
     @property
     def details(self) -> JobDetails: ...
     @property
     def operations(self) -> JobOperations: ...
+
+    async def ended(self) -> None:
+        """Returns when the job is over. `details` goes on answering."""
+        ...

@@ -5,6 +5,8 @@ Pure, and used per channel of a gate as well as per port of an operator. An idle
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flowjob.core.elements import MAX_TIME, MIN_TIME, Status, Watermark
 
 Combined = tuple[Watermark | Status, ...]
@@ -32,6 +34,12 @@ class WatermarkValve:
     def ended(self) -> bool:
         """Whether every channel has ended."""
         return self._open == 0
+
+    def holding(self) -> Iterator[tuple[int, int]]:
+        """Channels that are active, with how far they are: the lowest of them is what time waits for."""
+        for channel, time in enumerate(self._times):
+            if not self._idle[channel] and not self._ended[channel] and time != MAX_TIME:
+                yield channel, time
 
     def on_watermark(self, channel: int, time: int) -> Combined:
         """`channel` has reached `time`; one that goes back is ignored."""

@@ -9,7 +9,7 @@ import asyncio
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +37,7 @@ from flowjob.runtime.storage.paths import JobPaths
 
 if TYPE_CHECKING:
     from flowjob.job import Job
+    from flowjob.runtime.observing.local_hosting import LocalRun, Serve
 
 EXIT_WITHIN = 3.0
 """Seconds a TaskManager gets to end after it was told to; then it is killed."""
@@ -152,6 +153,7 @@ class LocalOptions:
     checkpoints  None: what the job says, False: none
     start     what to begin from: the place of a snapshot, or "latest"; None: nothing
     name      under which the job's checkpoints are kept; None: its own
+    serve     runs beside the job, in its loop, with a cluster.job_details.LiveJob; the run is over when both are
     """
 
     taskmanagers: int = 1
@@ -167,6 +169,7 @@ class LocalOptions:
     checkpoints: Checkpoints | Literal[False] | None = None
     start: StartFrom | str | None = None
     name: str | None = None
+    serve: Serve | None = None
 
 
 def run_local(
@@ -185,8 +188,9 @@ def run_local(
 
     listeners, options = _merged(listeners, options, more)
 
-    def manage(env: Env) -> tuple[JobManager, MiniCluster]:
-        request = job_request(job, parallelism, env.random.token()[:8], env.random.token(), options)
+    def manage(env: Env) -> tuple[JobManager | LocalRun, MiniCluster]:
+        run_id, token = env.random.token()[:8], env.random.token()
+        request = job_request(job, parallelism, run_id, token, options)
         slots = max((v.parallelism for v in request.graph.vertices), default=1)
         cluster = MiniCluster(
             env,
@@ -195,9 +199,27 @@ def run_local(
             started=options.started,
             stuck_after=options.stuck_after,
         )
-        return JobManager(env, request, listeners), cluster
+        if options.serve is None:
+            return JobManager(env, request, listeners), cluster
+        return _served(env, job, request, listeners, options), cluster
 
     return run_on_this_machine(manage, options.started)
+
+
+def _served(
+    env: Env, job: Job, request: JobRequest, listeners: Listeners, options: LocalOptions
+) -> LocalRun:
+    from flowjob.runtime.observing.local_hosting import LocalPlanner, local_run
+
+    first = request.job
+
+    def plan(parallelism: int, checkpoints: Checkpoints | None) -> JobRequest:
+        again = options if checkpoints is None else replace(options, checkpoints=checkpoints)
+        return job_request(job, parallelism, first.run_id, first.token, again)
+
+    kept = (job.checkpoints if options.checkpoints is None else options.checkpoints) or None
+    assert options.serve is not None
+    return local_run(env, LocalPlanner(request, plan, kept), request, listeners, options.serve)
 
 
 def job_request(

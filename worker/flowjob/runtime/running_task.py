@@ -4,12 +4,13 @@ A part of runtime/task_set.py, which builds and runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from flowjob.core.elements import MAX_TIME, MIN_TIME
 from flowjob.core.job_events import TaskId
 from flowjob.runtime.env import Clock
-from flowjob.runtime.exchange import EdgeWriter, InputGate
+from flowjob.runtime.exchange import ChannelSpec, EdgeWriter, InputGate
 from flowjob.runtime.participant import Participant
 from flowjob.runtime.source_task import SourceTask
 from flowjob.runtime.task import Task
@@ -17,12 +18,17 @@ from flowjob.runtime.wire import TaskInventory
 
 
 class RunningTask:
-    """`finished`: it has ended and been released."""
+    """`finished`: it has ended and been released. `channels`: of its gate, by number."""
 
     def __init__(
-        self, task: Task | SourceTask, gate: InputGate | None, writers: Mapping[int, EdgeWriter]
+        self,
+        task: Task | SourceTask,
+        gate: InputGate | None,
+        writers: Mapping[int, EdgeWriter],
+        channels: Sequence[ChannelSpec] = (),
     ) -> None:
         self.task = task
+        self._channels = channels
         self.gate = gate
         self.writers = writers
         self.finished = False
@@ -54,5 +60,23 @@ class RunningTask:
             "queued_bytes": gate.queued_bytes if gate is not None else 0,
             "bytes_in": gate.bytes if gate is not None else 0,
         }
-        driver = self.task.driver
-        return driver.metrics.snapshot(driver.chain, clock, buffers)
+        driver, task = self.task.driver, self.task
+        found = driver.metrics.snapshot(driver.chain, clock, buffers)
+        if isinstance(task, SourceTask):
+            found.update({"splits": task.splits, "splits_read": task.splits_read})
+        else:
+            found.update({"inputs": holding_back(task.waits_for(), self._channels)})
+        return found
+
+
+def holding_back(
+    waits_for: Iterable[tuple[int, int]], channels: Sequence[ChannelSpec]
+) -> list[tuple[int, int | None, int]]:
+    """By edge: its lowest watermark (µs; None: it has not sent one), and the producer subtask that it is of. An edge of
+    which nothing holds time back, because all has ended or is idle, has MAX_TIME and no producer (-1)."""
+    lowest: dict[int, tuple[int, int]] = {c.edge.id: (MAX_TIME, -1) for c in channels}
+    for channel, time in waits_for:
+        of = channels[channel]
+        if time < lowest[of.edge.id][0]:
+            lowest[of.edge.id] = time, of.producer
+    return [(e, None if time == MIN_TIME else time, by) for e, (time, by) in lowest.items()]

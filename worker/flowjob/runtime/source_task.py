@@ -68,6 +68,7 @@ class SourceTask:
         self._marked_at = float("-inf")
         self._open_ended = False
         self.drained = False
+        self.splits_read = 0
 
     def stay_open(self) -> None:
         """Do not end when the source does: for tests that look at an open stream."""
@@ -159,6 +160,7 @@ class SourceTask:
             return False
         if read is None:
             del self._active[active.split.id]
+            self.splits_read += 1
             if self.participant is not None:
                 self._finished.append(active.split.id)
             await active.close()
@@ -177,11 +179,17 @@ class SourceTask:
         state = self.driver.restored.get(head.node.uid or "")
         if state is not None:
             self._finished += read_splits(part.table for part in state.parts(SPLITS)).finished
+            self.splits_read = len(self._finished)
 
     @property
     def finished(self) -> list[str]:
         """Ids of splits that were read to their end, also in earlier lives."""
         return list(self._finished)
+
+    @property
+    def splits(self) -> int:
+        """That it is reading, or is to read."""
+        return len(self._active) + len(self.inbox.waiting)
 
     @property
     def unfinished(self) -> list[str]:

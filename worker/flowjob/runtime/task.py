@@ -5,7 +5,7 @@ orders through its participant; what a snapshot is it must not know."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from flowjob.core.elements import Barrier, Control, EndOfInput, Status, Watermark
@@ -45,6 +45,11 @@ class Task:
         self._place = {channel: place for place, channel in enumerate(timed)}
         self._valve = WatermarkValve(len(timed))
         self._open = channels
+
+    def waits_for(self) -> Iterator[tuple[int, int]]:
+        """Channels that take part in event time, with how far they are (µs): the lowest of them holds it back."""
+        channels = list(self._place)
+        yield from ((channels[place], time) for place, time in self._valve.holding())
 
     async def run(self) -> None:
         """Works until every input has ended and, where there are snapshots, everything is committed. Raises what an

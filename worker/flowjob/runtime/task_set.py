@@ -270,6 +270,7 @@ class TaskSet:
         driver = Driver(self._chain(vertex, subtask, writers), self._env.clock)
         head = vertex.nodes[0].spec
         gate: InputGate | None = None
+        specs: list[ChannelSpec] = []
         task: Task | SourceTask
         if isinstance(head, SourceSpec):
             inbox = self._inboxes[key] = SplitInbox(partial(self._upstairs.request_splits, key))
@@ -282,7 +283,7 @@ class TaskSet:
             timeless = [i for i, s in enumerate(specs) if not s.edge.timestamps]
             participant = self._participant(key, driver, gate, writers)
             task = Task(gate, driver, participant, channels=len(specs), timeless=timeless)
-        self._running[key] = RunningTask(task, gate, writers)
+        self._running[key] = RunningTask(task, gate, writers, specs)
 
     def _participant(
         self,

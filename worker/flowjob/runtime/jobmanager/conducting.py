@@ -53,7 +53,7 @@ from flowjob.runtime.jobmanager.checkpoints import CheckpointService, Shell
 from flowjob.runtime.jobmanager.cluster import Cluster
 from flowjob.runtime.jobmanager.deploying import Deployment, Way
 from flowjob.runtime.jobmanager.request import JobEvent, JobRequest, Listeners
-from flowjob.runtime.jobmanager.sessions import Sessions
+from flowjob.runtime.jobmanager.sessions import Session, Sessions
 from flowjob.runtime.jobmanager.shape import shape_of
 from flowjob.runtime.jobmanager.splits import SplitService
 from flowjob.runtime.jobmanager.telling import Telling, cause_of
@@ -82,6 +82,7 @@ class Conductor:
         self._env = env
         self._request = request
         self._listeners = listeners
+        self._watcher = listeners.watcher
         self._sessions = sessions
         self._finished = finished
         self.job = request.job
@@ -119,6 +120,7 @@ class Conductor:
     def start(self, attempt: int, *, saved: bool, found: Outcome | None) -> None:
         """Everything is known: no waiting from here to the first instructions. `found`: what another JobManager has
         left."""
+        self._watcher.began(self, self._request)
         self.deployment.go_on({} if found is None else found.tasks)
         takeover = None if found is None else found.takeover
         self._apply(self.machine.start(attempt, saved=saved, found=takeover))
@@ -147,6 +149,7 @@ class Conductor:
         """Decides, and does what was decided; nothing any more once `silent`."""
         if self.silent:
             return
+        self._watcher.happened(event)
         before = self.machine.state
         clock, chance = self._env.clock, self._env.random
         self._apply(self.machine.handle(event, clock.monotonic(), chance.random()))
@@ -161,6 +164,7 @@ class Conductor:
             self.phases[after.value] = self._env.clock.monotonic() - self.began
             if after is JobState.STOPPING and self.checkpoints is not None:
                 self.checkpoints.handle(Closed("the job is ending"))
+            self._watcher.changed(after)
             if self._listeners.on_state is not None:
                 self._call(self._listeners.on_state, after)
 
@@ -186,6 +190,7 @@ class Conductor:
             case messages.SlotGone(reason=reason, last_output=lines):
                 self.handle(SlotExited(slot, message.attempt, reason, tuple(lines)))
             case messages.SlotOutput(stream=stream, lines=lines):
+                self._watcher.heard(slot, message)
                 if self._listeners.on_output is not None:
                     self._call(self._listeners.on_output, slot, stream, lines)
             case messages.SlotSilent(seconds=seconds):
@@ -206,6 +211,7 @@ class Conductor:
             self.machine.attempt_of(slot),
         ):
             return
+        self._watcher.heard(slot, message)
         match message:
             case messages.SlotIsReady(address=address):
                 self.handle(SlotReady(slot, attempt, address))
@@ -234,6 +240,10 @@ class Conductor:
             self.handle(RestartRequested(f"the snapshot cannot be read: {error.message}"))
         else:
             self.handle(SlotFailed(slot, attempt, error))
+
+    def taskmanagers(self) -> list[Session]:
+        """Those that are there."""
+        return self._sessions.here()
 
     def _call(self, listener: Callable[..., object], *arguments: object) -> None:
         """A listener's exception is its client's own: the job is stopped for it, and `run` raises it."""
@@ -269,6 +279,7 @@ class Conductor:
             case StartEnumerators():
                 self.splits.start()
             case ResetTasks(slots, tasks):
+                self._watcher.reset(tasks)
                 for task in tasks:
                     self.metrics.pop(task, None)
                 self.deployment.reset(slots, tasks)
@@ -285,6 +296,7 @@ class Conductor:
                 self._clear_deadline(wait, region)
             case Finish():
                 self.finish = instruction
+                self._watcher.finished(instruction)
                 self._finished()
 
     def _launch(self, taskmanager: str, slot: int, attempt: int) -> bytes:
@@ -322,6 +334,7 @@ class Conductor:
             self._to_slot(record.taskmanager, slot, stamped)
 
     def _notice(self, notice: Notice) -> None:
+        self._watcher.noticed(notice)
         if isinstance(notice, Restarting) and self.checkpoints is not None:
             self.checkpoints.tasks_failed(cause_of(notice.cause))
         self.telling.source = self.deployment.source
@@ -330,6 +343,7 @@ class Conductor:
     def tell(self, event: JobEvent) -> None:
         """Whoever watches."""
         _log.info("%s", event.text)
+        self._watcher.told(event)
         if self._listeners.on_event is not None:
             self._call(self._listeners.on_event, event)
 

@@ -6,12 +6,14 @@ SIGTERM ends it. What is asked of the job is operating.py's; it must not know HT
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flowjob.checkpointing import Checkpoints
 from flowjob.cluster.control_api import JobManagerView, NotLeader, Snapshot
+from flowjob.core.job_machine import JobState
 from flowjob.core.restartable import RestartStrategy
 from flowjob.errors import (
     AlreadyEnded,
@@ -43,6 +45,7 @@ from flowjob.runtime.jobmanager.viewing import (
     slots_of,
     when,
 )
+from flowjob.runtime.observing.observer import Observer
 from flowjob.runtime.outbox import first_of
 
 _log = logging.getLogger("flowjob.jobmanager")
@@ -95,6 +98,7 @@ class Host:
         self.manager: JobManager | None = None
         self.changed = asyncio.Event()
         self.facts = SnapshotFacts()
+        self.observer = Observer(env)
         self._version = version
         self._listeners = listeners or Listeners()
         self._leaving = asyncio.Event()
@@ -152,14 +156,7 @@ class Host:
             request = await self.env.run_blocking(
                 self.planner.request, self._parallelism, self.settings
             )
-            listeners = Listeners(
-                on_metrics=self._listeners.on_metrics,
-                on_report=self._listeners.on_report,
-                on_output=self._listeners.on_output,
-                on_state=lambda _: self._note(),
-                on_event=self._on_event,
-            )
-            manager = self.manager = JobManager(self.env, request, listeners)
+            manager = self.manager = JobManager(self.env, request, self.heard())
             if self._leaving.is_set():
                 manager.leave("told to leave")
             await manager.run(Elsewhere())
@@ -175,6 +172,20 @@ class Host:
         except FlowjobError as error:
             self._refused = True
             self._fail(error)
+
+    def heard(self) -> Listeners:
+        """What a JobManager is to tell: its client's listeners, and this host."""
+        return dataclasses.replace(
+            self._listeners,
+            on_state=self._on_state,
+            on_event=self._on_event,
+            watcher=self.observer,
+        )
+
+    def _on_state(self, state: JobState) -> None:
+        self._note()
+        if self._listeners.on_state is not None:
+            self._listeners.on_state(state)
 
     def _is_stopped(self, manager: JobManager) -> bool:
         lead = manager.tenure.held

@@ -16,6 +16,7 @@ from flowjob.core.job_machine import JobState
 from flowjob.core.restartable import RestartStrategy
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime.job_description import JobDescription
+from flowjob.runtime.observing.watching import Watcher
 from flowjob.runtime.storage.paths import Lives
 
 JobMetrics = Mapping[TaskId, Mapping[str, Any]]
@@ -170,6 +171,7 @@ class Listeners:
     on_output   (slot number, `stdout` or `stderr`, lines): what slots printed
     on_state    the job's new state
     on_event    what happened that a person should know
+    watcher     sees every event and message (runtime/observing/watching.py)
     """
 
     on_metrics: Callable[[JobMetrics], object] | None = None
@@ -177,6 +179,7 @@ class Listeners:
     on_output: Callable[[int, str, list[str]], object] | None = None
     on_state: Callable[[JobState], object] | None = None
     on_event: Callable[[JobEvent], object] | None = None
+    watcher: Watcher = field(default_factory=Watcher)
 
 
 class Enough(Exception):

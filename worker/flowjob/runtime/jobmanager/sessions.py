@@ -103,6 +103,10 @@ class Sessions:
         """Slots of every TaskManager that is there."""
         return {name: session.slots for name, session in self._sessions.items()}
 
+    def here(self) -> list[Session]:
+        """Every TaskManager that is there."""
+        return list(self._sessions.values())
+
     def send(self, name: str, message: ToTaskManager) -> None:
         """To a TaskManager; one that is gone gets nothing."""
         session = self._sessions.get(name)

@@ -119,6 +119,11 @@ class SplitService:
         """Whether splits that a snapshot had begun wait to be asked for."""
         return any(assigner.owes for assigner in self._assigners.values())
 
+    def waiting(self, vertex: int) -> int | None:
+        """Splits that were found, and given to nobody yet; None: the vertex is no source."""
+        assigner = self._assigners.get(vertex)
+        return None if assigner is None else assigner.unassigned
+
     async def close(self) -> None:
         await cancel_all(list(self._running.values()))
 

@@ -10,15 +10,24 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from typing import Protocol
 
 from flowjob.runtime.env import Env, OwnedProcess
-from flowjob.runtime.jobmanager.manager import Cluster, JobManager
+from flowjob.runtime.jobmanager.cluster import Cluster
 from flowjob.runtime.jobmanager.request import JobResult
 from flowjob.runtime.real.env import real_env
 from flowjob.runtime.real.processes import RealProcess, spawn_taskmanager
 from flowjob.runtime.real.scratch import remove, run_directory
 
-Manage = Callable[[Env], tuple[JobManager, Cluster]]
+
+class Runs(Protocol):
+    """A JobManager, or what is around one."""
+
+    async def run(self, cluster: Cluster) -> JobResult: ...
+    def cancel(self, reason: str) -> None: ...
+
+
+Manage = Callable[[Env], tuple[Runs, Cluster]]
 
 
 def start_ahead(taskmanagers: int = 1) -> list[RealProcess]:
@@ -53,13 +62,13 @@ def _loop_is_running() -> bool:
     return True
 
 
-def _here(manager: JobManager, cluster: Cluster) -> JobResult:
+def _here(manager: Runs, cluster: Cluster) -> JobResult:
     with asyncio.Runner() as runner, _signals_cancel(runner.get_loop(), manager):
         return runner.run(manager.run(cluster))
 
 
 @contextlib.contextmanager
-def _signals_cancel(loop: asyncio.AbstractEventLoop, manager: JobManager) -> Iterator[None]:
+def _signals_cancel(loop: asyncio.AbstractEventLoop, manager: Runs) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -75,7 +84,7 @@ def _signals_cancel(loop: asyncio.AbstractEventLoop, manager: JobManager) -> Ite
             signal.signal(number, handler)
 
 
-def _in_a_thread(manager: JobManager, cluster: Cluster) -> JobResult:
+def _in_a_thread(manager: Runs, cluster: Cluster) -> JobResult:
     result: Future[JobResult] = Future()
     loops: list[asyncio.AbstractEventLoop] = []
 
