@@ -172,6 +172,9 @@ class _HttpAnswer:
         except http.client.HTTPException as error:
             self.close()
             raise ConnectionError(f"the answer broke off ({error!r})") from None
+        if whole and self._response.length:
+            self.close()
+            raise ConnectionError("the answer broke off")
         if not whole:
             self.close()
             raise ValueError(f"the answer is longer than {LONGEST_ANSWER >> 20} MB")

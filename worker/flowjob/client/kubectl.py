@@ -6,8 +6,9 @@ what they mean is flowjob_objects.py's."""
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import msgspec
 
@@ -23,6 +24,10 @@ from flowjob.errors import (
 
 WITHIN = 60.0
 """Seconds for an answer; kubectl itself gives up a request after less."""
+
+
+LONGEST_COMPLAINT = 4096
+"""Bytes of it that are read."""
 
 
 class Cluster(Protocol):
@@ -70,20 +75,21 @@ class Kubectl:
         return self._run(arguments, None).decode("utf-8", "replace").strip()
 
     def lines(self, *arguments: str) -> Iterator[str]:
-        process = self._start(arguments, stdin=subprocess.DEVNULL)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            for line in process.stdout:
-                yield line.decode("utf-8", "replace").rstrip("\r\n")
-            complaint = process.stderr.read().decode("utf-8", "replace")
-            if process.wait() != 0:
-                raise error_of(complaint, self.where)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            process.stderr.close()
+        # Not a pipe: nobody reads it meanwhile, and a full one would stop kubectl.
+        with tempfile.TemporaryFile() as complaints:
+            process = self._start(arguments, stdin=subprocess.DEVNULL, stderr=complaints)
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    yield line.decode("utf-8", "replace").rstrip("\r\n")
+                if process.wait() != 0:
+                    complaints.seek(0)
+                    said = complaints.read(LONGEST_COMPLAINT).decode("utf-8", "replace")
+                    raise error_of(said, self.where)
+            finally:
+                process.kill()
+                process.wait()
+                process.stdout.close()
 
     def _run(self, arguments: Sequence[str], body: bytes | None) -> bytes:
         process = self._start(arguments, stdin=subprocess.PIPE)
@@ -100,13 +106,15 @@ class Kubectl:
             raise error_of(complaint.decode("utf-8", "replace"), self.where)
         return answer
 
-    def _start(self, arguments: Sequence[str], *, stdin: int) -> subprocess.Popen[bytes]:
+    def _start(
+        self, arguments: Sequence[str], *, stdin: int, stderr: IO[bytes] | int = subprocess.PIPE
+    ) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 ["kubectl", *self._flags, *arguments],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=stderr,
             )
         except FileNotFoundError:
             raise ServiceUnreachable(
@@ -128,7 +136,7 @@ _KINDS: tuple[tuple[str, type[ServiceError], str], ...] = (
     ("unable to connect", ServiceUnreachable, "kubectl cluster-info says what is in the way"),
     ("was refused - did you specify", ServiceUnreachable, "kubectl config get-contexts lists what there is"),
     ("context was not found", BadRequest, "kubectl config get-contexts lists what there is"),
-    ("context does not exist", BadRequest, "kubectl config get-contexts lists what there is"),
+    ('" does not exist', BadRequest, "kubectl config get-contexts lists what there is"),
 )  # fmt: skip
 
 
