@@ -8,6 +8,7 @@ from __future__ import annotations
 from flowjob_operator.core.actions import (
     FINALIZER,
     AddFinalizer,
+    Delete,
     EventType,
     RemoveFinalizer,
     StartStorageJob,
@@ -15,12 +16,13 @@ from flowjob_operator.core.actions import (
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.removal import remove_job_managers, remove_task_managers
 from flowjob_operator.core.replacing import keep_savepoint
+from flowjob_operator.core.revision import Revision
 from flowjob_operator.core.settings import time_of
 from flowjob_operator.core.steps import Step
 from flowjob_operator.core.stopping import Manner, stopped
 from flowjob_operator.core.turn import Turn
 from flowjob_operator.resources.flowjob_spec import DeletionPolicy
-from flowjob_operator.resources.flowjob_status import Operation, OperationType, Phase
+from flowjob_operator.resources.flowjob_status import Code, Operation, OperationType, Phase
 
 _PODS_WITHIN = 60.0
 """Seconds that pods are waited for after the deadline; what they still do is fenced."""
@@ -119,9 +121,8 @@ def _dispose(turn: Turn, policy: DeletionPolicy) -> None:
     """By a Job of its own: also of what a job that was not running has left."""
     name = f"{turn.name}-discard-{turn.uid[:8]}"
     run = next((r for r in turn.seen.storage_runs if r.name == name), None)
-    deployed, operation = turn.deployed, turn.operation
-    storage = None if deployed is None else deployed.revision.spec.checkpoints.storage
-    if policy is not DeletionPolicy.DISCARD or deployed is None or storage is None:
+    revision, operation = _last_revision(turn), turn.operation
+    if policy is not DeletionPolicy.DISCARD or revision.spec.checkpoints.storage is None:
         turn.act(RemoveFinalizer())
         return
     if run is None:
@@ -130,7 +131,7 @@ def _dispose(turn: Turn, policy: DeletionPolicy) -> None:
             command="dispose",
             job=turn.name,
             job_uid=turn.uid,
-            revision=deployed.revision,
+            revision=revision,
             operation="" if operation is None else operation.id,
         )
         turn.act(action)
@@ -142,7 +143,28 @@ def _dispose(turn: Turn, policy: DeletionPolicy) -> None:
     if run.answer is None or not run.answer.done:
         why = "it gave no answer" if run.answer is None else run.answer.problem
         _retain(turn, f"checkpoints could not be deleted: {why}")
+    turn.act(Delete(kind="Job", name=run.name, uid=run.uid, operation=turn.doing.id))
+    turn.act(Delete(kind="ConfigMap", name=run.name, operation=turn.doing.id))
     turn.act(RemoveFinalizer())
+
+
+def _last_revision(turn: Turn) -> Revision:
+    """Says where the job has stored what it did. A deletion in the foreground takes ControllerRevisions first, so that
+    the spec has to do."""
+    if turn.deployed is not None:
+        return turn.deployed.revision
+    number = turn.revisions.current or 1
+    return Revision(
+        number=number,
+        base=number,
+        template=number,
+        previous=None,
+        generation=turn.generation,
+        written=turn.seen.job.spec,
+        spec=turn.spec,
+        code=turn.status.code or Code(image=turn.spec.image),
+        prefix=None if turn.status.start is None else turn.status.start.prefix,
+    )
 
 
 def _retain(turn: Turn, why: str) -> None:

@@ -68,6 +68,8 @@ def dispose(turn: SnapshotTurn) -> None:
     begun = turn.seen.snapshot.metadata.deletion_timestamp or turn.now
     late = (turn.now - begun).total_seconds() >= GIVE_UP_AFTER
     if answer is not None and answer.done:
+        name, _ = storage_run(turn, "dispose")
+        turn.act(Delete(kind="Job", name=name), Delete(kind="ConfigMap", name=name))
         turn.remove_finalizer()
     elif late:
         problem = why if answer is None else answer.problem

@@ -77,13 +77,16 @@ def run_preflight(turn: Turn, revision: Revision) -> None:
     if run is None:
         restore = beginning_of_operation(turn)
         turn.act(StartPreflight(revision=revision, restore=restore, deadline=seconds))
+        turn.amend(message="")
         turn.wait(Reason.PREFLIGHT, "the new revision is tried in a pod of its own", 2.0)
         return
     if run.answer is not None:
         _judge(turn, revision, run.answer)
         return
-    trouble = of_pods(run.pods) or run.problem
+    trouble = of_pods(run.pods) or ("" if run.pods else operation.message or run.problem)
     if not run.finished and not turn.late():
+        # Kept: past its deadline a Job deletes the pod that shows it.
+        turn.amend(message=trouble)
         why = f"; {trouble}" if trouble else ""
         turn.wait(Reason.PREFLIGHT, f"the new revision is tried in a pod of its own{why}", 2.0)
         return

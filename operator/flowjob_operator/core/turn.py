@@ -95,8 +95,13 @@ class Turn:
     def view(self) -> JobManagerView | None:
         """Of the JobManager of what is deployed; what another one says is about another time."""
         view, deployed = self.seen.jobmanager, self.deployed
-        if not isinstance(view, JobManagerView) or deployed is None or view.uid != self.uid:
+        if not isinstance(view, JobManagerView) or view.uid != self.uid:
             return None
+        if deployed is None:
+            # A deletion in the foreground takes revisions first; whoever leads is to be stopped.
+            operation = self.operation
+            goes = operation is not None and operation.type is OperationType.DELETE
+            return view if goes else None
         return view if view.revision == deployed.revision.base else None
 
     @property

@@ -72,6 +72,25 @@ def test_discard_deletes_what_the_job_has_stored() -> None:
     assert world.log == []
 
 
+def test_a_deletion_in_the_foreground_takes_the_savepoint_too() -> None:
+    world = running(deletionPolicy="Savepoint")
+    world.delete(foreground=True)
+    world.settle(60)
+    assert world.job is None
+    assert len(world.savepoints) == 1
+    assert not world.told("FellBack")
+    assert not world.pods
+
+
+def test_a_deletion_in_the_foreground_discards_too() -> None:
+    world = running(deletionPolicy="Discard")
+    world.delete(foreground=True)
+    world.settle(60)
+    assert world.job is None
+    assert world.log == []
+    assert not world.told("StateRetained")
+
+
 def test_discard_of_a_job_that_does_not_run_is_done_by_a_storage_job() -> None:
     world = running(deletionPolicy="Discard")
     world.edit(job__state="Suspended")
@@ -80,7 +99,8 @@ def test_discard_of_a_job_that_does_not_run_is_done_by_a_storage_job() -> None:
     deleted(world)
     assert world.job is None
     assert world.log == []
-    assert world.storage_jobs
+    assert "dispose" in world.storage_work
+    assert not world.storage_jobs
 
 
 def test_a_discard_that_fails_is_retained_and_said() -> None:

@@ -78,6 +78,8 @@ def test_a_pre_flight_that_gives_no_answer_in_time_is_a_refusal() -> None:
     world.settle(80)
     assert world.condition("Progressing") == ("False", "PreflightFailed")
     assert world.processes["flights-jm-1-0"].doing == "Running"
+    # Said though the pod that showed it has gone with the deadline.
+    assert "image flowjob:2 cannot be pulled" in (world.status.diagnosis or "")
 
 
 def test_a_first_pre_flight_that_ends_without_an_answer_is_tried_again_ever_later() -> None:

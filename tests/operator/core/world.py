@@ -19,6 +19,7 @@ from flowjob_operator.core.observed import (
     JOB_MANAGER,
     TASK_MANAGER,
     Child,
+    Container,
     Defaults,
     DryRunAnswer,
     IdentityFacts,
@@ -108,6 +109,8 @@ class World:
         self.saved: dict[int, SavedRevision] = {}
         self.processes: dict[str, Process] = {}
         self.preflights: dict[int, tuple[str, datetime, Revision, Beginning]] = {}
+        self.preflight_seconds = 300.0
+        self.storage_work: list[str] = []
         self.storage_jobs: dict[str, tuple[str, datetime, StorageAnswer]] = {}
         self.snapshots: dict[str, FlowSnapshot] = {}
         self.dry_run: DryRunAnswer | None = None
@@ -165,9 +168,13 @@ class World:
         named = {f"flowjob.dev/{k.replace('_', '-')}": v for k, v in annotations.items()}
         self._update(annotations=named)
 
-    def delete(self) -> None:
+    def delete(self, *, foreground: bool = False) -> None:
+        """In the foreground all that the job owns goes first."""
         if self.job is not None and self.job.metadata.deletion_timestamp is None:
             self._update(deletion_timestamp=self.now)
+        if foreground:
+            self.saved.clear()
+            self._collect_owned()
         self._collect()
 
     def _update(self, spec: FlowJobSpec | None = None, **metadata: Any) -> None:
@@ -321,6 +328,7 @@ class World:
                 number = action.revision.number
                 made = (self._uid(), self.now, action.revision, action.restore)
                 self.preflights.setdefault(number, made)
+                self.preflight_seconds = action.deadline
             case a.StartStorageJob():
                 self._start_storage_job(action)
             case a.DryRun():
@@ -471,6 +479,7 @@ class World:
                 self.log = []
         made = (self._uid(), self.now, answer)
         self.storage_jobs.setdefault(action.name, made)
+        self.storage_work.append(action.command)
 
     def _collect(self) -> None:
         """Of an object that goes and has no finalizer left; and of what it owns."""
@@ -478,6 +487,9 @@ class World:
         if job is None or job.metadata.deletion_timestamp is None or job.metadata.finalizers:
             return
         self.job = None
+        self._collect_owned()
+
+    def _collect_owned(self) -> None:
         for key, stored in list(self.objects.items()):
             if stored.owned:
                 del self.objects[key]
@@ -726,7 +738,9 @@ class World:
         for number, (uid, made, revision, _) in self.preflights.items():
             image = revision.spec.image or ""
             mute = image in self.mute_images
-            over = (self.now - made).total_seconds() >= 3 and image not in self.bad_images
+            seconds = (self.now - made).total_seconds()
+            pulled = image not in self.bad_images
+            over = seconds >= (3 if pulled else self.preflight_seconds)
             problem = self.preflight_problems.get(image)
             slots = revision.spec.job.parallelism or 1
             answer = PreflightAnswer(
@@ -743,7 +757,11 @@ class World:
                     revision=number,
                     created_at=made,
                     finished=over,
-                    answer=answer if over and not mute else None,
+                    answer=answer if over and pulled and not mute else None,
+                    # Past its time a Job deletes what does not run.
+                    pods=()
+                    if pulled or over
+                    else (_not_pulled(f"flights-preflight-{number}", image),),
                 )
             )
         return found
@@ -777,6 +795,11 @@ class World:
 
     def told(self, reason: str) -> list[str]:
         return [event.message for event in self.events if event.reason == reason]
+
+
+def _not_pulled(name: str, image: str) -> Pod:
+    container = Container(name="flowjob", image=image, waiting="ErrImagePull")
+    return Pod(name=name, uid=name, component="preflight", containers=(container,))
 
 
 def a_spec(**changes: Any) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""Who owns what an operator makes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from flowjob_operator.core.actions import FINALIZER, Outcome, StartStorageJob
+from flowjob_operator.core.observed import Observed
+from flowjob_operator.core.revision import Revision
+from flowjob_operator.process import kinds
+from flowjob_operator.resources.flowjob_status import Code
+from tests.operator.process.fake_api import FakeApi
+from tests.operator.process.harness import Operator, Scripted, a_job, play
+
+
+def disposing(seen: Observed) -> Outcome:
+    spec = seen.job.spec
+    revision = Revision(
+        number=1,
+        base=1,
+        template=1,
+        generation=1,
+        written=spec,
+        spec=spec,
+        code=Code(image=spec.image),
+    )
+    action = StartStorageJob(
+        name="flights-discard",
+        command="dispose",
+        job="flights",
+        job_uid=seen.job.metadata.uid,
+        revision=revision,
+    )
+    return Outcome(status=seen.job.status, actions=(action,))
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_work_for_an_object_that_goes_belongs_to_nobody_because_it_would_go_first(
+    goes: bool,
+) -> None:
+    async def scenario() -> None:
+        api = FakeApi()
+        job: dict[str, Any] = a_job()
+        job["metadata"]["finalizers"] = [FINALIZER]
+        if goes:
+            job["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+        api.put(kinds.FLOWJOBS, job)
+        async with Operator(api, Scripted(disposing)).living():
+            await asyncio.sleep(5)
+        made = api.of(kinds.JOBS, "a", "flights-discard")
+        assert bool(made["metadata"].get("ownerReferences")) != goes
+
+    play(scenario)
