@@ -108,6 +108,12 @@ class FlowJob:
     def phase(self) -> str:
         return str(self.status.get("phase"))
 
+    @property
+    def step(self) -> str | None:
+        """Of the operation that is under way."""
+        step: str | None = (self.status.get("operation") or {}).get("step")
+        return step
+
     def condition(self, kind: str) -> Object:
         found = [c for c in self.status.get("conditions") or [] if c["type"] == kind]
         return found[0] if found else {"status": "Unknown", "reason": "", "message": ""}
@@ -167,8 +173,11 @@ class FlowJob:
         assert verified.what_is_wrong(self.bucket, rows) == []
 
     def pods(self, component: str) -> list[str]:
+        return [pod["metadata"]["name"] for pod in self.pod_objects(component)]
+
+    def pod_objects(self, component: str) -> list[Object]:
         selector = f"flowjob.dev/job={self.name},app.kubernetes.io/component={component}"
-        return [pod["metadata"]["name"] for pod in self.space.list("pods", selector)]
+        return self.space.list("pods", selector)
 
     def kill(self, component: str) -> None:
         """All pods of it, without asking."""

@@ -34,12 +34,10 @@ class Namespace:
         self.kubectl("apply", "-f", "-", text=manifest)
 
     def get(self, kind: str, name: str) -> Object | None:
-        return self.tools.read("-n", self.name, "get", kind, name)
+        return self.tools.get(self.name, kind, name)
 
     def list(self, kind: str, selector: str = "") -> list[Object]:
-        found = self.tools.read("-n", self.name, "get", kind, "-l", selector)
-        items: list[Object] = (found or {}).get("items", [])
-        return items
+        return self.tools.every(self.name, kind, selector)
 
     def patch(self, kind: str, name: str, change: Object, *, subresource: str = "") -> None:
         words = ["patch", kind, name, "--type=merge", "-p", json.dumps(change)]

@@ -8,9 +8,11 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.e2e.harness.reading import PATHS, NoAnswer, Reading
 
 Object = dict[str, Any]
 COMMAND_SECONDS = 120.0
@@ -30,6 +32,7 @@ class Tools:
 
     kubeconfig: Path
     programs: Path | None = None
+    _readings: list[Reading] = field(default_factory=list, repr=False, compare=False)
 
     def kubectl(self, *words: str, text: str | None = None, within: float = COMMAND_SECONDS) -> str:
         """What it prints. Raises CommandFailed."""
@@ -47,6 +50,36 @@ class Tools:
                 return None
             raise
         return found
+
+    def get(self, namespace: str, kind: str, name: str) -> Object | None:
+        """None: it is not there."""
+        if f"{kind}s" not in PATHS:
+            return self.read("-n", namespace, "get", kind, name)
+        try:
+            return self._reading().get(namespace, f"{kind}s", name)
+        except NoAnswer as failure:
+            raise CommandFailed(["get", kind, name], str(failure)) from None
+
+    def every(self, namespace: str, kind: str, selector: str = "") -> list[Object]:
+        if kind not in PATHS:
+            found = self.read("-n", namespace, "get", kind, "-l", selector)
+        else:
+            try:
+                found = self._reading().list(namespace, kind, selector)
+            except NoAnswer as failure:
+                raise CommandFailed(["get", kind], str(failure)) from None
+        items: list[Object] = (found or {}).get("items", [])
+        return items
+
+    def close(self) -> None:
+        """Whatever stays between questions."""
+        while self._readings:
+            self._readings.pop().close()
+
+    def _reading(self) -> Reading:
+        if not self._readings:
+            self._readings.append(Reading(self.start))
+        return self._readings[0]
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """kubectl that goes on; whoever calls this ends it."""

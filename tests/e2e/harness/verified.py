@@ -27,8 +27,7 @@ def files_so_far(bucket: Bucket) -> int:
     return len(bucket.names(f"{RESULTS}/rows/"))
 
 
-def what_is_wrong(bucket: Bucket, rows: int) -> list[str]:
+def what_is_wrong(bucket: Bucket, rows: int, results: str = RESULTS) -> list[str]:
     """Of the results of a job that has ended; empty: each of its `rows` is there exactly once, in order."""
     with tempfile.TemporaryDirectory() as folder:
-        results = bucket.download(RESULTS, Path(folder))
-        return problems(results, rows, run="none")
+        return problems(bucket.download(results, Path(folder)), rows, run="none")

@@ -55,7 +55,9 @@ def images() -> Images:
 def the_cluster(images: Images) -> Iterator[AnyCluster]:
     made = cluster()
     made.load(images.all())
+    made.tools.every("default", "pods")  # Connected before any test counts its processes.
     yield made
+    made.tools.close()
     if not _keep():
         made.down()
 

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.plain import SCRIPT
 
-RATE = 2_000
+RATE = 500
 ROWS = rows_in(30, RATE)
 
 

@@ -6,12 +6,20 @@ import pytest
 
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
-RATE = 2_000
+RATE = 500
 ROWS = rows_in(100, RATE)
+FEW = rows_in(20, RATE)
 
 
-@pytest.mark.parametrize("policy", ["Retain", "Savepoint", "Discard"])
-@pytest.mark.parametrize("cascade", ["background", "foreground"])
+@pytest.mark.parametrize(
+    ("policy", "cascade"),
+    [
+        ("Retain", "background"),
+        ("Savepoint", "background"),
+        ("Discard", "background"),
+        ("Savepoint", "foreground"),
+    ],
+)
 def test_a_running_job_goes_by_its_policy(job: FlowJob, policy: str, cascade: str) -> None:
     job.apply(rows=ROWS, rate=RATE, deletionPolicy=policy)
     job.wait_running()
@@ -38,19 +46,38 @@ def test_a_job_that_never_started_goes_at_once(job: FlowJob, policy: str) -> Non
     job.space.wait_gone("flowjob", job.name)
 
 
+@pytest.mark.parametrize("when", ["Starting", "Preflight", "Stopping", "Suspended", "Finished"])
+def test_it_goes_in_whatever_state_it_is(job: FlowJob, when: str) -> None:
+    job.apply(rows=1_000 if when == "Finished" else ROWS, rate=RATE, deletionPolicy="Savepoint")
+    if when in ("Starting", "Finished"):
+        job.space.wait(f"it is {when}", lambda: job.phase == when)
+    else:
+        job.wait_running()
+        job.wait_for_results()
+    if when == "Suspended":
+        job.wait_for(when, generation=job.change(job={"state": when}))
+    if when in ("Preflight", "Stopping"):
+        job.change(job={"args": {"retained": 3}})
+        job.space.wait(f"it is at {when}", lambda: job.step == when)
+    job.space.delete("flowjob", job.name, "--wait=false")
+    job.space.wait_gone("flowjob", job.name)
+    for component in ("jobmanager", "taskmanager", "preflight"):
+        job.space.wait(f"no {component} is left", lambda role=component: not job.pods(role))
+
+
 def test_one_of_the_same_name_does_not_begin_with_nothing_by_mistake(job: FlowJob) -> None:
-    job.apply(rows=ROWS, rate=RATE)
+    job.apply(rows=FEW, rate=RATE)
     job.wait_running()
     job.wait_for_results()
     job.space.delete("flowjob", job.name)
-    job.apply(rows=ROWS, rate=RATE)
+    job.apply(rows=FEW, rate=RATE)
     job.space.wait(
         "it is refused, with a reason",
         lambda: "priorState" in (job.status.get("diagnosis") or ""),
     )
     assert (job.status.get("job") or {}).get("state") != "Running"
-    generation = job.change(priorState="Resume")
-    job.wait_running(generation=generation)
+    job.change(priorState="Resume")
+    job.wait_until_verified(FEW)
 
 
 def test_a_namespace_goes_with_its_jobs(job: FlowJob) -> None:

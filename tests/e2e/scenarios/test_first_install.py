@@ -15,7 +15,7 @@ from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.storage import ENDPOINT, Bucket
 from tests.e2e.harness.which_cluster import AnyCluster
 
-RATE = 2_000
+RATE = 500
 ROWS = rows_in(20, RATE)
 EXAMPLES = ROOT / "examples" / "kubernetes"
 

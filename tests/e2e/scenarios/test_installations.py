@@ -14,7 +14,7 @@ from tests.e2e.harness.namespace import Namespace
 from tests.e2e.harness.storage import secret
 from tests.e2e.harness.which_cluster import AnyCluster
 
-RATE = 1_500
+RATE = 500
 ROWS = rows_in(40, RATE)
 
 

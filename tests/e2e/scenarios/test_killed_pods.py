@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.e2e.harness.figures import longest_gap, record
-from tests.e2e.harness.flowjobs import FlowJob, rows_in
+from tests.e2e.harness.flowjobs import ENDED, FlowJob, rows_in
 
-RATE = 2_000
+RATE = 500
 ROWS = rows_in(30, RATE)
+STORM_SECONDS = 120.0
 
 
 @pytest.mark.parametrize("component", ["taskmanager", "jobmanager"])
@@ -22,14 +27,35 @@ def test_results_go_on_and_are_exact(job: FlowJob, component: str) -> None:
     record(f"all pods {component} killed: without output", longest_gap(job.bucket))
 
 
-def test_everything_of_the_job_is_killed_again_and_again(job: FlowJob) -> None:
+def test_a_pod_is_killed_every_few_seconds_for_minutes(job: FlowJob) -> None:
     job.apply(rows=ROWS, rate=RATE)
     job.wait_running()
-    for _ in range(3):
-        job.wait_for_results()
-        for component in ("jobmanager", "taskmanager"):
-            job.kill(component)
+    chance = random.Random(7)
+    end = time.monotonic() + STORM_SECONDS
+    while time.monotonic() < end:
+        pods = job.pods("jobmanager") + job.pods("taskmanager")
+        if pods:
+            job.space.kill_pod(chance.choice(pods))
+        time.sleep(chance.uniform(2, 6))
+    assert job.phase not in ENDED, "it was over before the storm was"
     job.wait_until_verified(ROWS)
+
+
+def test_a_standby_takes_over_and_the_tasks_go_on(job: FlowJob) -> None:
+    job.apply(rows=ROWS, rate=RATE, jobManager={"replicas": 2})
+    job.wait_running()
+    job.wait_until("there are two", lambda: len(job.pods("jobmanager")) == 2)
+    job.wait_for_results()
+    restarts, generation = job.status["job"]["restarts"], job.status["job"]["leader"]
+    # The one that was there first leads: the other one had nothing to claim.
+    first = min(job.pod_objects("jobmanager"), key=lambda pod: pod["status"]["startTime"])
+    killed = datetime.now(UTC)
+    job.space.kill_pod(first["metadata"]["name"])
+    job.wait_until("another one leads", lambda: job.status["job"]["leader"] > generation)
+    job.wait_for_results()
+    assert job.status["job"]["restarts"] == restarts
+    job.wait_until_verified(ROWS)
+    record("leader killed, with a standby: without output", longest_gap(job.bucket, since=killed))
 
 
 def test_what_was_deleted_of_a_job_comes_back(job: FlowJob) -> None:

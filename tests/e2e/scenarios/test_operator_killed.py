@@ -7,7 +7,7 @@ import time
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.installation import Installation
 
-RATE = 2_000
+RATE = 500
 ROWS = rows_in(40, RATE)
 
 

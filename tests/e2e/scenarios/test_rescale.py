@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.e2e.harness.figures import longest_gap, record
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
-RATE = 2_000
+RATE = 500
 ROWS = rows_in(90, RATE)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.tools import Object
 
-RATE = 2_000
+RATE = 500
 ROWS = rows_in(100, RATE)
+FEW = rows_in(30, RATE)
 
 
 def snapshot(name: str, job: str, **spec: object) -> Object:
@@ -47,6 +48,24 @@ def test_one_is_taken_and_its_data_go_with_it_though_the_job_is_gone(job: FlowJo
     assert len(after) < len(before)
     job.space.delete("flowsnapshot", "kept")
     assert savepoints(job) == after
+
+
+def test_by_nonces_once_each(job: FlowJob) -> None:
+    job.apply(rows=FEW, rate=RATE, job={"savepointNonce": 1})
+    job.wait_running()
+    job.wait_for_results()
+    assert job.space.list("flowsnapshots") == []
+    job.change(job={"savepointNonce": 2, "checkpointNonce": 2})
+    (name,) = job.space.wait(
+        "there is one", lambda: [s["metadata"]["name"] for s in job.space.list("flowsnapshots")]
+    )
+    completed(job, name)
+    leader = job.status["job"]["leader"]
+    generation = job.change(job={"restartNonce": 2})
+    job.wait_running(generation=generation)
+    assert job.status["job"]["leader"] > leader
+    job.wait_until_verified(FEW)
+    assert job.status["nonces"] == {"savepoint": 2, "checkpoint": 2, "restart": 2}
 
 
 def test_by_the_clock_and_only_the_newest_stay(job: FlowJob) -> None:
