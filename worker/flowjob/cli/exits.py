@@ -101,4 +101,4 @@ def _json(error: FlowjobError) -> str:
             "status": error.status,
             "nextStep": error.next_step,
         }
-    return json.dumps({"error": said})
+    return json.dumps({"error": said}, ensure_ascii=False)

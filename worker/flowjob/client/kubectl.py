@@ -5,6 +5,7 @@ what they mean is flowjob_objects.py's."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -140,9 +141,14 @@ _KINDS: tuple[tuple[str, type[ServiceError], str], ...] = (
 )  # fmt: skip
 
 
+_LOGGED = re.compile(r"[EWIF][0-9]{4} ")
+"""How a line of kubectl's own log begins: its last words say the same in short."""
+
+
 def error_of(complaint: str, where: str) -> ServiceError:
     """Of what kubectl says when it fails: it has no other way to say it."""
-    text = "; ".join(line.strip() for line in complaint.strip().splitlines() if line.strip())
+    lines = [line.strip() for line in complaint.splitlines() if not _LOGGED.match(line)]
+    text = "; ".join(line for line in lines if line)
     said = text.removeprefix("error: ").removeprefix("Error from server ")
     lowered = text.lower()
     for words, kind, step in _KINDS:

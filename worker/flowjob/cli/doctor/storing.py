@@ -5,7 +5,9 @@ Bounded: a store that does not answer is a finding, not a wait."""
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from flowjob.checkpointing import Checkpoints
 from flowjob.cli.doctor.findings import Finding, ok, problem
@@ -34,6 +36,11 @@ def checkpoints(
         yield problem(name, str(error), "docs/storage.md says what a place looks like")
         return
 
+    made = _not_yet_there(location.url)
+    if made is not None:
+        yield from _place_to_be(name, location.url, made)
+        return
+
     async def work(open_store: OpenStore) -> None:
         await prove_conditional_create(open_store(location), JobPaths.of(PROBE), RealRandom())
 
@@ -52,3 +59,25 @@ def checkpoints(
         yield problem(name, str(error), "docs/storage.md says what a store must be able to do")
     else:
         yield ok(name, f"{location.url} can be written, and refuses to replace what is there")
+
+
+def _not_yet_there(url: str) -> Path | None:
+    """The directory in which one that is not there yet would be made; None for what is there, or is no directory."""
+    if "://" in url or Path(url).exists():
+        return None
+    return next(above for above in Path(url).absolute().parents if above.exists())
+
+
+def _place_to_be(name: str, url: str, above: Path) -> Iterator[Finding]:
+    """Nothing is made: a doctor leaves nothing behind."""
+    try:
+        with tempfile.TemporaryFile(dir=above) as file:
+            file.write(b"\0")
+    except OSError as error:
+        yield problem(
+            name,
+            f"{url} cannot be made: {error.strerror}",
+            f"May you write in {above}? Else say --checkpoints",
+        )
+    else:
+        yield ok(name, f"{url} is not there yet, and can be made")

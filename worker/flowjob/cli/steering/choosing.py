@@ -49,8 +49,11 @@ def _chosen(where: Where) -> Steering:
 
         return KubernetesClient(Kubectl(where.context, where.kubeconfig), where.namespace)
     from flowjob.client.connecting import connect
+    from flowjob.client.retrying import Retries
 
-    return connect(server, token_file=where.token_file, ca_file=where.ca_file)
+    # Where nobody has said that there is a service, most often there is none: that is said soon.
+    retries = Retries() if server else Retries(attempts=2)
+    return connect(server, token_file=where.token_file, ca_file=where.ca_file, retries=retries)
 
 
 def _namespace_of(asked: Steering, name: str) -> str:
