@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from datetime import timedelta
@@ -150,3 +151,44 @@ def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None
     ended = run_in_shell(tmp_path, ">/dev/full")
     assert ended.returncode == EXIT_FAILED
     assert ended.stderr == "error: output could not be written: No space left on device\n"
+
+
+@pytest.mark.slow
+def test_help_imports_nothing_but_what_parsing_needs() -> None:
+    program = (
+        "import sys; sys.argv[1:] = ['--help']\n"
+        "from flowjob.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = ('numpy', 'pyarrow', 'numba', 'rich', 'msgspec', 'http.client', 'ssl', 'asyncio', 'kubernetes')\n"
+        "print('IMPORTED', *[name for name in heavy if name in sys.modules])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "IMPORTED"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_a_shell_is_told_how_to_complete(shell: str) -> None:
+    script = CliRunner().invoke(app, ["completion", shell]).stdout
+    assert "_FLOWJOB_COMPLETE" in script
+    assert CliRunner().invoke(app, ["completion", "cmd"]).exit_code == EXIT_USAGE
+
+
+def test_words_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_WORDS", "flowjob sus")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    environment = {"_FLOWJOB_COMPLETE": "complete_bash"}
+    done = CliRunner().invoke(app, [], prog_name="flowjob", env=environment)
+    assert done.stdout.split() == ["suspend"]
+
+
+def test_an_error_is_an_object_for_a_program() -> None:
+    out = io.StringIO()
+    error = errors.Conflict("it has changed", status=409, reason="CONFLICT", next_step="look")
+    assert exit_with(error, out, as_json=True) == 6
+    assert json.loads(out.getvalue())["error"] == {
+        "code": "CONFLICT", "message": "it has changed", "exitStatus": 6, "reason": "CONFLICT", "status": 409,
+        "nextStep": "look",
+    }  # fmt: skip
