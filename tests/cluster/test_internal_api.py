@@ -21,7 +21,9 @@ from flowjob.cluster.control_api import (
     Request,
     Rescale,
 )
+from flowjob.cluster.job_details import DetailsError, LogQuery, Logs, MetricsQuery
 from flowjob.errors import Unreachable
+from flowjob.runtime.real.details_api import DetailsApi
 from flowjob.runtime.real.internal_api import LARGEST_BODY, ApiServer, InternalApi
 
 VIEW = JobManagerView(uid="u", revision=1, state="Running")
@@ -51,10 +53,29 @@ class Operations:
         return OperationView(id=id, state="Done") if id in self.known else None
 
 
+class Details:
+    """Knows one checkpoint, and says what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def answered(*args: object, **named: object) -> msgspec.Struct:
+            self.asked.append((name, *args, *named.values()))
+            if name == "job":
+                raise DetailsError("NOT_LEADING", "another one leads", "10.0.0.1:7402")
+            if name == "checkpoint" and args != (7,):
+                raise DetailsError("UNKNOWN", "there is none of that number")
+            return Logs(next=3)
+
+        return answered
+
+
 def api(answer: JobManagerView | NotLeader = VIEW) -> InternalApi:
     host: Any = Host(answer)
     operations: Any = Operations()
-    return InternalApi(host, operations)
+    details: Any = Details()
+    return InternalApi(host, operations, details)
 
 
 def told(answer: tuple[int, Any]) -> tuple[int, str | None]:
@@ -94,6 +115,57 @@ def test_who_does_not_lead_names_the_leader_whatever_is_asked() -> None:
     assert found.status() == found.look("a") == found.ask("a", RESCALE) == (421, away)
 
 
+@pytest.mark.parametrize(
+    ("path", "params", "asked"),
+    [
+        ("checkpoints", {}, ("checkpoints",)),
+        ("checkpoints/7", {}, ("checkpoint", 7)),
+        ("graph", {"subtasks": "true"}, ("graph", True)),
+        ("tasks", {"vertex": "3"}, ("tasks", 3)),
+        ("changes", {"after": "4", "wait": "2.5"}, ("changes", 4, 2.5)),
+        ("metrics", {"names": "rowsIn,busy", "window": "1h"},
+         ("metrics", MetricsQuery(names=["rowsIn", "busy"], window="1h"))),
+        ("logs", {"after": "9", "level": "ERROR", "text": "a b"},
+         ("logs", LogQuery(after=9, level="ERROR", text="a b"))),
+    ],
+)  # fmt: skip
+def test_a_question_about_the_job_is_read_from_its_path_and_parameters(
+    path: str, params: dict[str, str], asked: tuple[object, ...]
+) -> None:
+    details: Any = Details()
+    assert asyncio.run(DetailsApi(details).answer(path, params)) == (200, Logs(next=3))
+    assert details.asked == [asked]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "answer"),
+    [
+        ("", {}, (404, "UNKNOWN")),
+        ("secrets", {}, (404, "UNKNOWN")),
+        ("plan/x", {}, (404, "UNKNOWN")),
+        ("checkpoints/8", {}, (404, "UNKNOWN")),
+        ("checkpoints/-1", {}, (400, "BAD_REQUEST")),
+        ("checkpoints/" + "9" * 400, {}, (400, "BAD_REQUEST")),
+        ("graph", {"subtasks": "maybe"}, (400, "BAD_REQUEST")),
+        ("plan", {"verbose": "true"}, (400, "BAD_REQUEST")),
+        ("logs", {"level": "LOUD"}, (400, "BAD_REQUEST")),
+        ("logs", {"wait": "soon"}, (400, "BAD_REQUEST")),
+        ("metrics", {"window": "1y"}, (400, "BAD_REQUEST")),
+    ],
+)
+def test_what_is_no_question_about_the_job_is_refused(
+    path: str, params: dict[str, str], answer: tuple[int, str]
+) -> None:
+    details: Any = Details()
+    assert told(asyncio.run(DetailsApi(details).answer(path, params))) == answer
+
+
+def test_who_does_not_lead_names_the_leader_to_those_who_ask_about_the_job() -> None:
+    details: Any = Details()
+    away = NotLeader(leader="10.0.0.1:7402")
+    assert asyncio.run(DetailsApi(details).answer("job", {})) == (421, away)
+
+
 @pytest.fixture
 def quiet() -> Iterator[None]:
     logger = logging.getLogger("uvicorn.error")
@@ -130,6 +202,10 @@ def test_it_is_served_over_http(quiet: None) -> None:
             assert long[0] == 413
             assert (await asked("GET", "/internal/v1/operations/none"))[0] == 404
             assert (await asked("DELETE", "/internal/v1/status"))[0] == 405
+            logs = await asked("GET", "/internal/v1/details/logs?after=2&text=a%20b")
+            assert logs == (200, {"next": 3})
+            assert (await asked("GET", "/internal/v1/details/job"))[0] == 421
+            assert (await asked("GET", "/internal/v1/details/a/b/c"))[0] == 404
             with pytest.raises(Unreachable, match="for the internal API"):
                 await ApiServer(api(), None).listen("192.0.2.1", 1)
         finally:

@@ -202,6 +202,7 @@ async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> 
     from flowjob.runtime.jobmanager.hosting import Host
     from flowjob.runtime.jobmanager.operating import Operations
     from flowjob.runtime.jobmanager.request import Listeners
+    from flowjob.runtime.observing.details import ObservedJob
     from flowjob.runtime.outbox import cancel_all
     from flowjob.runtime.real.internal_api import ApiServer, InternalApi
 
@@ -215,7 +216,8 @@ async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> 
     loop.add_signal_handler(signal.SIGTERM, host.leave, "got SIGTERM")
     loop.add_signal_handler(signal.SIGINT, host.leave, "got SIGINT")
     beating = asyncio.ensure_future(probes.beat())
-    server = ApiServer(InternalApi(host, operations), _api_context(file))
+    api = InternalApi(host, operations, ObservedJob(host))
+    server = ApiServer(api, _api_context(file))
     try:
         await server.listen("0.0.0.0", file.api_port)
         await host.run()

@@ -1,9 +1,8 @@
 """What a JobManager tells of its job besides its status: the contract of those who show and steer jobs.
 
 `JobDetails` reads, `JobOperations` writes, `LiveJob` is both. A JobManager answers them in its own process
-(runtime/observing/), and over its internal API: `GET /internal/v1/details/<name>`, one path per method, whose client is
-runtime/real/details_client.py. After the job's end they go on answering with what was known last. What is answered is
-in job_figures.py and job_history.py."""
+(runtime/observing/), and over its internal API: `GET /internal/v1/details/<name>`, one path per method. After the job's
+end it goes on answering with what was known last. What is answered is in job_figures.py and job_history.py."""
 
 from __future__ import annotations
 

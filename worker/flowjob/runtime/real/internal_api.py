@@ -17,22 +17,23 @@ from typing import Any
 import msgspec
 
 from flowjob.cluster.control_api import JobManagerView, NotLeader, Problem, Request
+from flowjob.cluster.job_details import JobDetails
 from flowjob.errors import Unreachable
 from flowjob.runtime.jobmanager.hosting import Host
 from flowjob.runtime.jobmanager.operating import Operations
+from flowjob.runtime.real.details_api import Answer, DetailsApi
 
 LARGEST_BODY = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 
-Answer = tuple[int, msgspec.Struct]
-
 
 class InternalApi:
-    """What is answered, without HTTP."""
+    """What is answered, without HTTP. `details` of the job are told, too."""
 
-    def __init__(self, host: Host, operations: Operations) -> None:
+    def __init__(self, host: Host, operations: Operations, details: JobDetails) -> None:
         self._host = host
         self._operations = operations
+        self.details = DetailsApi(details)
 
     def status(self) -> Answer:
         found = self._host.answer()
@@ -133,6 +134,9 @@ def application(api: InternalApi) -> Any:
     async def status(_: HttpRequest) -> Response:
         return told(api.status())
 
+    async def details(request: HttpRequest) -> Response:
+        return told(await api.details.answer(request.path_params["path"], request.query_params))
+
     async def operation(request: HttpRequest) -> Response:
         id = request.path_params["id"]
         if request.method == "GET":
@@ -152,6 +156,7 @@ def application(api: InternalApi) -> Any:
     return Starlette(
         routes=[
             route("status", status, "GET"),
+            route("details/{path:path}", details, "GET"),
             route("operations/{id}", operation, "GET", "PUT"),
         ]
     )
