@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +19,9 @@ from flowjob.cluster.preflight_answer import StorageAnswer, read_storage
 from flowjob.cluster.storage_work import discard, dispose, import_snapshot, verify
 from flowjob.core.beginning import Known, Refused, Wish, begin
 from flowjob.core.snapshot_log import LogState
+from flowjob.runtime.jobmanager.hosting import Host
 from flowjob.runtime.real.clock import RealClock, RealRandom
+from flowjob.runtime.real.env import real_env
 from flowjob.runtime.real.stores import OpenStore, with_stores
 from flowjob.runtime.storage.job_log import JobLog
 from tests.cluster.job_files import a_job_file
@@ -173,6 +178,25 @@ def test_all_checkpoints_are_discarded_after_the_log_has_given_them_up(
     )
     assert verify(file, str(savepoint), tmp_path).done
     assert discard(file, tmp_path) == StorageAnswer(done=True)
+
+
+def test_a_jobmanager_that_is_to_discard_leaves_no_names_of_what_it_deletes(
+    file: JobFile, tmp_path: Path
+) -> None:
+    has_run(file, snapshot_of(tmp_path, tmp_path / "made"))
+    plan = SimpleNamespace(location=store_of(file), root=job_paths(file).root)
+    planned: Any = SimpleNamespace(job=SimpleNamespace(checkpoints=plan))
+    planner: Any = SimpleNamespace(parallelism=1)
+
+    async def work() -> None:
+        host = Host(real_env(tmp_path), planner)
+        manager: Any = SimpleNamespace(tenure=SimpleNamespace(request=planned))
+        host.manager = manager
+        await host.discard()
+
+    asyncio.run(work())
+    state = log_of(file)
+    assert (state.ended, state.newest, state.retained) == ("discarded", None, ())
 
 
 def test_a_discarded_job_does_not_begin_empty_by_mistake(file: JobFile, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ import msgspec.structs
 from flowjob.cluster.job_file import JobFile
 from flowjob.cluster.places import job_paths, store_of
 from flowjob.cluster.preflight_answer import StorageAnswer
-from flowjob.core.snapshot_log import DISCARDED, Finish, Retire
 from flowjob.errors import DamagedSnapshot, FlowjobError, SnapshotError
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
@@ -30,12 +29,11 @@ from flowjob.runtime.checkpoint.manifest_io import (
 )
 from flowjob.runtime.checkpoint.places import snapshot_place, whole_place
 from flowjob.runtime.checkpoint.verifying import all_parts, check_objects, verify_snapshot
-from flowjob.runtime.env import Env, StoreLocation
+from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.real.env import real_env
-from flowjob.runtime.storage.garbage import delete_all
-from flowjob.runtime.storage.job_log import JobLog, Terms
+from flowjob.runtime.storage.discarding import discard_checkpoints
 from flowjob.runtime.storage.object_store import ObjectStore
-from flowjob.runtime.storage.paths import MANIFEST, JobPaths, join, prefix_of
+from flowjob.runtime.storage.paths import MANIFEST, join, prefix_of
 
 SHOWN = 3
 """Problems of a damaged snapshot that are told."""
@@ -187,23 +185,7 @@ async def _discard(file: JobFile, directory: Path) -> StorageAnswer:
     location, paths = store_of(file), job_paths(file)
     store = env.open_store(location)
     try:
-        return await _discard_all(env, store, paths)
+        deleted = await discard_checkpoints(env, store, paths)
     finally:
         await store.close()
-
-
-async def _discard_all(env: Env, store: ObjectStore, paths: JobPaths) -> StorageAnswer:
-    """Leads the job for that: who still did can commit nothing more. Said in the log before anything is deleted."""
-    log = JobLog(store, paths, env.clock, env.random)
-    state = await log.read()
-    if state.generation:  # else it has never begun
-        log.terms = Terms(state.job_revision, state.parallelism, state.asked)
-        generation = await log.claim("discards all checkpoints")
-        await log.append(Finish(generation, DISCARDED))
-        for checkpoint in log.state.retained:
-            await log.append(Retire(generation, checkpoint))
-    deleted = 0
-    for name in (paths.checkpoints, paths.shared, paths.probes):
-        deleted += len([info async for info in store.scan(prefix_of(name))])
-        await delete_all(store, name)
     return StorageAnswer(done=True, deleted=deleted)

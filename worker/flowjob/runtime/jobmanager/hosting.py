@@ -15,6 +15,7 @@ from flowjob.checkpointing import Checkpoints
 from flowjob.cluster.control_api import JobManagerView, NotLeader, Snapshot
 from flowjob.core.job_machine import JobState
 from flowjob.core.restartable import RestartStrategy
+from flowjob.core.snapshot_log import DISCARDED
 from flowjob.errors import (
     AlreadyEnded,
     FlowjobError,
@@ -47,13 +48,21 @@ from flowjob.runtime.jobmanager.viewing import (
 )
 from flowjob.runtime.observing.observer import Observer
 from flowjob.runtime.outbox import first_of
+from flowjob.runtime.storage.discarding import discard_checkpoints
+from flowjob.runtime.storage.paths import JobPaths
 
 _log = logging.getLogger("flowjob.jobmanager")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds before a job whose storage does not answer is begun again."""
 
-_ENDS = {"succeeded": "Finished", "suspended": "Suspended", "cancelled": "Cancelled", "failed": "Failed"}  # fmt: skip
+_ENDS = {
+    "succeeded": "Finished",
+    "suspended": "Suspended",
+    "cancelled": "Cancelled",
+    DISCARDED: "Cancelled",
+    "failed": "Failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +262,11 @@ class Host:
     async def discard(self) -> None:
         """Deletes what checkpoints the job has left: it is over, and is not to go on. Raises StorageError."""
         plan = None if self.manager is None else self.manager.tenure.request.job.checkpoints
-        if plan is None:
+        if plan is None or self.env.open_store is None:
             return
-        store = SnapshotStore(self.env, plan.location, plan.root)
+        store = self.env.open_store(plan.location)
         try:
-            await store.delete_checkpoints()
+            await discard_checkpoints(self.env, store, JobPaths(plan.root))
         finally:
             await store.close()
 

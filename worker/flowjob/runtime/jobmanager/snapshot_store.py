@@ -153,14 +153,6 @@ class SnapshotStore:
             await self.store.delete([f"{whole}/{MANIFEST}"])
             self._garbage.delete(whole)
 
-    async def delete_checkpoints(self) -> None:
-        """All of a job that is over and is not to go on, and never a savepoint. Manifests go first: what is left of a
-        checkpoint without one is nothing."""
-        names = [info.name async for info in self.store.scan(prefix_of(self.paths.checkpoints))]
-        names.sort(key=lambda name: not name.endswith(f"/{MANIFEST}"))
-        for first in range(0, len(names), 1000):
-            await self.store.delete(names[first : first + 1000])
-
     async def in_the_way(self, directory: str) -> str | None:
         """What keeps a new savepoint from `directory`, for people: its tasks would overwrite what is there, and what is
         still being deleted would go on to be."""
