@@ -1,0 +1,49 @@
+"""Decisions at their edges: one condition more or less, and something else would be done."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from flowjob.cluster.control_api import Checkpointing, JobManagerView
+from flowjob_operator.core.reconcile import reconcile
+from flowjob_operator.resources.flowjob_status import Phase
+from tests.operator.core.world import UID, World, a_spec
+
+
+def running() -> World:
+    return World(a_spec()).settle(20)
+
+
+def finished() -> World:
+    world = running()
+    for process in world.processes.values():
+        process.doing, process.ended_at = "Finished", world.now
+    return world.settle(10)
+
+
+def test_a_job_that_has_finished_is_not_suspended_or_cancelled_any_more() -> None:
+    for state in ("Suspended", "Cancelled"):
+        world = finished()
+        world.edit(job__state=state)
+        world.settle(30)
+        assert world.status.phase is Phase.FINISHED, state
+        assert not world.savepoints
+
+
+def test_as_many_checkpoints_as_are_asked_for_make_a_revision_stable() -> None:
+    world = running()
+    seen = world.observe()
+    revisions = seen.job.status.revisions
+    assert revisions is not None
+    status = seen.job.status.model_copy(
+        update={
+            "revisions": revisions.model_copy(update={"stable": None, "baseline_checkpoints": 0})
+        }
+    )
+    job = seen.job.model_copy(update={"status": status})
+    for completed, stable in ((2, None), (3, 1)):
+        checkpoints = Checkpointing(completed=completed)
+        view = JobManagerView(uid=UID, revision=1, state="Running", checkpoints=checkpoints)
+        found = reconcile(dataclasses.replace(seen, job=job, jobmanager=view)).status.revisions
+        assert found is not None
+        assert found.stable == stable
