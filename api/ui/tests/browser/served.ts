@@ -17,9 +17,10 @@ interface Served {
   fake: Fake;
 }
 
-export const test = base.extend<{ served: Served; complaints: string[] }>({
-  served: async ({}, use) => {
-    const fake = fakeService();
+export const test = base.extend<{ served: Served; complaints: string[]; fixedClock: number | null }>({
+  fixedClock: [null, { option: true }],
+  served: async ({ fixedClock }, use) => {
+    const fake = fakeService(fixedClock === null ? Date.now : () => fixedClock);
     const server = createServer((request, response) => {
       if (fake.handle(request, response)) return;
       const path = new URL(request.url ?? "/", "http://localhost").pathname.replace(/^\/under\/a\/path\//, "");

@@ -35,7 +35,8 @@ function summary(index: number, now: number): JobSummary {
   };
 }
 
-export function fakeService(): Fake {
+/** `clock`: what time it is there, in ms. */
+export function fakeService(clock: () => number = Date.now): Fake {
   const graphs = { orders: ordersGraph(), large: largeGraph() };
   const operations = new Map<string, { operation: Operation; looks: number }>();
   const streams = new Set<ServerResponse>();
@@ -44,7 +45,7 @@ export function fakeService(): Fake {
     handle, asked: [], gone: false, close: () => { timers.forEach(clearInterval); streams.forEach((one) => one.end()); },
     session: { user: "jane@example.com", groups: ["shop"], mode: "cluster", authentication: "token", loggedIn: true, csrfToken: "c5rf", expiresAt: null, version: "0.1.0" },
   };
-  const all = (): JobSummary[] => Array.from({ length: 240 }, (_, index) => summary(index, Date.now()));
+  const all = (): JobSummary[] => Array.from({ length: 240 }, (_, index) => summary(index, clock()));
 
   function job(found: JobSummary): Job {
     const graph = found.name === "large" ? graphs.large : graphs.orders;
@@ -56,7 +57,7 @@ export function fakeService(): Fake {
       checkpoints: { latest: null, completed: 406, failedInARow: 0, underWay: 1, error: null }, operation: null, final: null, vertices: graph.vertices.length,
       tasks: { Running: graph.vertices.reduce((sum, one) => sum + one.parallelism, 0) }, rowsInPerSecond: over ? 0 : 182_440, rowsOutPerSecond: over ? 0 : 1336,
       busiest: over ? 0 : 0.97, mostBackpressured: over ? 0 : 0.74, lagSeconds: over ? null : 74, exceptions: 2, error: found.message, errorCode: found.message ? "USER_CODE" : null,
-      at: new Date().toISOString(),
+      at: new Date(clock()).toISOString(),
     };
   }
 
@@ -92,7 +93,7 @@ export function fakeService(): Fake {
   }
 
   function get(parts: string[], query: URLSearchParams, response: ServerResponse): void {
-    const now = Date.now();
+    const now = clock();
     const [noun, namespace, name, what, which] = parts;
     if (noun === "session") return answer(response, fake.session);
     if (!fake.session.loggedIn) return problem(response, 401, "UNAUTHENTICATED", "log in first");
@@ -138,7 +139,7 @@ export function fakeService(): Fake {
       number += 1;
       response.write(`event: job\ndata: ${JSON.stringify(job(found))}\n\n`);
       for (const topic of topics.split(",")) if (answers[topic]) response.write(`event: ${topic}\ndata: ${JSON.stringify(answers[topic]())}\n\n`);
-      const change = { sequence: number, at: new Date().toISOString(), topic: "checkpoint", text: "checkpoint 411 is complete: 1.62 GB in 486 ms", state: "Running", checkpoint: 411 };
+      const change = { sequence: number, at: new Date(clock()).toISOString(), topic: "checkpoint", text: "checkpoint 411 is complete: 1.62 GB in 486 ms", state: "Running", checkpoint: 411 };
       response.write(`id: ${number}\nevent: change\ndata: ${JSON.stringify(change)}\n\n`);
     });
   }
@@ -182,7 +183,7 @@ export function fakeService(): Fake {
     const kinds: Record<string, Operation["kind"]> = { savepoints: "Savepoint", stop: "Stop", upgrade: "Upgrade", suspend: "Suspend", resume: "Resume", scale: "Scale", cancel: "Cancel", restart: "Restart", snapshots: request.method === "DELETE" ? "DeleteSnapshot" : "VerifySnapshot" };
     const operation: Operation = {
       id: `op-${operations.size + 1}`, kind: kinds[action] ?? "Savepoint", job: { namespace, name }, state: "Pending", progress: { share: null, step: "" },
-      startedAt: new Date().toISOString(), endedAt: null, error: null, result: null,
+      startedAt: new Date(clock()).toISOString(), endedAt: null, error: null, result: null,
     };
     operations.set(operation.id, { operation, looks: 0 });
     answer(response, operation, 202);
