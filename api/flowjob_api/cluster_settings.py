@@ -56,7 +56,6 @@ def read(environment: Mapping[str, str]) -> ClusterSettings:
             root_path=_root(environment.get("FLOWJOB_API_ROOT_PATH", "")),
             writes_per_minute=_number(environment, "FLOWJOB_API_WRITES_PER_MINUTE", 60, 1, 100_000),
             followers=_number(environment, "FLOWJOB_API_FOLLOWERS", 500, 1, 100_000),
-            origins=_words(environment, "FLOWJOB_API_ORIGINS"),
         ),
     )
 

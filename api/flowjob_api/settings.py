@@ -12,20 +12,16 @@ class Settings:
     """root_path          sub-path under which a proxy serves this, such as /flowjob
     largest_body       bytes of a request's body
     body_within        seconds for a request's body to arrive
-    answer_within      seconds for an answer that is no stream
     writes_per_minute  per caller, in the long run
     writes_at_once     per caller
     followers          clients that follow at once
-    origins            web pages of other sites that may read answers (CORS); none by default
     page               whether the web page is served, if it was built
     """
 
     root_path: str = ""
     largest_body: int = 256 * 1024
     body_within: float = 10.0
-    answer_within: float = 30.0
     writes_per_minute: float = 60.0
     writes_at_once: int = 20
     followers: int = 500
-    origins: tuple[str, ...] = ()
     page: bool = True

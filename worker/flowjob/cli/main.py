@@ -44,6 +44,7 @@ from flowjob.cli.options import (
     TargetOrFile,
     TaskManagers,
     TokenFile,
+    WebAddress,
     WorkerName,
 )
 from flowjob.cli.steering import commands as steering_commands
@@ -74,6 +75,7 @@ def run(
     no_checkpoints: NoCheckpoints = False,
     from_: From = None,
     allow_non_restored: AllowNonRestored = False,
+    web: WebAddress = None,
 ) -> None:
     """Run a job on this machine, in worker processes, to its end."""
     arguments = arguments_of(arg)
@@ -83,6 +85,10 @@ def run(
         raise typer.BadParameter(
             "nothing is restored without --from", param_hint="--allow-non-restored"
         )
+    if web is not None:
+        from flowjob.cli.web import Web
+
+        served = Web.bind(web)
     # Workers start while everything else is imported here: together they are what people wait for.
     from flowjob.runtime.real.processes import spawn_taskmanager
 
@@ -104,6 +110,7 @@ def run(
                 off=no_checkpoints,
                 start=StartFrom(from_, endpoint, None, allow_non_restored),
             ),
+            web=None if web is None else served,
         )
         run_job(target, arguments, options, workers)
     finally:
@@ -282,13 +289,23 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", closefd=False))  # noqa: SIM115
 
 
+def _arguments() -> list[str]:
+    """Of the command line; `--web` may stand without its value."""
+    given = sys.argv[1:]
+    if "--web" not in given:
+        return given
+    from flowjob.cli.web import with_address
+
+    return with_address(given)
+
+
 def main() -> None:
     """The console script: runs the command and exits with its status (docs/command-line.md lists them)."""
     _open_standard_streams()
     from flowjob.errors import FlowjobError
 
     try:
-        app()
+        app(_arguments())
     except FlowjobError as error:
         sys.exit(exit_with(error, sys.stderr, as_json="--json" in sys.argv))
     except OSError as error:

@@ -163,3 +163,12 @@ Scratch = Annotated[
 SavepointName = Annotated[
     str, typer.Option("--name", help="Of the savepoint; made up if not said.")
 ]
+WebAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--web",
+        metavar="[HOST:]PORT",
+        help="Show and steer the job there, in a browser and by REST. Alone: 127.0.0.1:8081.",
+        show_default=False,
+    ),
+]

@@ -21,6 +21,7 @@ from flowjob.runtime.jobmanager.request import WorkersLost
 from flowjob.runtime.minicluster import from_script, run_local
 
 if TYPE_CHECKING:
+    from flowjob.cli.web import Web
     from flowjob.job import Job
     from flowjob.runtime.env import OwnedProcess
     from flowjob.runtime.jobmanager.request import JobEvent, JobMetrics
@@ -39,6 +40,7 @@ class RunOptions:
     progress: bool = True
     show: int = 20
     checkpoints: CheckpointOptions = field(default_factory=CheckpointOptions)
+    web: Web | None = None
 
 
 def run_job(
@@ -54,6 +56,8 @@ def run_job(
     entrypoint = locate(target, arguments, Path.cwd())
     job = load(entrypoint)
     screen = Screen.of(job, options, started)
+    if options.web is not None:
+        options.web.announce()
     limits = {} if options.batch_rows is None else {"batch_rows": options.batch_rows}
     try:
         run_local(
@@ -69,6 +73,7 @@ def run_job(
             on_event=screen.on_event,
             checkpoints=options.checkpoints.of(job),
             start=options.checkpoints.start,
+            serve=None if options.web is None else options.web.serve,
         )
     except BaseException:
         screen.abandon()
