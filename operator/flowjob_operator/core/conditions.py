@@ -185,6 +185,8 @@ def _degraded(turn: Turn, trouble: str | None) -> Said:
         return Truth.TRUE, Reason.FAILED, trouble or ""
     if crash_loops(turn):
         return Truth.TRUE, Reason.CRASH_LOOP, trouble or ""
+    if turn.seen.refusal:
+        return Truth.TRUE, Reason.OBJECTS_REFUSED, _refusal(turn)
     view = turn.view
     if view is not None and view.checkpoints.failed_in_a_row >= CRASHES:
         return Truth.TRUE, Reason.FAILING, view.checkpoints.error or ""

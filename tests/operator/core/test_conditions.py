@@ -128,6 +128,7 @@ def test_what_the_api_server_refuses_is_said_until_it_is_taken() -> None:
     assert world.status.diagnosis == f"the API server refuses: {REFUSAL}"
     assert world.condition("Stalled") == ("True", "ObjectsRefused")
     assert world.condition("Reconciling") == ("False", "ObjectsRefused")
+    assert world.condition("Degraded") == ("True", "ObjectsRefused")
     assert world.condition("Ready") == ("True", "Running"), "what runs goes on"
     world.refusal = ""
     world.settle(2)

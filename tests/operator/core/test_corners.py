@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from flowjob.cluster.control_api import Checkpointing, JobManagerView
+from flowjob_operator.core.observed import Operator, SnapshotObserved
 from flowjob_operator.core.reconcile import reconcile
+from flowjob_operator.core.reconcile_snapshot import reconcile_snapshot
 from flowjob_operator.resources.flowjob_status import Phase
-from tests.operator.core.world import UID, World, a_spec
+from flowjob_operator.resources.kinds import FlowSnapshot
+from tests.operator.core.world import BEGINNING, UID, World, a_spec
 
 
 def running() -> World:
@@ -47,3 +50,19 @@ def test_as_many_checkpoints_as_are_asked_for_make_a_revision_stable() -> None:
         found = reconcile(dataclasses.replace(seen, job=job, jobmanager=view)).status.revisions
         assert found is not None
         assert found.stable == stable
+
+
+def test_a_snapshot_says_what_the_api_server_refuses_for_it() -> None:
+    snapshot = FlowSnapshot.of(
+        {
+            "metadata": {"name": "before", "namespace": "air", "uid": "s", "generation": 1},
+            "spec": {"path": "s3://bucket/x"},
+        }
+    )
+    seen = SnapshotObserved(
+        now=BEGINNING, operator=Operator(owner="o"), snapshot=snapshot, refusal="exceeded quota"
+    )
+    conditions = {c.type: c for c in reconcile_snapshot(seen).status.conditions}
+    ready = conditions["Ready"]
+    assert (ready.status.value, ready.reason) == ("False", "ObjectsRefused")
+    assert ready.message == "the API server refuses: exceeded quota"
