@@ -160,3 +160,12 @@ def test_without_checkpoints_a_minute_without_a_restart_is_stable() -> None:
     assert world.status.revisions.stable is None
     world.settle(40)
     assert world.status.revisions.stable == 1
+
+
+def test_a_move_is_never_rolled_back_as_the_state_lies_elsewhere_now() -> None:
+    world = stable()
+    world.edit(image="flowjob:bad", checkpoints__storage="s3://elsewhere/flights")
+    world.settle(150)
+    assert image(world) == "flowjob:bad"
+    assert not world.told("RollingBack")
+    assert world.condition("Ready")[0] == "False"
