@@ -86,5 +86,6 @@ def _can(turn: Turn, stable: SavedRevision, current: SavedRevision) -> bool:
     if not same_deployment(current.revision.written, turn.seen.job.spec):
         return False  # a new spec wins
     kinds = changes(stable.revision.spec, current.revision.spec).actions
-    # Not over a move: the state lies elsewhere. And not for a width alone: an autoscaler would fight it.
-    return bool(_WORTH_IT & set(kinds)) and FieldClass.MOVE not in kinds
+    # Not over a move, which is an action of its own: the state lies elsewhere. And not for a width alone: an autoscaler
+    # would fight it.
+    return bool(_WORTH_IT & set(kinds))
