@@ -28,7 +28,7 @@ def test_context_kubeconfig_and_what_is_sent_are_handed_on(fake: Path) -> None:
     write(fake, """read body; printf '{"asked": "%s", "sent": %s}' "$*" "$body" """)
     found = Kubectl("prod", "/k").json("create", "--filename=-", sent={"a": 1})
     assert found == {
-        "asked": "--context=prod --kubeconfig=/k create --filename=- --output=json",
+        "asked": "--context=prod --kubeconfig=/k create --output=json --filename=-",
         "sent": {"a": 1},
     }
 

@@ -64,7 +64,10 @@ class Kubectl:
 
     def json(self, *arguments: str, sent: Any = None) -> Any:
         body = None if sent is None else msgspec.json.encode(sent)
-        answer = self._run([*arguments, "--output=json"], body)
+        verb, *rest = arguments
+        # Before the names, which stand behind `--`; what is asked for raw comes as it is.
+        form = [] if "--raw" in rest else ["--output=json"]
+        answer = self._run([verb, *form, *rest], body)
         try:
             return msgspec.json.decode(answer)
         except msgspec.DecodeError as error:

@@ -72,7 +72,7 @@ def _lines(text: str) -> Callable[[Operation], None]:
 
     def tell(operation: Operation) -> None:
         step = operation.progress.step or operation.state
-        if not said or said[-1] != step:
+        if not operation.is_over and said != [step]:
             said[:] = [step]
             print(f"{text}: {step}", file=sys.stderr, flush=True)
 
