@@ -90,7 +90,7 @@ class Configuration(Data, frozen=True, kw_only=True, rename="camel"):
 
 
 class Plan(Data, frozen=True, kw_only=True, rename="camel"):
-    """`text` is what `flowjob explain` shows."""
+    """`text` is what runs: the last part of what `flowjob explain` shows."""
 
     text: str
     digest: str

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 import msgspec.structs
 
 from flowjob.checkpointing import Checkpoints
-from flowjob.cluster.control_api import OperationView, Request, Rescale
+from flowjob.cluster.control_api import JobManagerView, OperationView, Request, Rescale
 from flowjob.cluster.job_details import JobDetails, JobOperations, LiveJob
 from flowjob.errors import FlowjobError, JobCancelled, PlanError
 from flowjob.runtime.env import Env
@@ -81,7 +81,10 @@ class LocalPlanner:
 
 
 class LocalHost(Host):
-    """See hosting.Host; its JobManager comes with a cluster, and is run once."""
+    """See hosting.Host; its JobManager comes with a cluster, and is run once. There is no other one to ask."""
+
+    def answer(self) -> JobManagerView:
+        return self.view()
 
     def manage(self, request: JobRequest) -> JobManager:
         """Makes the JobManager."""
