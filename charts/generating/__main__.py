@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from charts.generating.argocd import settings
+from charts.generating.dashboards import dashboards
 from charts.generating.readme import readme
 from charts.generating.rules import rules
 from charts.generating.schema import schema
@@ -27,6 +28,8 @@ def generated(root: Path = ROOT) -> Iterator[tuple[str, str]]:
     yield f"{CHART}/README.md", readme(introduction, values)
     yield f"{CHART}/files/rules.yaml", rules()
     yield f"{CHART}/values.schema.json", json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    for name, dashboard in dashboards().items():
+        yield f"{CHART}/dashboards/{name}", json.dumps(dashboard, indent=1) + "\n"
     scripts = {kind: (root / ARGOCD / file).read_text() for kind, file in SCRIPTS.items()}
     yield f"{ARGOCD}/values.yaml", settings(scripts)
 
@@ -35,6 +38,7 @@ def main() -> None:
     for name, text in generated():
         path = ROOT / name
         if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
             sys.stdout.write(f"{name} written\n")
 

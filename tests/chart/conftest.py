@@ -32,6 +32,7 @@ PLACES = {
     "PodDisruptionBudget": "/apis/policy/v1/{}poddisruptionbudgets",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/{}networkpolicies",
     "ServiceMonitor": "/apis/monitoring.coreos.com/v1/{}servicemonitors",
+    "PodMonitor": "/apis/monitoring.coreos.com/v1/{}podmonitors",
     "PrometheusRule": "/apis/monitoring.coreos.com/v1/{}prometheusrules",
     "ValidatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": (

@@ -33,7 +33,11 @@ from tests.e2e.cluster.api import Refusal
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.helm, pytest.mark.timeout(600)]
 
-MONITORING = {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prometheusrules"}
+MONITORING = {
+    "ServiceMonitor": "servicemonitors",
+    "PodMonitor": "podmonitors",
+    "PrometheusRule": "prometheusrules",
+}
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +49,7 @@ def cluster(empty_cluster: Cluster) -> Cluster:
         empty_cluster.apply(a_free_definition("monitoring.coreos.com", kind, plural))
     for kind in MONITORING:
         until(lambda kind=kind: served(empty_cluster, kind))
-    for namespace in ("team-a", "team-b", "elsewhere"):
+    for namespace in ("team-a", "team-b", "elsewhere", "monitoring"):
         empty_cluster.namespace(namespace)
     return empty_cluster
 

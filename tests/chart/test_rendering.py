@@ -277,20 +277,6 @@ def test_labels_of_pods_cannot_hide_them_from_their_deployment() -> None:
     assert deployment["selector"]["matchLabels"].items() <= labels.items()
 
 
-def test_alerts_name_metrics_that_the_operator_has() -> None:
-    from flowjob_operator.process.metrics import Metrics
-
-    known = {
-        sample.removesuffix("_total")
-        for sample in re.findall(r"^# TYPE (\S+)", Metrics().text().decode(), re.M)
-    }
-    (group,) = pick(objects(case("production")), "PrometheusRule")["spec"]["groups"]
-    for rule in group["rules"]:
-        (metric,) = set(re.findall(r"flowjob_\w+", rule["expr"]))
-        assert metric.removesuffix("_total") in known
-        assert rule["labels"]["severity"] == "page"
-
-
 def test_one_replica_has_no_budget_which_would_keep_its_node_from_being_drained() -> None:
     kinds = {o["kind"] for o in objects(case("defaults"))}
     assert "PodDisruptionBudget" not in kinds
