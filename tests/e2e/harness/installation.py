@@ -54,7 +54,7 @@ class Installation:
         try:
             self.tools.helm(*words, within=600)
         except CommandFailed as failure:
-            if "another operation" in failure.said:
+            if any(word in failure.said for word in ("another operation", "already exists")):
                 return False
             raise
         return True

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.harness import verified
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.images import Images
 from tests.e2e.harness.installation import Installation
@@ -46,18 +47,28 @@ def metric(installation: Installation, name: str) -> float:
     return max(found)
 
 
-def test_an_operator_of_one_namespace_leaves_others_alone(
-    job: FlowJob, elsewhere: FlowJob, restored: Installation
+def test_two_operators_look_after_a_namespace_each(
+    job: FlowJob, elsewhere: FlowJob, restored: Installation, images: Images
 ) -> None:
     restored.install(f"watchNamespaces={{{job.space.name}}}")
-    elsewhere.apply(rows=ROWS, rate=RATE)
+    out = {"args": {"out": f"{job.bucket.url}/elsewhere"}}
+    elsewhere.apply(rows=ROWS, rate=RATE, job=out)
     job.apply(rows=ROWS, rate=RATE)
-    job.wait_until_verified(ROWS)
+    job.wait_running()
     assert elsewhere.status == {}
-    assert job.status["effective"]["serviceAccountName"] == {
-        "value": "flowjob-job",
-        "source": "Chart",
-    }
+    account = {"value": "flowjob-job", "source": "Chart"}
+    assert job.status["effective"]["serviceAccountName"] == account
+    second = Installation(restored.tools, images, "flowjob-second", "second")
+    second.install(f"watchNamespaces={{{elsewhere.space.name}}}")
+    try:
+        job.wait_until_verified(ROWS)
+        elsewhere.wait_for("Finished", within=300)
+        assert verified.what_is_wrong(job.bucket, ROWS, results="elsewhere") == []
+        for each, by in ((job, restored), (elsewhere, second)):
+            assert each.status["operator"]["owner"] == f"{by.namespace}-{by.release}"
+    finally:
+        second.uninstall()
+        second.tools.kubectl("delete", "namespace", second.namespace, "--wait=false")
 
 
 def test_a_namespace_without_permissions_does_not_hinder_others(

@@ -41,16 +41,20 @@ def test_a_pod_is_killed_every_few_seconds_for_minutes(job: FlowJob) -> None:
     job.wait_until_verified(ROWS)
 
 
+def leads(job: FlowJob, pod: str) -> bool:
+    path = f"/api/v1/namespaces/{job.space.name}/pods/{pod}:7401/proxy/metrics"
+    return "flowjob_leader 1" in job.space.kubectl("get", "--raw", path)
+
+
 def test_a_standby_takes_over_and_the_tasks_go_on(job: FlowJob) -> None:
     job.apply(rows=ROWS, rate=RATE, jobManager={"replicas": 2})
     job.wait_running()
     job.wait_until("there are two", lambda: len(job.pods("jobmanager")) == 2)
     job.wait_for_results()
     restarts, generation = job.status["job"]["restarts"], job.status["job"]["leader"]
-    # The one that was there first leads: the other one had nothing to claim.
-    first = min(job.pod_objects("jobmanager"), key=lambda pod: pod["status"]["startTime"])
+    (first,) = [pod for pod in job.pods("jobmanager") if leads(job, pod)]
     killed = datetime.now(UTC)
-    job.space.kill_pod(first["metadata"]["name"])
+    job.space.kill_pod(first)
     job.wait_until("another one leads", lambda: job.status["job"]["leader"] > generation)
     job.wait_for_results()
     assert job.status["job"]["restarts"] == restarts

@@ -12,6 +12,8 @@ from tests.e2e.cluster.local.processes import Processes, succeeds
 from tests.e2e.cluster.local.settings import PAUSE, Node, Settings
 
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
+CPU_SHARES = {"cpu.shares": "10240", "cpu.weight": "1000"}
+"""As much as ten processes outside: by default all pods together would get as much as one."""
 OPEN_FILES = 20_000
 
 CONTAINERD = """
@@ -95,6 +97,9 @@ def _make_control_groups(node: Node) -> None:
             for inherited in ("cpuset.cpus", "cpuset.mems"):
                 if (controller.name == "cpuset") and (parent / inherited).exists():
                     (group / inherited).write_text((parent / inherited).read_text())
+            for name, share in CPU_SHARES.items():
+                if (group / name).exists():
+                    (group / name).write_text(share)
 
 
 def _is_unified() -> bool:
