@@ -52,6 +52,14 @@ def test_as_many_checkpoints_as_are_asked_for_make_a_revision_stable() -> None:
         assert found.stable == stable
 
 
+def test_a_revision_that_is_still_to_be_judged_is_looked_at_often() -> None:
+    world = World(a_spec(upgrade__rollback={"checkpoints": 100})).settle(60)
+    assert world.status.phase is Phase.RUNNING
+    assert world.status.revisions is not None
+    assert world.status.revisions.stable is None
+    assert (reconcile(world.observe()).look_again_after or 60) <= 10
+
+
 def test_a_snapshot_says_what_the_api_server_refuses_for_it() -> None:
     snapshot = FlowSnapshot.of(
         {
