@@ -38,7 +38,16 @@ IMAGE_PATH: Final = "image"
 
 BY_THE_CHART: Final = frozenset(
     {
-        *("owner", "lease", "namespaces", "labelSelector", "image", "defaults", "platform"),
+        *(
+            "owner",
+            "lease",
+            "namespaces",
+            "labelSelector",
+            "image",
+            "defaults",
+            "platform",
+            "service",
+        ),
         *("port", "concurrency", "resync", "logLevel", "logFormat"),
         *("namespace", "identity"),
     }
@@ -223,6 +232,28 @@ def _of_monitoring() -> dict[str, Schema]:
     }
 
 
+def _of_service() -> Schema:
+    return strict(
+        enabled=FLAG,
+        replicas={"type": "integer", "minimum": 0, "maximum": 10},
+        tlsSecret=TEXT,
+        rootPath={"type": "string", "pattern": "^(/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$"},
+        proxies=TEXT,
+        logLevel=one_of("debug", "info", "warning", "error"),
+        service=strict(
+            type=one_of("ClusterIP", "NodePort", "LoadBalancer"),
+            port={"type": "integer", "minimum": 1, "maximum": 65535},
+            annotations=TEXTS_BY_NAME,
+        ),
+        serviceAccount=_service_account(),
+        resources=_resources(),
+        extraEnv=list_of({"type": "object", "required": ["name"]}),
+        podLabels=TEXTS_BY_NAME,
+        podAnnotations=TEXTS_BY_NAME,
+        networkPolicy=strict(create=FLAG, **{"from": list_of(OBJECT)}),
+    )
+
+
 def schema() -> Schema:
     """Of the whole of values.yaml."""
     return {
@@ -256,6 +287,7 @@ def schema() -> Schema:
                 logFormat=one_of("json", "text"),
                 settings=strict(**dict.fromkeys(further_settings(), SCALAR)),
             ),
+            api=_of_service(),
             extraObjects=list_of({"type": ["object", "string"]}),
             **_of_pods(),
             **_of_permissions(),

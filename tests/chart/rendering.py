@@ -58,8 +58,17 @@ def objects(rendered: str) -> list[Object]:
 
 
 def pick(found: list[Object], kind: str, name: str = "") -> Object:
-    """The only one of its kind, or of that name."""
-    (one,) = [o for o in found if o["kind"] == kind and name in ("", o["metadata"]["name"])]
+    """The only one of its kind, the REST service's apart, or of that name."""
+    component = "app.kubernetes.io/component"
+    (one,) = [
+        o
+        for o in found
+        if o["kind"] == kind
+        and (
+            name == o["metadata"]["name"]
+            or (not name and o["metadata"].get("labels", {}).get(component) != "service")
+        )
+    ]
     return one
 
 

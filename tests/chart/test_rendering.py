@@ -312,6 +312,7 @@ def test_turning_it_round_changes_what_is_rendered_and_breaks_nothing(
         "replicas": 2,
         "admissionPolicy": {"create": True},
         "networkPolicy": {"create": True},
+        "api": {"enabled": True},
     }
     changed: Object = {path[-1]: not value, **NEEDS.get(path, {})}
     for name in reversed(path[:-1]):
@@ -321,6 +322,10 @@ def test_turning_it_round_changes_what_is_rendered_and_breaks_nothing(
         changed = {group: {**base[group], **changed[group]}}
     elif path[:2] == ("admissionPolicy", "create") or path[:2] == ("networkPolicy", "create"):
         changed = {group: {"create": False}}
+    elif group == "api":
+        changed = {group: {**base[group], **changed[group]}}
+    if path == ("api", "enabled"):
+        changed = {group: {"enabled": False}}
     assert objects(text({**base, **changed})) != objects(text(base))
 
 

@@ -28,6 +28,28 @@ app.kubernetes.io/name: flowjob-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Of the REST service's pods, which must not be taken for the operator's. */}}
+{{- define "flowjob.apiSelectorLabels" -}}
+app.kubernetes.io/name: flowjob-service
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Called with (list $ (dict …)), as flowjob.about. */}}
+{{- define "flowjob.apiAbout" -}}
+{{- $root := index . 0 -}}
+{{- $own := index . 1 -}}
+labels:
+  {{- mergeOverwrite (include "flowjob.labels" $root | fromYaml) (include "flowjob.apiSelectorLabels" $root | fromYaml) (dict "app.kubernetes.io/component" "service") | toYaml | nindent 2 }}
+{{- with mergeOverwrite (deepCopy $root.Values.commonAnnotations) $own }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "flowjob.apiServiceAccount" -}}
+{{- default (printf "%s-api" (include "flowjob.fullname" .)) .Values.api.serviceAccount.name }}
+{{- end }}
+
 {{- define "flowjob.labels" -}}
 {{ include "flowjob.selectorLabels" . }}
 app.kubernetes.io/component: operator
@@ -91,12 +113,16 @@ defaults: {{ toJson $defaults }}
 platform:
   networkPolicies: {{ .Values.jobs.networkPolicy.create }}
   operatorLabels: {{ include "flowjob.selectorLabels" . | fromYaml | toJson }}
+  {{- if .Values.api.enabled }}
+  serviceLabels: {{ include "flowjob.apiSelectorLabels" . | fromYaml | toJson }}
+  {{- end }}
   {{- with .Values.jobs.networkPolicy.prometheus }}
   prometheus: {{ toJson . }}
   {{- end }}
   {{- if .Values.jobs.networkPolicy.restrictEgress }}
   egress: {{ toJson .Values.jobs.networkPolicy.egress }}
   {{- end }}
+service: {{ .Values.api.enabled }}
 port: 8080
 concurrency: {{ .Values.operator.concurrency }}
 resync: {{ .Values.operator.resync }}

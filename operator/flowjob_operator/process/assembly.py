@@ -30,6 +30,7 @@ from flowjob_operator.process.reporting import Reporting
 from flowjob_operator.process.revisions import Revisions
 from flowjob_operator.process.routing import Routing
 from flowjob_operator.process.scopes import Selection
+from flowjob_operator.process.service_identity import ServiceIdentity
 from flowjob_operator.process.settings import Settings
 from flowjob_operator.process.surroundings import Surroundings
 from flowjob_operator.process.surveying import Canary, Scope, Surveyor
@@ -68,7 +69,9 @@ class Assembled:
         self.tallies = Tallies(metrics, clock)
         self.remembered = Remembered(clock)
         self.claims = Claims(api, clock, settings.owner, settings.label_selector)
-        self.identities = Identities(api, clock, settings.namespace, world.randomness)
+        known = (api, clock, settings.namespace, world.randomness)
+        service = ServiceIdentity(*known) if settings.service else None
+        self.identities = Identities(*known, service)
         self.events = Events(api, clock, metrics, settings.identity)
         self.asked = world.asked(self.identities)
         self.routing = Routing(self.mirror, self.canary, self._add)

@@ -27,6 +27,7 @@ from flowjob_operator.process.clock import Clock
 from flowjob_operator.process.jobmanagers import Papers
 from flowjob_operator.process.kinds import SECRETS
 from flowjob_operator.process.permissions import AUTHORITY_SECRET
+from flowjob_operator.process.service_identity import ServiceIdentity
 from flowjob_operator.rendering.naming import Names
 from flowjob_operator.rendering.secrets import authority_secret, identity_secret
 from flowjob_operator.resources.flowjob_status import Identity
@@ -39,11 +40,19 @@ MAINTENANCE_SECONDS: Final = 3600.0
 class Identities:
     """`load()` once this replica leads, `maintain()` for ever after."""
 
-    def __init__(self, api: Api, clock: Clock, namespace: str, randomness: Randomness) -> None:
+    def __init__(
+        self,
+        api: Api,
+        clock: Clock,
+        namespace: str,
+        randomness: Randomness,
+        service: ServiceIdentity | None = None,
+    ) -> None:
         self._api = api
         self._clock = clock
         self._namespace = namespace
         self._randomness = randomness
+        self._service = service
         self._authority: Authority | None = None
         self._papers: Papers | None = None
         self._papers_end = clock.now()
@@ -74,6 +83,8 @@ class Identities:
         if found is None:
             raise DamagedAuthority(f"Secret {self._namespace}/{AUTHORITY_SECRET} comes and goes")
         await self._use(found)
+        if self._service is not None:
+            await self._service.keep(self.authority)
 
     async def maintain(self) -> None:
         """Every hour: what is due is replaced. Whatever fails is tried again then."""

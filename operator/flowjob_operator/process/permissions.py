@@ -31,6 +31,8 @@ def _jobs(group: str, resource: str, verbs: str, reason: str) -> Permission:
 
 AUTHORITY_SECRET: Final = "flowjob-authority"
 """In the operator's own namespace: the certificate authority that signs the identities of all jobs."""
+SERVICE_SECRET: Final = "flowjob-service"
+"""Beside it: what the REST service proves itself with towards JobManagers."""
 SNAPSHOTS_CRD: Final = "flowsnapshots.flowjob.dev"
 
 PERMISSIONS: Final = (
@@ -120,6 +122,14 @@ PERMISSIONS: Final = (
         ("get", "update"),
         "The authority is read, and replaced before it ends.",
         (AUTHORITY_SECRET,),
+    ),
+    Permission(
+        "own",
+        "",
+        "secrets",
+        ("get", "update"),
+        "The certificate of the REST service is renewed before it ends.",
+        (SERVICE_SECRET,),
     ),
     Permission(
         "cluster", "", "nodes", ("get",), "Pods on a lost node are given up once they are fenced."

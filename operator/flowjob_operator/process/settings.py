@@ -63,6 +63,10 @@ class Settings:
             "Of the pods of jobs: networkPolicies, operatorLabels, serviceLabels, prometheus, egress."
         ),
     )
+    service: bool = field(
+        default=False,
+        metadata=_about("There is a REST service: keep a certificate for it, in a Secret."),
+    )
     lease: str = field(
         default="flowjob-operator", metadata=_about("Name of the Lease that replicas contend for.")
     )
