@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -64,13 +64,7 @@ def storage_verify(
     path: SnapshotPlace, job_file: JobFilePath, answer: AnswerPath = _TERMINATION_LOG
 ) -> None:
     """Read every byte of a snapshot."""
-
-    def work(file: JobFile, directory: Path) -> StorageAnswer:
-        from flowjob.cluster.storage_work import verify
-
-        return verify(file, path, directory)
-
-    _answer_of(job_file, answer, path, work)
+    _work_on(path, job_file, answer, "verify")
 
 
 @storage.command("import")
@@ -78,13 +72,7 @@ def storage_import(
     path: SnapshotPlace, job_file: JobFilePath, answer: AnswerPath = _TERMINATION_LOG
 ) -> None:
     """Say what a snapshot made elsewhere is, and whether all of it is there."""
-
-    def work(file: JobFile, directory: Path) -> StorageAnswer:
-        from flowjob.cluster.storage_work import import_snapshot
-
-        return import_snapshot(file, path, directory)
-
-    _answer_of(job_file, answer, path, work)
+    _work_on(path, job_file, answer, "import")
 
 
 @storage.command("dispose")
@@ -92,13 +80,7 @@ def storage_dispose(
     job_file: JobFilePath, path: Anything = None, answer: AnswerPath = _TERMINATION_LOG
 ) -> None:
     """Delete a savepoint; without PATH all checkpoints of the job, which then cannot go on."""
-
-    def work(file: JobFile, directory: Path) -> StorageAnswer:
-        from flowjob.cluster.storage_work import discard, dispose
-
-        return discard(file, directory) if path is None else dispose(file, path, directory)
-
-    _answer_of(job_file, answer, path or "", work)
+    _work_on(path, job_file, answer, "dispose")
 
 
 @storage.command("discard")
@@ -107,13 +89,26 @@ def storage_discard(job_file: JobFilePath, answer: AnswerPath = _TERMINATION_LOG
     storage_dispose(job_file, None, answer)
 
 
-def _answer_of(
-    job_file: Path, answer: Path, path: str, work: Callable[[JobFile, Path], StorageAnswer]
+def _work_on(
+    path: str | None, job_file: Path, answer: Path, command: Literal["verify", "import", "dispose"]
 ) -> None:
     from flowjob.cluster.preflight_answer import StorageAnswer
 
+    def work(file: JobFile, directory: Path) -> StorageAnswer:
+        from flowjob.cluster import storage_work
+
+        match path, command:
+            case None, _:
+                return storage_work.discard(file, directory)
+            case where, "verify":
+                return storage_work.verify(file, where, directory)
+            case where, "import":
+                return storage_work.import_snapshot(file, where, directory)
+            case where, _:
+                return storage_work.dispose(file, where, directory)
+
     def failed(problem: str) -> StorageAnswer:
-        return StorageAnswer(done=False, path=path, problem=problem, error_code="FLOWJOB")
+        return StorageAnswer(done=False, path=path or "", problem=problem, error_code="FLOWJOB")
 
     found = _done(job_file, work, failed)
     _leave(found, answer)
