@@ -17,7 +17,7 @@ from flowjob.cluster.job_history import CheckpointFacts, Checkpoints
 from flowjob.cluster.metrics import Family, of_job, of_taskmanager, of_vertices
 from flowjob.cluster.remembered_metrics import of_checkpoints, of_graph, of_memory
 from flowjob_api.service_metrics import ServiceMetrics
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.telling.metrics import Metrics
 
 DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
 TIME = "2026-01-01T00:00:00.000Z"

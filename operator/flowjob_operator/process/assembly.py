@@ -9,33 +9,33 @@ from dataclasses import dataclass
 
 from flowjob_operator.core.observed import Defaults, Operator
 from flowjob_operator.identity.randomness import Randomness
-from flowjob_operator.process.api import Api, Object
-from flowjob_operator.process.applying import Applier, Means
-from flowjob_operator.process.claims import Claims
+from flowjob_operator.process.asking.looking import Asked, Looking
+from flowjob_operator.process.asking.looking import Key as JobKey
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.events import Events
-from flowjob_operator.process.health import Health
-from flowjob_operator.process.identities import Identities
+from flowjob_operator.process.cluster.api import Api, Object
+from flowjob_operator.process.cluster.mirror import Mirror
+from flowjob_operator.process.cluster.revisions import Revisions
+from flowjob_operator.process.cluster.scopes import Selection
+from flowjob_operator.process.cluster.surroundings import Surroundings
+from flowjob_operator.process.cluster.surveying import Canary, Scope, Surveyor
+from flowjob_operator.process.cluster.watching import Sink
 from flowjob_operator.process.keeping_watch import Running, Upkeep, WatchKeeper
-from flowjob_operator.process.looking import Asked, Looking
-from flowjob_operator.process.looking import Key as JobKey
-from flowjob_operator.process.metrics import Metrics
-from flowjob_operator.process.mirror import Mirror
-from flowjob_operator.process.observing import API_PORT, Observer, Sources
+from flowjob_operator.process.leading.claims import Claims
+from flowjob_operator.process.looks.applying import Applier, Means
+from flowjob_operator.process.looks.observing import API_PORT, Observer, Sources
+from flowjob_operator.process.looks.reconciling import Decisions, Key, Parts, Reconciler
+from flowjob_operator.process.looks.reporting import Reporting
+from flowjob_operator.process.looks.routing import Routing
+from flowjob_operator.process.papers.identities import Identities
+from flowjob_operator.process.papers.service_identity import ServiceIdentity
 from flowjob_operator.process.platforms import platform_of
 from flowjob_operator.process.queue import Pace, Queue
-from flowjob_operator.process.reconciling import Decisions, Key, Parts, Reconciler
 from flowjob_operator.process.remembered import Remembered
-from flowjob_operator.process.reporting import Reporting
-from flowjob_operator.process.revisions import Revisions
-from flowjob_operator.process.routing import Routing
-from flowjob_operator.process.scopes import Selection
-from flowjob_operator.process.service_identity import ServiceIdentity
 from flowjob_operator.process.settings import Settings
-from flowjob_operator.process.surroundings import Surroundings
-from flowjob_operator.process.surveying import Canary, Scope, Surveyor
-from flowjob_operator.process.tallies import Tallies
-from flowjob_operator.process.watching import Sink
+from flowjob_operator.process.telling.events import Events
+from flowjob_operator.process.telling.health import Health
+from flowjob_operator.process.telling.metrics import Metrics
+from flowjob_operator.process.telling.tallies import Tallies
 from flowjob_operator.resources.flowjob_status import Source
 
 POLLS = 256

@@ -12,11 +12,11 @@ from typing import Final, Protocol
 
 import structlog
 
-from flowjob_operator.process.api import ApiError, Unreachable
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.health import Health
-from flowjob_operator.process.metrics import Metrics
-from flowjob_operator.process.surveying import Canary, Scope, Survey, Surveyor
+from flowjob_operator.process.cluster.api import ApiError, Unreachable
+from flowjob_operator.process.cluster.surveying import Canary, Scope, Survey, Surveyor
+from flowjob_operator.process.telling.health import Health
+from flowjob_operator.process.telling.metrics import Metrics
 
 log: Final = structlog.get_logger("flowjob_operator.watches")
 

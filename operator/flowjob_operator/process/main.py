@@ -17,9 +17,14 @@ from typing import Final, NoReturn
 
 import structlog
 
-from flowjob_operator.process.connection import Connection, NoConnection, Tokens, find_connection
-from flowjob_operator.process.logs import configure
+from flowjob_operator.process.cluster.connection import (
+    Connection,
+    NoConnection,
+    Tokens,
+    find_connection,
+)
 from flowjob_operator.process.settings import BadSettings, Settings, read_settings
+from flowjob_operator.process.telling.logs import configure
 
 log: Final = structlog.get_logger("flowjob_operator")
 
@@ -59,7 +64,7 @@ def completed(
 async def _run(settings: Settings, connection: Connection) -> int:
     from flowjob_operator.process.real_world import real_world
     from flowjob_operator.process.running import Life
-    from flowjob_operator.process.serving import serving
+    from flowjob_operator.process.telling.serving import serving
 
     stopping = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):

@@ -8,22 +8,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from flowjob_operator.identity.randomness import system_randomness
-from flowjob_operator.process.api import Api
+from flowjob_operator.process.asking.jobmanagers import JobManagers
 from flowjob_operator.process.assembly import Assembled, World
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.connection import Connection, Tokens
-from flowjob_operator.process.deciding import CoreDecisions
-from flowjob_operator.process.health import Health
-from flowjob_operator.process.http_api import Bounds, HttpApi
-from flowjob_operator.process.identities import Identities
-from flowjob_operator.process.jobmanagers import JobManagers
+from flowjob_operator.process.cluster.api import Api
+from flowjob_operator.process.cluster.connection import Connection, Tokens
+from flowjob_operator.process.cluster.http_api import Bounds, HttpApi
+from flowjob_operator.process.cluster.scopes import Selection
+from flowjob_operator.process.cluster.surveying import Scope
+from flowjob_operator.process.cluster.watching import Sink, Watches, quiet_kopf
 from flowjob_operator.process.keeping_watch import Running
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.looks.deciding import CoreDecisions
+from flowjob_operator.process.papers.identities import Identities
 from flowjob_operator.process.real_clock import RealClock
-from flowjob_operator.process.scopes import Selection
 from flowjob_operator.process.settings import Settings
-from flowjob_operator.process.surveying import Scope
-from flowjob_operator.process.watching import Sink, Watches, quiet_kopf
+from flowjob_operator.process.telling.health import Health
+from flowjob_operator.process.telling.metrics import Metrics
 
 
 class _Seen:

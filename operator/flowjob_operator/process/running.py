@@ -12,10 +12,10 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from flowjob_operator.identity.authority import DamagedAuthority
-from flowjob_operator.process.api import Api, ApiError, Unreachable
 from flowjob_operator.process.assembly import Assembled
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.lease import Candidate, Election, Lost
+from flowjob_operator.process.cluster.api import Api, ApiError, Unreachable
+from flowjob_operator.process.leading.lease import Candidate, Election, Lost
 from flowjob_operator.process.settings import Settings
 
 log: Final = structlog.get_logger("flowjob_operator")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from flowjob_operator.process import kinds
-from flowjob_operator.process.api import ApiError, Preconditions
-from flowjob_operator.process.connection import Connection
-from flowjob_operator.process.http_api import HttpApi
+from flowjob_operator.process.cluster import kinds
+from flowjob_operator.process.cluster.api import ApiError, Preconditions
+from flowjob_operator.process.cluster.connection import Connection
+from flowjob_operator.process.cluster.http_api import HttpApi
 from flowjob_operator.process.real_clock import RealClock
 from tests.e2e.cluster.api import Api
 from tests.operator.process.harness import a_job

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowjob_operator.process.api import (
+from flowjob_operator.process.cluster.api import (
     ANYTHING,
     ApiError,
     Object,
@@ -22,7 +22,7 @@ from flowjob_operator.process.api import (
     Propagation,
     Resource,
 )
-from flowjob_operator.process.scopes import WATCHED
+from flowjob_operator.process.cluster.scopes import WATCHED
 
 Place = tuple[str, str, str]
 Watcher = Callable[[Resource, str | None, Object], None]

@@ -14,15 +14,15 @@ from flowjob.testing import run_virtually
 from flowjob_operator.core.actions import Outcome, SnapshotOutcome
 from flowjob_operator.core.observed import Observed, SnapshotObserved
 from flowjob_operator.identity.randomness import Randomness
-from flowjob_operator.process.api import Object
+from flowjob_operator.process.asking.jobmanagers import Address, Silent
 from flowjob_operator.process.assembly import Assembled, World
-from flowjob_operator.process.jobmanagers import Address, Silent
-from flowjob_operator.process.kinds import FLOWJOBS
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.cluster.api import Object
+from flowjob_operator.process.cluster.kinds import FLOWJOBS
+from flowjob_operator.process.cluster.surveying import Scope
+from flowjob_operator.process.cluster.watching import Sink
 from flowjob_operator.process.running import Life
 from flowjob_operator.process.settings import Settings
-from flowjob_operator.process.surveying import Scope
-from flowjob_operator.process.watching import Sink
+from flowjob_operator.process.telling.metrics import Metrics
 from flowjob_operator.resources.flowjob_status import FlowJobStatus, Phase
 from tests.operator.process.fake_api import FakeApi, FakeWatches
 from tests.operator.process.keys import randomness

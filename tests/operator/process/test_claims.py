@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from flowjob_operator.process.api import Unreachable
-from flowjob_operator.process.claims import Claims, Foreign
-from flowjob_operator.process.kinds import FLOWJOBS, LEASES
+from flowjob_operator.process.cluster.api import Unreachable
+from flowjob_operator.process.cluster.kinds import FLOWJOBS, LEASES
+from flowjob_operator.process.leading.claims import Claims, Foreign
 from tests.operator.process.fake_api import FakeApi, terminating
 from tests.operator.process.harness import Operator, a_job, play, status_of
 from tests.operator.process.world import VirtualClock

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from flowjob_operator.process.events import Events, Regarding
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.telling.events import Events, Regarding
+from flowjob_operator.process.telling.metrics import Metrics
 from tests.operator.process.fake_api import FakeApi, error, terminating
 from tests.operator.process.harness import play
 from tests.operator.process.world import VirtualClock

@@ -29,9 +29,15 @@ from flowjob_operator.core.observed import Unreachable
 from flowjob_operator.identity.authority import Authority, new_authority
 from flowjob_operator.identity.certificates import Subject, new_leaf
 from flowjob_operator.identity.identities import LIFE, platform_leaf
-from flowjob_operator.process.answers import LONGEST_SENTENCE, read_operation, read_view
-from flowjob_operator.process.jobmanagers import Address, JobManagers, Papers, Refused, Silent
-from flowjob_operator.process.looking import Interest, Looking
+from flowjob_operator.process.asking.answers import LONGEST_SENTENCE, read_operation, read_view
+from flowjob_operator.process.asking.jobmanagers import (
+    Address,
+    JobManagers,
+    Papers,
+    Refused,
+    Silent,
+)
+from flowjob_operator.process.asking.looking import Interest, Looking
 from flowjob_operator.process.queue import FORGET, Again
 from tests.operator.process.harness import FakeJobManagers, play
 from tests.operator.process.keys import randomness

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowjob.cluster.preflight_answer import PreflightAnswer, encode
-from flowjob_operator.process import kinds
-from flowjob_operator.process.drift import difference
-from flowjob_operator.process.mirror import Mirror, News
-from flowjob_operator.process.reading import pod_of, runs_of
+from flowjob_operator.process.cluster import kinds
+from flowjob_operator.process.cluster.drift import difference
+from flowjob_operator.process.cluster.mirror import Mirror, News
+from flowjob_operator.process.cluster.reading import pod_of, runs_of
 
 Object = dict[str, Any]
 

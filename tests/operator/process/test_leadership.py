@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from flowjob_operator.process.api import Unreachable
-from flowjob_operator.process.kinds import FLOWJOBS, LEASES
-from flowjob_operator.process.lease import Candidate, Election, Lost
+from flowjob_operator.process.cluster.api import Unreachable
+from flowjob_operator.process.cluster.kinds import FLOWJOBS, LEASES
+from flowjob_operator.process.leading.lease import Candidate, Election, Lost
 from tests.operator.process.fake_api import FakeApi, Request, error
 from tests.operator.process.harness import Operator, a_job, play, status_of
 from tests.operator.process.world import VirtualClock

@@ -10,7 +10,7 @@ import pytest
 from flowjob_operator.core.actions import FINALIZER, Outcome, StartStorageJob
 from flowjob_operator.core.observed import Observed
 from flowjob_operator.core.revision import Revision
-from flowjob_operator.process import kinds
+from flowjob_operator.process.cluster import kinds
 from flowjob_operator.resources.flowjob_status import Code
 from tests.operator.process.fake_api import FakeApi
 from tests.operator.process.harness import Operator, Scripted, a_job, play

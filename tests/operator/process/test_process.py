@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 import yaml
 
-from flowjob_operator.process.connection import NoConnection, Tokens, find_connection
-from flowjob_operator.process.health import Health
+from flowjob_operator.process.cluster.connection import NoConnection, Tokens, find_connection
 from flowjob_operator.process.main import EXIT_USAGE, main
-from flowjob_operator.process.metrics import Metrics
-from flowjob_operator.process.serving import serving
-from flowjob_operator.process.tallies import Tallies
+from flowjob_operator.process.telling.health import Health
+from flowjob_operator.process.telling.metrics import Metrics
+from flowjob_operator.process.telling.serving import serving
+from flowjob_operator.process.telling.tallies import Tallies
 from tests.operator.process.harness import play
 from tests.operator.process.world import VirtualClock
 

@@ -13,8 +13,8 @@ from flowjob_operator.core.observed import Observed
 from flowjob_operator.core.repairing import ensure_identity
 from flowjob_operator.core.revision import Beginning, Revision
 from flowjob_operator.core.turn import Turn
-from flowjob_operator.process import kinds
-from flowjob_operator.process.api import Unreachable
+from flowjob_operator.process.cluster import kinds
+from flowjob_operator.process.cluster.api import Unreachable
 from flowjob_operator.resources.flowjob_status import (
     FlowJobStatus,
     Operation,

@@ -12,9 +12,9 @@ from flowjob.cluster.identity import parse
 from flowjob_operator.identity.authority import new_authority
 from flowjob_operator.identity.identities import LIFE
 from flowjob_operator.identity.randomness import system_randomness
-from flowjob_operator.process.kinds import SECRETS
+from flowjob_operator.process.cluster.kinds import SECRETS
+from flowjob_operator.process.papers.service_identity import SESSION_KEY, ServiceIdentity
 from flowjob_operator.process.permissions import SERVICE_SECRET
-from flowjob_operator.process.service_identity import SESSION_KEY, ServiceIdentity
 from tests.operator.process.fake_api import FakeApi
 
 

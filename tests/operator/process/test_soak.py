@@ -9,7 +9,7 @@ import pytest
 
 from flowjob_operator.core import actions
 from flowjob_operator.core.observed import Observed
-from flowjob_operator.process import kinds
+from flowjob_operator.process.cluster import kinds
 from tests.operator.process.fake_api import FakeApi
 from tests.operator.process.harness import Operator, Scripted, a_job, a_pod, all_is_well, play
 

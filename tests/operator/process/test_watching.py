@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from flowjob_operator.process import kinds
-from flowjob_operator.process.api import Unreachable
+from flowjob_operator.process.cluster import kinds
+from flowjob_operator.process.cluster.api import Unreachable
 from flowjob_operator.resources.flowjob_status import Phase
 from tests.operator.process.fake_api import FakeApi, Request, error
 from tests.operator.process.harness import Operator, a_job, a_pod, play, status_of
@@ -94,7 +94,7 @@ def test_a_watch_that_is_silent_about_what_was_written_is_begun_anew() -> None:
 
 
 def key_of(api: FakeApi):  # type: ignore[no-untyped-def]
-    from flowjob_operator.process.reconciling import Key
+    from flowjob_operator.process.looks.reconciling import Key
 
     api.put(kinds.FLOWJOBS, a_job())
     return Key("FlowJob", "a", "flights")

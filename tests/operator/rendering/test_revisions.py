@@ -12,7 +12,7 @@ import pytest
 from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_file import Restore
 from flowjob_operator.core.revision import Part, Revision
-from flowjob_operator.process.kinds import resource_of
+from flowjob_operator.process.cluster.kinds import resource_of
 from flowjob_operator.rendering.effective import effective
 from flowjob_operator.rendering.naming import COMPONENT_LABEL, JOB_LABEL, REVISION_LABEL
 from flowjob_operator.rendering.platform import Platform

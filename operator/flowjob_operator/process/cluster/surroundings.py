@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowjob_operator.process.api import Api, ApiError, Object, Resource, Unreachable
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.kinds import EVENTS, NAMESPACES, NODES
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Resource, Unreachable
+from flowjob_operator.process.cluster.kinds import EVENTS, NAMESPACES, NODES
 from flowjob_operator.process.permissions import SNAPSHOTS_CRD
 from flowjob_operator.process.remembered import Cache, Remembered
 

@@ -19,9 +19,9 @@ from flowjob_operator.identity.identities import (
     platform_leaf,
 )
 from flowjob_operator.identity.randomness import Randomness
-from flowjob_operator.process.api import Api, ApiError, Object
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.kinds import SECRETS
+from flowjob_operator.process.cluster.api import Api, ApiError, Object
+from flowjob_operator.process.cluster.kinds import SECRETS
 from flowjob_operator.process.permissions import SERVICE_SECRET
 from flowjob_operator.rendering.naming import MANAGER, MANAGER_LABEL, NAME_LABEL, OURS
 

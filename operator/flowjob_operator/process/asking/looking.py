@@ -14,8 +14,8 @@ import msgspec
 from flowjob.cluster.control_api import Checkpointing, JobManagerView, OperationView, Request
 from flowjob.cluster.identity import JobId
 from flowjob_operator.core.observed import Unreachable
+from flowjob_operator.process.asking.jobmanagers import Address, Refused, Silent
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.jobmanagers import Address, Refused, Silent
 from flowjob_operator.process.queue import FORGET, Again, Answer
 
 SOON: Final = 1.0

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import kopf
 
-from flowjob_operator.process.api import Object, Resource
-from flowjob_operator.process.connection import Connection, Tokens
-from flowjob_operator.process.mirror import pruned
-from flowjob_operator.process.scopes import WATCHED, Selection
+from flowjob_operator.process.cluster.api import Object, Resource
+from flowjob_operator.process.cluster.connection import Connection, Tokens
+from flowjob_operator.process.cluster.mirror import pruned
+from flowjob_operator.process.cluster.scopes import WATCHED, Selection
 
 STOP_SECONDS: Final = 15.0
 

@@ -14,12 +14,12 @@ import structlog
 
 from flowjob.cluster.job_file import Restore
 from flowjob_operator.core.revision import Revision
-from flowjob_operator.process.api import Object
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.drift import difference
-from flowjob_operator.process.kinds import REVISIONS
-from flowjob_operator.process.mirror import Mirror
-from flowjob_operator.process.reading import revision_of, time_of
+from flowjob_operator.process.cluster.api import Object
+from flowjob_operator.process.cluster.drift import difference
+from flowjob_operator.process.cluster.kinds import REVISIONS
+from flowjob_operator.process.cluster.mirror import Mirror
+from flowjob_operator.process.cluster.reading import revision_of, time_of
 from flowjob_operator.process.remembered import Cache
 from flowjob_operator.rendering import job_files
 from flowjob_operator.rendering.revisions import (

@@ -14,18 +14,18 @@ from pydantic import ValidationError
 
 from flowjob_operator.core.actions import Action, Outcome, SnapshotOutcome
 from flowjob_operator.core.observed import Observed, SnapshotObserved
-from flowjob_operator.process import kinds
-from flowjob_operator.process.api import Api, ApiError, Object, Resource, Unreachable
-from flowjob_operator.process.applying import Applier, Stale, Subject
-from flowjob_operator.process.claims import Claims, Foreign
-from flowjob_operator.process.events import Events, Regarding
-from flowjob_operator.process.jobmanagers import Refused, Silent
-from flowjob_operator.process.logs import about
-from flowjob_operator.process.mirror import Mirror
-from flowjob_operator.process.observing import Observer
+from flowjob_operator.process.asking.jobmanagers import Refused, Silent
+from flowjob_operator.process.cluster import kinds
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Resource, Unreachable
+from flowjob_operator.process.cluster.mirror import Mirror
+from flowjob_operator.process.leading.claims import Claims, Foreign
+from flowjob_operator.process.looks.applying import Applier, Stale, Subject
+from flowjob_operator.process.looks.observing import Observer
 from flowjob_operator.process.queue import FORGET, Again, Answer, Slow
 from flowjob_operator.process.remembered import Remembered
-from flowjob_operator.process.tallies import Tallies
+from flowjob_operator.process.telling.events import Events, Regarding
+from flowjob_operator.process.telling.logs import about
+from flowjob_operator.process.telling.tallies import Tallies
 from flowjob_operator.resources.kinds import FlowJob, FlowSnapshot
 
 log: Final = structlog.get_logger("flowjob_operator.reconciling")

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import structlog
 
-from flowjob_operator.process.api import Api, ApiError, Object, Unreachable
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.kinds import LEASES
-from flowjob_operator.process.lease import micro_time
-from flowjob_operator.process.reading import time_of
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Unreachable
+from flowjob_operator.process.cluster.kinds import LEASES
+from flowjob_operator.process.cluster.reading import time_of
+from flowjob_operator.process.leading.lease import micro_time
 
 log: Final = structlog.get_logger("flowjob_operator.claims")
 

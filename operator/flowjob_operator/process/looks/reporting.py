@@ -8,11 +8,11 @@ from typing import Final
 
 import structlog
 
-from flowjob_operator.process.api import ApiError, Unreachable
-from flowjob_operator.process.jobmanagers import Refused
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.asking.jobmanagers import Refused
+from flowjob_operator.process.cluster.api import ApiError, Unreachable
+from flowjob_operator.process.looks.reconciling import Key
 from flowjob_operator.process.queue import Slow
-from flowjob_operator.process.reconciling import Key
+from flowjob_operator.process.telling.metrics import Metrics
 
 log: Final = structlog.get_logger("flowjob_operator.queue")
 

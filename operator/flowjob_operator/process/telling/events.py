@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import structlog
 
-from flowjob_operator.process.api import Api, ApiError, Object, Unreachable
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.kinds import EVENTS
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Unreachable
+from flowjob_operator.process.cluster.kinds import EVENTS
+from flowjob_operator.process.telling.metrics import Metrics
 
 log: Final = structlog.get_logger("flowjob_operator.events")
 

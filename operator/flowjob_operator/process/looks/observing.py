@@ -25,18 +25,18 @@ from flowjob_operator.core.observed import (
     SnapshotObserved,
     Unreachable,
 )
-from flowjob_operator.process import kinds
-from flowjob_operator.process.api import Api, ApiError, Object, Resource
+from flowjob_operator.process.asking.jobmanagers import Address
+from flowjob_operator.process.asking.looking import Interest, Looking, Seen
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.identities import Identities
-from flowjob_operator.process.jobmanagers import Address
-from flowjob_operator.process.looking import Interest, Looking, Seen
-from flowjob_operator.process.mirror import Mirror
-from flowjob_operator.process.reading import child_of, pod_of, runs_of
+from flowjob_operator.process.cluster import kinds
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Resource
+from flowjob_operator.process.cluster.mirror import Mirror
+from flowjob_operator.process.cluster.reading import child_of, pod_of, runs_of
+from flowjob_operator.process.cluster.revisions import Revisions, Saved
+from flowjob_operator.process.cluster.scopes import DEFAULTS_CONFIGMAP
+from flowjob_operator.process.cluster.surroundings import Surroundings
+from flowjob_operator.process.papers.identities import Identities
 from flowjob_operator.process.remembered import Remembered
-from flowjob_operator.process.revisions import Revisions, Saved
-from flowjob_operator.process.scopes import DEFAULTS_CONFIGMAP
-from flowjob_operator.process.surroundings import Surroundings
 from flowjob_operator.resources.flowjob_status import JobState, Phase, Source
 from flowjob_operator.resources.kinds import FlowJob, FlowSnapshot
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from flowjob_operator.process.api import Resource
-from flowjob_operator.process.kinds import (
+from flowjob_operator.process.cluster.api import Resource
+from flowjob_operator.process.cluster.kinds import (
     BUDGETS,
     CONFIGMAPS,
     DEPLOYMENTS,

@@ -13,7 +13,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from flowjob_operator.process.api import (
+from flowjob_operator.process.clock import Clock
+from flowjob_operator.process.cluster.api import (
     ANYTHING,
     FIELD_MANAGER,
     ApiError,
@@ -24,8 +25,7 @@ from flowjob_operator.process.api import (
     Resource,
     Unreachable,
 )
-from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.connection import Connection, Tokens
+from flowjob_operator.process.cluster.connection import Connection, Tokens
 from flowjob_operator.process.sessions import WithSession
 
 APPLY: Final = "application/apply-patch+yaml"

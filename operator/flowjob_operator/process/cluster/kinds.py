@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from flowjob_operator.process.api import Resource
+from flowjob_operator.process.cluster.api import Resource
 from flowjob_operator.resources import kinds
 
 FLOWJOBS: Final = Resource(kinds.GROUP, kinds.VERSION, kinds.FLOWJOB.plural, "FlowJob")

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import structlog
 
-from flowjob_operator.process.api import Api, ApiError, Object, Unreachable
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.kinds import LEASES
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Unreachable
+from flowjob_operator.process.cluster.kinds import LEASES
 
 log: Final = structlog.get_logger("flowjob_operator.lease")
 

@@ -26,7 +26,7 @@ from flowjob.cluster.control_api import (
 )
 from flowjob.cluster.identity import JOBMANAGER, JobId, refusal
 from flowjob_operator.core.observed import Unreachable
-from flowjob_operator.process.answers import NotUnderstood, read_operation, read_view
+from flowjob_operator.process.asking.answers import NotUnderstood, read_operation, read_view
 from flowjob_operator.process.sessions import WithSession
 
 STATUS: Final = "/internal/v1/status"

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from flowjob_operator.process.api import Object, Resource
-from flowjob_operator.process.kinds import FLOWJOBS, FLOWSNAPSHOTS, PODS
+from flowjob_operator.process.cluster.api import Object, Resource
+from flowjob_operator.process.cluster.kinds import FLOWJOBS, FLOWSNAPSHOTS, PODS
 
 JOB_LABEL: Final = "flowjob.dev/job"
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"

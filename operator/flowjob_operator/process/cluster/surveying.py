@@ -11,10 +11,10 @@ from typing import Final
 
 import structlog
 
-from flowjob_operator.process.api import Api, ApiError, Object, Resource
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.mirror import Mirror, News, version_of
-from flowjob_operator.process.scopes import LISTED, WATCHED, Selection
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Resource
+from flowjob_operator.process.cluster.mirror import Mirror, News, version_of
+from flowjob_operator.process.cluster.scopes import LISTED, WATCHED, Selection
 
 log: Final = structlog.get_logger("flowjob_operator.surveying")
 

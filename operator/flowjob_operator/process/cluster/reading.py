@@ -18,7 +18,7 @@ from flowjob_operator.core.observed import (
     PreflightRun,
     StorageRun,
 )
-from flowjob_operator.process.api import Object
+from flowjob_operator.process.cluster.api import Object
 
 COMPONENT: Final = "app.kubernetes.io/component"
 REVISION: Final = "flowjob.dev/revision"

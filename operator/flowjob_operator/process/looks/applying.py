@@ -15,15 +15,15 @@ from flowjob.cluster.identity import JobId
 from flowjob_operator.core import actions
 from flowjob_operator.core.observed import DryRunAnswer
 from flowjob_operator.core.revision import ALL_PARTS, Part, Revision
-from flowjob_operator.process import kinds
-from flowjob_operator.process.api import Api, ApiError, Object, Preconditions, Propagation
-from flowjob_operator.process.events import Events, Regarding
-from flowjob_operator.process.identities import Identities
-from flowjob_operator.process.looking import Looking
-from flowjob_operator.process.metrics import Metrics
-from flowjob_operator.process.mirror import JOB_LABEL, Mirror
+from flowjob_operator.process.asking.looking import Looking
+from flowjob_operator.process.cluster import kinds
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Preconditions, Propagation
+from flowjob_operator.process.cluster.mirror import JOB_LABEL, Mirror
+from flowjob_operator.process.cluster.revisions import Revisions
+from flowjob_operator.process.papers.identities import Identities
 from flowjob_operator.process.remembered import Remembered
-from flowjob_operator.process.revisions import Revisions
+from flowjob_operator.process.telling.events import Events, Regarding
+from flowjob_operator.process.telling.metrics import Metrics
 from flowjob_operator.rendering import revisions as rendering
 from flowjob_operator.rendering import short_jobs
 from flowjob_operator.rendering.owners import owned_by

@@ -22,12 +22,12 @@ from flowjob_operator.identity.authority import (
 )
 from flowjob_operator.identity.identities import job_identity, past_two_thirds, platform_leaf
 from flowjob_operator.identity.randomness import Randomness
-from flowjob_operator.process.api import Api, ApiError, Object, Unreachable
+from flowjob_operator.process.asking.jobmanagers import Papers
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.jobmanagers import Papers
-from flowjob_operator.process.kinds import SECRETS
+from flowjob_operator.process.cluster.api import Api, ApiError, Object, Unreachable
+from flowjob_operator.process.cluster.kinds import SECRETS
+from flowjob_operator.process.papers.service_identity import ServiceIdentity
 from flowjob_operator.process.permissions import AUTHORITY_SECRET
-from flowjob_operator.process.service_identity import ServiceIdentity
 from flowjob_operator.rendering.naming import Names
 from flowjob_operator.rendering.secrets import authority_secret, identity_secret
 from flowjob_operator.resources.flowjob_status import Identity

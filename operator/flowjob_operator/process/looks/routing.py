@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from flowjob_operator.process.api import Object, Resource
-from flowjob_operator.process.kinds import CONFIGMAPS, FLOWJOBS, FLOWSNAPSHOTS
-from flowjob_operator.process.mirror import JOB_LABEL, Mirror, News, version_of
-from flowjob_operator.process.reading import labels_of
-from flowjob_operator.process.reconciling import Key
-from flowjob_operator.process.scopes import DEFAULTS_CONFIGMAP, WATCHED
-from flowjob_operator.process.surveying import Canary
+from flowjob_operator.process.cluster.api import Object, Resource
+from flowjob_operator.process.cluster.kinds import CONFIGMAPS, FLOWJOBS, FLOWSNAPSHOTS
+from flowjob_operator.process.cluster.mirror import JOB_LABEL, Mirror, News, version_of
+from flowjob_operator.process.cluster.reading import labels_of
+from flowjob_operator.process.cluster.scopes import DEFAULTS_CONFIGMAP, WATCHED
+from flowjob_operator.process.cluster.surveying import Canary
+from flowjob_operator.process.looks.reconciling import Key
 
 Add = Callable[[Key, bool], None]
 """Takes the key, and whether it is urgent"""

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from flowjob_operator.process.health import Health
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.telling.health import Health
+from flowjob_operator.process.telling.metrics import Metrics
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from flowjob_operator.process.clock import Clock
-from flowjob_operator.process.metrics import Metrics
+from flowjob_operator.process.telling.metrics import Metrics
 from flowjob_operator.resources.conditions import Truth
 from flowjob_operator.resources.flowjob_status import FlowJobStatus, Phase
 from flowjob_operator.resources.job_spec import WantedState
