@@ -211,7 +211,7 @@ async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> 
     host = Host(env, FilePlanner(file, directory, token), listeners, version("flowjob"))
     operations = Operations(host)
     probes.ready = lambda: None if host.is_ready else "the job is not being led"
-    probes.metrics = lambda: _metrics(file, host, env)
+    probes.metrics = lambda: _metrics(file, host)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, host.leave, "got SIGTERM")
     loop.add_signal_handler(signal.SIGINT, host.leave, "got SIGINT")
@@ -245,18 +245,12 @@ def _api_context(file: JobFile) -> Any:
     return lambda: api_ssl_context(directory, API_CLIENTS)
 
 
-def _metrics(file: JobFile, host: Host, env: Env) -> bytes:
-    from flowjob.cluster.metrics import of_job, of_vertices, text_of
+def _metrics(file: JobFile, host: Host) -> bytes:
+    from flowjob.cluster.metrics import text_of
+    from flowjob.runtime.observing.exposition import families_of
 
-    manager = host.manager
     view = host.view() if host.is_leading else None
-    families = of_job(view, env.clock.wall() / 1e6)
-    if view is not None and manager is not None:
-        names = [vertex.name for vertex in manager.tenure.request.graph.vertices]
-        per_subtask = file.metrics_detail == "Subtask"
-        tasks = {(t.vertex, t.subtask): values for t, values in manager.metrics().items()}
-        families += of_vertices(tasks, names, per_subtask=per_subtask)
-    return text_of(families)
+    return text_of(families_of(host, view, per_subtask=file.metrics_detail == "Subtask"))
 
 
 def _print(_: int, stream: str, lines: list[str]) -> None:
