@@ -70,7 +70,7 @@ function held(graph: Graph): Finding[] {
 }
 
 function skewed(vertex: Vertex): Finding[] {
-  if (vertex.parallelism < 2 || vertex.skew < SKEWED) return [];
+  if (vertex.parallelism < 3 || vertex.skew < SKEWED) return [];
   if (vertex.busiest < 0.3 && vertex.mostBackpressured < 0.1) return [];
   const who = vertex.skewedSubtask === null ? "One subtask" : `Subtask ${vertex.skewedSubtask}`;
   const text = `${who} of ${vertex.name} has ${vertex.skew.toFixed(1)} times the mean of all ${vertex.parallelism}.`;

@@ -13,7 +13,7 @@ export interface ChartFacts {
 
 export const CHARTS: ChartFacts[] = [
   { title: "Rows per second", names: ["rowsIn", "rowsOut"], labels: ["in", "out"], format: (value) => count(value) },
-  { title: "Bytes between processes, per second", names: ["bytesIn", "bytesOut"], labels: ["in", "out"], format: (value) => bytes(value) },
+  { title: "Bytes/s between processes", names: ["bytesIn", "bytesOut"], labels: ["in", "out"], format: (value) => bytes(value) },
   { title: "Time of tasks", names: ["busy", "backpressured", "idle"], labels: ["busy", "back-pressured", "idle"], format: (value) => share(value), most: 1 },
   { title: "Busiest subtask", names: ["busiest"], labels: ["busiest"], format: (value) => share(value), most: 1 },
   { title: "Event-time lag", names: ["lag"], labels: ["lag"], format: (value) => duration(value) },

@@ -1,5 +1,7 @@
 /* Changes as they happen (SSE). The browser goes on from where it was by Last-Event-ID; what it gives up on is opened
-   anew here, later and later. Without any stream the page lives on asking. */
+   anew here, later and later. Without any stream the page lives on asking.
+
+   Hidden pages have no stream: browsers allow six connections to a service, for all tabs together. */
 import { address, type Query } from "./client.ts";
 
 export type StreamState = "opening" | "open" | "waiting" | "closed";
@@ -15,8 +17,16 @@ export class Stream {
 
   /** `on`: what to do with each kind of event; `query` is asked anew at each opening. */
   open(path: string, on: Record<string, (data: string) => void>, query: () => Query = () => ({})): () => void {
-    this.#begin(path, on, query);
-    return () => this.#end();
+    const looked = (): void => {
+      this.#end();
+      if (document.visibilityState === "visible") this.#begin(path, on, query);
+    };
+    document.addEventListener("visibilitychange", looked);
+    looked();
+    return () => {
+      document.removeEventListener("visibilitychange", looked);
+      this.#end();
+    };
   }
 
   #begin(path: string, on: Record<string, (data: string) => void>, query: () => Query): void {
@@ -39,6 +49,7 @@ export class Stream {
 
   #end(): void {
     if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
     this.#source?.close();
     this.#source = null;
     this.state = "closed";

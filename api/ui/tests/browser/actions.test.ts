@@ -77,7 +77,7 @@ test("an upgrade that cannot be says why, and cannot be asked for", async ({ pag
 
 test("a snapshot in use cannot be deleted, another one after a question", async ({ page, served }) => {
   await open(page, served, "#/jobs/shop/orders/snapshots");
-  await expect(page.getByRole("button", { name: "Delete chk-411" })).toBeDisabled();
+  await expect(page.getByRole("button", { name: "Delete monday" })).toBeDisabled();
   await page.getByRole("button", { name: "Delete before-upgrade" }).click();
   await expect(page.getByRole("button", { name: "Leave it" })).toBeFocused();
   await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();

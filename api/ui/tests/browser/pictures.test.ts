@@ -33,6 +33,7 @@ test("pictures for docs", async ({ page, served }) => {
   await open(page, served, "#/jobs/shop/orders/graph");
   await page.getByRole("button", { name: "Upgrade" }).click();
   await page.getByLabel("Parallelism").fill("16");
+  await page.setViewportSize({ width: 1180, height: 960 });
   await page.getByRole("button", { name: "Show what would happen" }).click();
   await expect(page.getByText("Can be done")).toBeVisible();
   await picture(page, "upgrade");

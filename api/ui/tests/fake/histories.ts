@@ -63,6 +63,7 @@ export function snapshots(now: number): Snapshots {
       { ...common, type: "Checkpoint", id: 411, path: "s3://flows/orders/checkpoints/chk-411", name: null, completedAt: iso(now - 11_000), bytes: 1.62e9, newest: true, inUse: true },
       { ...common, type: "Checkpoint", id: 410, path: "s3://flows/orders/checkpoints/chk-410", name: null, completedAt: iso(now - 21_000), bytes: 1.61e9 },
       { ...common, type: "Savepoint", id: 388, path: "s3://flows/orders/savepoints/before-upgrade", name: "before-upgrade", completedAt: iso(now - 240_000), bytes: 1.58e9 },
+      { ...common, type: "Savepoint", id: 211, path: "s3://flows/orders/savepoints/monday", name: "monday", completedAt: iso(now - 2e8), bytes: 1.21e9, inUse: true },
       { ...common, type: "Savepoint", id: 0, path: "", name: "friday", completedAt: "", bytes: null, phase: "Failed", error: "The storage refused: the bucket is full." },
     ],
   };
