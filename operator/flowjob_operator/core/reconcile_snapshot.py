@@ -132,8 +132,9 @@ def _ask(turn: SnapshotTurn) -> None:
         )
         _remember_job(turn)
     takes_checkpoint = turn.seen.snapshot.spec.type is SnapshotType.CHECKPOINT
-    # By its name a savepoint is taken once, under whatever id.
-    savepoint = TakeSavepoint(name=f"{metadata.name}-{metadata.uid}"[-200:].lstrip("-."))
+    # By its name a savepoint is taken once, under whatever id. One that failed has left objects in its directory.
+    name = f"{metadata.name}-{metadata.uid}" + (f"-{attempts}" if attempts > 1 else "")
+    savepoint = TakeSavepoint(name=name[-200:].lstrip("-."))
     request = TakeCheckpoint() if takes_checkpoint else savepoint
     turn.act(Ask(id=turn.status.operation_id or "", request=request))
     turn.look_again(2.0)

@@ -150,8 +150,10 @@ def _ask(turn: Turn, how: Manner) -> bool:
         turn.wait(Reason.SAVEPOINT_FAILED, operation.message, RETRY_AFTER - _since(turn))
         return False
     seconds = time_of(turn.spec.upgrade.savepoint_timeout, 600.0)
-    # The same directory each time: it is taken once.
+    # The same directory each time: it is taken once. One that failed has left objects in its own.
     name = f"{operation.type.value.lower()}-{turn.uid}-{operation.revision or operation.generation}"
+    if operation.attempts:
+        name += f"-{operation.attempts + 1}"
     request = StopJob(name=name, drain=how.drain, timeout=f"{max(1, round(seconds))}s")
     turn.act(Ask(id=_id(turn, "Stop"), request=request))
     turn.wait(Reason.WAITING_FOR_SAVEPOINT, "the job stops with a savepoint", 1.0)

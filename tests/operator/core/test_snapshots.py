@@ -91,6 +91,18 @@ def test_failures_are_tried_again_with_growing_pauses_and_then_it_fails() -> Non
     assert status(world).error == "disk is full"
 
 
+def test_one_that_is_tried_again_goes_where_the_one_that_failed_has_left_nothing() -> None:
+    world = running()
+    world.savepoints_fail = True
+    ask(world)
+    world.settle(10)
+    assert world.unfinished
+    world.savepoints_fail = False
+    world.settle(60)
+    assert status(world).phase is SnapshotPhase.COMPLETED
+    assert not world.unfinished & set(world.savepoints)
+
+
 def test_it_waits_for_a_job_that_is_not_there_and_is_abandoned_in_the_end() -> None:
     world = running()
     ask(world, jobRef={"name": "other"})

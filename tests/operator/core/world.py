@@ -111,6 +111,7 @@ class World:
         self.preflights: dict[int, tuple[str, datetime, Revision, Beginning]] = {}
         self.preflight_seconds = 300.0
         self.storage_work: list[str] = []
+        self.unfinished: set[str] = set()
         self.storage_jobs: dict[str, tuple[str, datetime, StorageAnswer]] = {}
         self.snapshots: dict[str, FlowSnapshot] = {}
         self.dry_run: DryRunAnswer | None = None
@@ -642,15 +643,24 @@ class World:
         assert process.stopping is not None
         id, name = process.stopping
         process.stopping = None
-        if self.savepoints_fail:
+        if (error := self._savepoint_error(name)) is not None:
             process.doing = "Running"
-            process.operations[id] = api.OperationView(id=id, state="Failed", error="disk is full")
+            process.operations[id] = api.OperationView(id=id, state="Failed", error=error)
             return
         if name not in self.savepoints:
             self.savepoints[name] = self._commit("Savepoint", f"savepoints/{name}")
         process.final = self.savepoints[name]
         process.doing, process.ended_at = "Suspended", self.now
         process.operations[id] = api.OperationView(id=id, state="Done", snapshot=process.final)
+
+    def _savepoint_error(self, name: str) -> str | None:
+        """Objects of one that failed stay in its directory, and keep another one out of it."""
+        if name in self.unfinished:
+            return f"an unfinished savepoint has left objects in {name}"
+        if not self.savepoints_fail:
+            return None
+        self.unfinished.add(name)
+        return "disk is full"
 
     def _ask(self, action: a.Ask) -> None:
         process = self._leader()
@@ -671,8 +681,8 @@ class World:
                 process.parallelism = request.parallelism
                 process.attempt += 1
             case api.TakeSavepoint() if process.doing == "Running":
-                if self.savepoints_fail:
-                    done = api.OperationView(id=id, state="Failed", error="disk is full")
+                if (error := self._savepoint_error(request.name)) is not None:
+                    done = api.OperationView(id=id, state="Failed", error=error)
                 else:
                     if request.name not in self.savepoints:
                         made = self._commit("Savepoint", f"savepoints/{request.name}")
