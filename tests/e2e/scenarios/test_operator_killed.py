@@ -46,7 +46,7 @@ def test_a_job_goes_on_and_heals_without_the_operator(job: FlowJob, operator: In
 
 
 def test_an_upgrade_of_the_chart_touches_no_job(job: FlowJob, operator: Installation) -> None:
-    job.apply(rows=ROWS, rate=RATE)
+    job.apply(rows=2 * ROWS, rate=RATE)
     job.wait_running()
     pods = {c: job.pods(c) for c in ("jobmanager", "taskmanager")}
     operator.install("operator.logLevel=debug", "podAnnotations.upgrade=of-the-chart")
@@ -54,4 +54,4 @@ def test_an_upgrade_of_the_chart_touches_no_job(job: FlowJob, operator: Installa
     assert {c: job.pods(c) for c in pods} == pods
     assert job.status["job"]["restarts"] == 0
     operator.install()
-    job.wait_until_verified(ROWS)
+    job.wait_until_verified(2 * ROWS)
