@@ -49,6 +49,7 @@ def verifying_job(name: str, bucket: Bucket, *, rows: int, rate: int, **settings
                 "rows": rows,
                 "rate": rate,
                 "roll_rows": 20_000,
+                "timeout_ms": 60_000,
                 "out": f"{bucket.url}/{verified.RESULTS}",
             },
         },
