@@ -346,7 +346,7 @@ def test_what_only_the_service_knows_is_refused_with_the_way_there(
 ) -> None:
     with pytest.raises(errors.BadRequest) as found:
         ask(client_of(MadeUpCluster(flowjob())).job("orders", "shop"))
-    assert "--server" in found.value.next_step
+    assert "--service" in found.value.next_step
 
 
 POD_LINES = [

@@ -138,7 +138,7 @@ class MadeUpJobs:
 
 def put(monkeypatch: pytest.MonkeyPatch, jobs: MadeUpJobs) -> MadeUpJobs:
     """In place of whatever a command would ask."""
-    monkeypatch.setattr(choosing, "_chosen", lambda where: jobs)
+    monkeypatch.setattr(choosing, "_chosen", lambda where, tries=None: jobs)
     return jobs
 
 

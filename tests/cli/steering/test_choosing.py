@@ -20,6 +20,7 @@ CASES: list[tuple[dict[str, Any], str | None, str, type, str]] = [
     ({"namespace": "a"}, "https://env", "flowjob", Client, "https://env:443"),
     ({"namespace": "a"}, None, "flowjob", KubernetesClient, "the cluster"),
     ({"context": "prod"}, "https://env", "flowjob", KubernetesClient, "the cluster of context prod"),
+    ({"service": "ops/api", "context": "c"}, "https://env", "flowjob", Client, "ops/api of the cluster of context c"),
     ({"kubeconfig": "/k"}, None, "flowjob", KubernetesClient, "the cluster"),
     ({}, None, "/usr/bin/kubectl-flowjob", KubernetesClient, "the cluster"),
     ({}, "https://env", "kubectl-flowjob", Client, "https://env:443"),
@@ -42,7 +43,7 @@ def test_what_is_said_chooses_whom_to_ask(
     assert found.where == where
 
 
-@pytest.mark.parametrize("cluster", [{"context": "a"}, {"kubeconfig": "/k"}])
+@pytest.mark.parametrize("cluster", [{"context": "a"}, {"kubeconfig": "/k"}, {"service": "a/b"}])
 def test_a_service_and_a_cluster_are_two_answers(cluster: dict[str, Any]) -> None:
     with pytest.raises(errors.BadRequest, match="say one"):
         _chosen(Where(server="x", **cluster))

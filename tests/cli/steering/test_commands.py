@@ -9,6 +9,8 @@ import pytest
 
 from flowjob import errors
 from flowjob.cli import exits
+from flowjob.cli.steering import choosing
+from flowjob.cli.steering.completing_names import names_of_jobs
 from flowjob.client.models import OperationResult, SnapshotFacts, UpgradePlan, UpgradeWish
 from flowjob.client.steering import RestoreSource
 from tests.cli.steering.made_up import MadeUpJobs, put, run, summary
@@ -237,3 +239,39 @@ def test_a_dry_run_of_what_would_be_refused_fails(jobs: MadeUpJobs) -> None:
         json.loads(run("upgrade", "orders", "-p", "3", "--dry-run", "--json").stdout)["accepted"]
         is False
     )
+
+
+def test_what_others_have_written_does_not_steer_the_terminal(jobs: MadeUpJobs) -> None:
+    evil = "\x1b]0;evil\x07\x9b31m"
+    jobs.fails = errors.OperationFailed(evil, next_step=evil)
+    jobs.listed = [summary(message=evil, image=evil)]
+    jobs.plan = UpgradePlan(accepted=True, notes=[evil])
+    jobs.result = OperationResult(notes=[evil])
+    for words in (
+        ["jobs"],
+        ["scale", "orders", "4"],
+        ["upgrade", "orders", "-p", "3", "--dry-run"],
+    ):
+        ended = run(*words)
+        said = ended.stdout + ended.stderr
+        assert "evil" in said
+        assert not set("\x1b\x07\x9b") & set(said)
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [("", ["orders", "clicks"]), ("or", ["orders"]), ("x", []), ("shop/", ["shop/orders"])],
+)
+def test_names_of_jobs_are_completed(
+    monkeypatch: pytest.MonkeyPatch, typed: str, names: list[str]
+) -> None:
+    put(monkeypatch, MadeUpJobs(summary(), summary("clicks", "web")))
+    assert names_of_jobs({"server": None, "watch": False}, typed) == names
+
+
+def test_where_nobody_answers_nothing_is_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(where: object, tries: int) -> MadeUpJobs:
+        raise errors.ServiceUnreachable("nobody")
+
+    monkeypatch.setattr(choosing, "_chosen", refused)
+    assert names_of_jobs({}, "o") == []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
+from flowjob.cli.terminal_text import harmless
 from flowjob.errors import (
     BadRequest,
     Conflict,
@@ -81,9 +82,9 @@ def exit_with(error: FlowjobError, out: TextIO, *, as_json: bool = False) -> int
         print(error, file=out)
         print(f"error[{error.code}]: the job failed in code of yours, see above", file=out)
     elif isinstance(error, ServiceError):
-        print(f"error[{error.code}]: {error.message}", file=out)
+        print(f"error[{error.code}]: {harmless(error.message)}", file=out)
         if error.next_step:
-            print(f"next: {error.next_step}", file=out)
+            print(f"next: {harmless(error.next_step)}", file=out)
     else:
         print(f"error[{error.code}]: {error}", file=out)
     out.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,6 +49,9 @@ from flowjob.cli.options import (
 )
 from flowjob.cli.steering import commands as steering_commands
 
+if TYPE_CHECKING:
+    from flowjob.cli.web import Web
+
 app = typer.Typer(
     name="flowjob",
     help="Runs stream processing jobs.",
@@ -81,14 +84,8 @@ def run(
     arguments = arguments_of(arg)
     if no_checkpoints:
         _refuse_any(checkpoints, checkpoint_interval, endpoint, from_)
-    if allow_non_restored and from_ is None:
-        raise typer.BadParameter(
-            "nothing is restored without --from", param_hint="--allow-non-restored"
-        )
-    if web is not None:
-        from flowjob.cli.web import Web
-
-        served = Web.bind(web)
+    _refuse_unless_restored(from_, allow_non_restored=allow_non_restored)
+    served = None if web is None else _bound(web)
     # Workers start while everything else is imported here: together they are what people wait for.
     from flowjob.runtime.real.processes import spawn_taskmanager
 
@@ -110,7 +107,7 @@ def run(
                 off=no_checkpoints,
                 start=StartFrom(from_, endpoint, None, allow_non_restored),
             ),
-            web=None if web is None else served,
+            web=served,
         )
         run_job(target, arguments, options, workers)
     finally:
@@ -214,10 +211,7 @@ def explain(
     json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Print a job's plan: what was written, what became of it, and what would run."""
-    if allow_non_restored and from_ is None:
-        raise typer.BadParameter(
-            "nothing is restored without --from", param_hint="--allow-non-restored"
-        )
+    _refuse_unless_restored(from_, allow_non_restored=allow_non_restored)
     from flowjob.cli.explaining import Restoring, explain_job
 
     restoring = Restoring(from_, checkpoints, endpoint, allow_non_restored)
@@ -259,6 +253,21 @@ def _refuse_any(*said: str | None) -> None:
         raise typer.BadParameter(
             "it leaves nothing to say about checkpoints", param_hint="--no-checkpoints"
         )
+
+
+def _refuse_unless_restored(start: str | None, *, allow_non_restored: bool) -> None:
+    """A usage error for what is allowed where nothing is restored."""
+    if allow_non_restored and start is None:
+        raise typer.BadParameter(
+            "nothing is restored without --from", param_hint="--allow-non-restored"
+        )
+
+
+def _bound(address: str) -> Web:
+    """The address of `--web`, before anything else is started."""
+    from flowjob.cli.web import Web
+
+    return Web.bind(address)
 
 
 def arguments_of(pairs: list[str] | None) -> dict[str, str]:

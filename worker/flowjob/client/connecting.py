@@ -11,6 +11,7 @@ from pathlib import Path
 from flowjob.client.client import Client
 from flowjob.client.clock import Clock
 from flowjob.client.http_transport import HttpTransport, address_of
+from flowjob.client.kubectl import Kubectl
 from flowjob.client.retrying import Retries
 from flowjob.client.service import Service
 from flowjob.errors import BadRequest, NotAllowed
@@ -50,6 +51,35 @@ def connect(
     return Client(
         Service(transport, address.url, found or (lambda: None), clock=clock, retries=retries)
     )
+
+
+def connect_through(
+    kubectl: Kubectl,
+    service: str,
+    *,
+    token_file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Client:
+    """A client of the service NAMESPACE/NAME of a cluster, by a port that kubectl forwards. The token is that in
+    `token_file`, FLOWJOB_TOKEN, or the one of the kubeconfig."""
+    from flowjob.client.forwarding import ForwardedTransport, token_of
+
+    found = _token(None, token_file, os.environ if environ is None else environ)
+    transport = ForwardedTransport(kubectl, service)
+    where = f"{service} of {kubectl.where}"
+    return Client(Service(transport, where, found or _once(lambda: token_of(kubectl))))
+
+
+def _once(ask: Callable[[], str]) -> Callable[[], str | None]:
+    """Asks when it is wanted first: a plugin may take seconds."""
+    kept: list[str] = []
+
+    def token() -> str | None:
+        if not kept:
+            kept.append(ask())
+        return kept[0]
+
+    return token
 
 
 def _token(

@@ -81,7 +81,7 @@ class Kubectl:
     def lines(self, *arguments: str) -> Iterator[str]:
         # Not a pipe: nobody reads it meanwhile, and a full one would stop kubectl.
         with tempfile.TemporaryFile() as complaints:
-            process = self._start(arguments, stdin=subprocess.DEVNULL, stderr=complaints)
+            process = self.start(arguments, stdin=subprocess.DEVNULL, stderr=complaints)
             assert process.stdout is not None
             try:
                 for line in process.stdout:
@@ -96,7 +96,7 @@ class Kubectl:
                 process.stdout.close()
 
     def _run(self, arguments: Sequence[str], body: bytes | None) -> bytes:
-        process = self._start(arguments, stdin=subprocess.PIPE)
+        process = self.start(arguments, stdin=subprocess.PIPE)
         with process:
             try:
                 answer, complaint = process.communicate(body or b"", timeout=WITHIN)
@@ -110,9 +110,10 @@ class Kubectl:
             raise error_of(complaint.decode("utf-8", "replace"), self.where)
         return answer
 
-    def _start(
+    def start(
         self, arguments: Sequence[str], *, stdin: int, stderr: IO[bytes] | int = subprocess.PIPE
     ) -> subprocess.Popen[bytes]:
+        """The process, whose output is the caller's to read. Raises ServiceUnreachable where there is no kubectl."""
         try:
             return subprocess.Popen(
                 ["kubectl", *self._flags, *arguments],

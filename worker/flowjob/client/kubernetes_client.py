@@ -50,7 +50,7 @@ JOBS, SNAPSHOTS = "flowjobs.flowjob.dev", "flowsnapshots.flowjob.dev"
 MOST_PODS = 256
 """Whose logs are followed at once."""
 
-NEEDS_SERVICE = "The service knows: --server URL (kubectl port-forward makes it reachable)"
+NEEDS_SERVICE = "The service knows: --service NAMESPACE/NAME through kubectl, or --server URL"
 
 
 class KubernetesClient:

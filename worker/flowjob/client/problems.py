@@ -78,12 +78,24 @@ def error_of(problem: Problem, where: str) -> ServiceError:
         )
         said = f"{said}: {fields}" if fields not in said else said
     kind, step = _kind(problem.status)
+    step = NEXT_STEPS.get(problem.code, step)
     if not 400 <= problem.status < 500 and problem.code == "":
         said = f"{where} answered {problem.status}: {said}"
     return kind(
         said, status=problem.status, reason=problem.code, next_step=problem.next_step or step
     )
 
+
+NEXT_STEPS = {
+    "UNSUPPORTED": "",
+    "FIELD_OWNED": "Change it there; or say --force, and have it leave that field alone",
+    "NOT_NOW": "`flowjob status` says what it is doing",
+    "EXISTS": "Choose another name",
+    "KEY_REUSED": "Give another key, or none",
+    "IN_USE": "It can go when the job has a newer one: flowjob snapshot take",
+    "TOO_MANY": "Ask more slowly",
+}
+"""By the service's own codes, where the status alone says too little."""
 
 _LOOK = "`flowjob jobs` lists what there is; another namespace is said with -n"
 _TOKEN = "Give a token in FLOWJOB_TOKEN or --token-file"

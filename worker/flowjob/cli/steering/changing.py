@@ -16,6 +16,7 @@ from flowjob.cli.steering.choosing import one_job
 from flowjob.cli.steering.output import print_json, progress
 from flowjob.cli.steering.plans import plan_lines
 from flowjob.cli.steering.where import Where
+from flowjob.cli.terminal_text import presentable
 from flowjob.client.models import Operation, UpgradeWish
 from flowjob.client.steering import RestoreSource, SteeredJob
 from flowjob.errors import BadRequest, OperationFailed
@@ -109,7 +110,7 @@ def upgrade_job(
     if where.json:
         print_json(plan)
     else:
-        for line in plan_lines(plan):
+        for line in plan_lines(presentable(plan)):
             print(line)
     if not plan.accepted:
         raise OperationFailed("it would be refused, see above", reason="NOT_ACCEPTED")
@@ -194,7 +195,7 @@ def _do(
     if where.json:
         print_json(operation)
         return
-    for line in outcome(operation, verb):
+    for line in outcome(presentable(operation), verb):
         print(line)
 
 

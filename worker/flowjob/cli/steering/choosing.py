@@ -38,11 +38,29 @@ def one_job(where: Where, job: str) -> Iterator[tuple[Steering, SteeredJob]]:
         yield asked, asked.job(name, known if known else _namespace_of(asked, name))
 
 
-def _chosen(where: Where) -> Steering:
+@contextmanager
+def quickly(where: Where) -> Iterator[Steering]:
+    """The same, for a person who waits for the next letter: one try."""
+    found = _chosen(where, tries=1)
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _chosen(where: Where, tries: int | None = None) -> Steering:
     server = where.server or os.environ.get("FLOWJOB_SERVER")
     cluster = (where.context, where.kubeconfig)
-    if where.server and any(cluster):
-        raise BadRequest("--server is a service, --context and --kubeconfig a cluster: say one")
+    if where.server and (where.service or any(cluster)):
+        raise BadRequest(
+            "--server is an address, --service, --context and --kubeconfig a cluster: say one"
+        )
+    if where.service:
+        from flowjob.client.connecting import connect_through
+        from flowjob.client.kubectl import Kubectl
+
+        kubectl = Kubectl(where.context, where.kubeconfig)
+        return connect_through(kubectl, where.service, token_file=where.token_file)
     if any(cluster) or (not server and (where.namespace or is_plugin())):
         from flowjob.client.kubectl import Kubectl
         from flowjob.client.kubernetes_client import KubernetesClient
@@ -52,7 +70,7 @@ def _chosen(where: Where) -> Steering:
     from flowjob.client.retrying import Retries
 
     # Where nobody has said that there is a service, most often there is none: that is said soon.
-    retries = Retries() if server else Retries(attempts=2)
+    retries = Retries(attempts=tries or (6 if server else 2))
     return connect(server, token_file=where.token_file, ca_file=where.ca_file, retries=retries)
 
 

@@ -11,9 +11,21 @@ import typer
 from flowjob.cli.options import SavepointName
 from flowjob.cli.steering.where import Where, asking
 
+
+def _names(ctx: typer.Context, incomplete: str) -> list[str]:
+    from flowjob.cli.steering.completing_names import names_of_jobs
+
+    return names_of_jobs(ctx.params, incomplete)
+
+
 Job = Annotated[
     str,
-    typer.Argument(metavar="JOB", help="Its name, or NAMESPACE/NAME.", show_default=False),
+    typer.Argument(
+        metavar="JOB",
+        help="Its name, or NAMESPACE/NAME.",
+        show_default=False,
+        autocompletion=_names,
+    ),
 ]
 Wait = Annotated[
     bool, typer.Option("--wait/--no-wait", help="Until it is done; else only until it is begun.")

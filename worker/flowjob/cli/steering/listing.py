@@ -12,6 +12,7 @@ from flowjob.cli.steering.drawing import draw
 from flowjob.cli.steering.output import ago, duration, print_json, show, size
 from flowjob.cli.steering.where import Where
 from flowjob.cli.tables import format_count, format_share
+from flowjob.cli.terminal_text import presentable
 from flowjob.client.models import Job, JobSummary, SnapshotFacts
 from flowjob.cluster.job_details import Graph, VertexFacts
 
@@ -36,7 +37,7 @@ def show_jobs(where: Where, state: str | None, query: str | None, *, watch: bool
         if where.json:
             print_json(found())
             return
-        show(lambda: _jobs_table(found()), watch=watch)
+        show(lambda: _jobs_table([presentable(one) for one in found()]), watch=watch)
 
 
 def _table(*columns: str) -> Table:
@@ -87,7 +88,7 @@ def show_status(where: Where, name: str, *, watch: bool) -> None:
         if where.json:
             print_json(job.get())
             return
-        show(lambda: _status_text(job.get()), watch=watch)
+        show(lambda: _status_text(presentable(job.get())), watch=watch)
 
 
 def _status_text(job: Job) -> RenderableType:
@@ -176,7 +177,7 @@ def show_graph(where: Where, name: str, *, watch: bool) -> None:
         if where.json:
             print_json(job.graph(subtasks=True))
             return
-        show(lambda: _graph_text(job.graph()), watch=watch)
+        show(lambda: _graph_text(presentable(job.graph())), watch=watch)
 
 
 def _graph_text(graph: Graph) -> RenderableType:
@@ -251,7 +252,7 @@ def show_snapshots(where: Where, name: str) -> None:
     if where.json:
         print_json(found)
         return
-    show(lambda: _snapshots_table(found.snapshots), watch=False)
+    show(lambda: _snapshots_table(presentable(found).snapshots), watch=False)
 
 
 def _snapshots_table(snapshots: list[SnapshotFacts]) -> RenderableType:

@@ -4,7 +4,6 @@ Each line says who said it. It must not know where they come from."""
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 
@@ -13,12 +12,10 @@ import typer
 
 from flowjob.cli.steering.choosing import one_job
 from flowjob.cli.steering.where import Where
+from flowjob.cli.terminal_text import harmless
 from flowjob.cluster.job_details import LogLine, LogQuery
 
 LEVELS = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
-
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +74,6 @@ def line_text(line: LogLine, *, coloured: bool = False) -> str:
     text = harmless(text)
     style = {"yellow": "33", "red": "31", "bold red": "1;31", "dim": "2"}.get(LEVELS[line.level])
     return f"\x1b[{style}m{text}\x1b[0m" if coloured and style else text
-
-
-def harmless(text: str) -> str:
-    """Without what a terminal would obey: a job may print anything."""
-    return _CONTROLS.sub("�", text)
 
 
 def speaker(line: LogLine) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flowjob.cli.terminal_text import harmless
 from flowjob.client.models import Operation
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _lines(text: str) -> Callable[[Operation], None]:
     said: list[str] = []
 
     def tell(operation: Operation) -> None:
-        step = operation.progress.step or operation.state
+        step = harmless(operation.progress.step or operation.state)
         if not operation.is_over and said != [step]:
             said[:] = [step]
             print(f"{text}: {step}", file=sys.stderr, flush=True)
@@ -93,7 +94,7 @@ def _bar(text: str) -> Iterator[Callable[[Operation], None]]:
         task = bar.add_task(text, total=None)
 
         def tell(operation: Operation) -> None:
-            step = operation.progress.step or operation.state
+            step = harmless(operation.progress.step or operation.state)
             share = operation.progress.share
             bar.update(task, description=f"{text}: {step}")
             if share is not None:

@@ -47,6 +47,15 @@ class Where:
             show_default=False,
         ),
     ] = None
+    service: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMESPACE/NAME",
+            help="Of the cluster of the kubeconfig: through a port that kubectl forwards.",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None
     context: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +96,7 @@ class Where:
 
         from flowjob.cli.steering.plugin import is_plugin
 
-        said = (self.server, self.context, self.kubeconfig, self.namespace)
+        said = (self.server, self.service, self.context, self.kubeconfig, self.namespace)
         return any(said) or bool(os.environ.get("FLOWJOB_SERVER")) or is_plugin()
 
 
