@@ -139,27 +139,45 @@ async def _job_events(
         if not await pulse.may_stay():
             yield json_event("expired", {})
             return
-        for topic in topics:
-            if topic == "change":
-                continue
-            body = await _topic(following, followed.caller, ref, (topic, every))
-            if body is not None and (mark := blake2b(body[1]).digest()) != seen.get(topic):
-                seen[topic] = mark
-                pulse.sent()
-                yield event(body[0], body[1])
-        found = await _changes(following, followed.caller, ref, (last, every))
+        if (
+            last is None
+        ):  # from where on changes are told: before what is shown, so that none is missed
+            begin = await _changes(following, followed.caller, ref, (None, every))
+            last = None if begin is None else begin.next
+        async for data in _changed_topics(following, followed, (topics, every), seen):
+            pulse.sent()
+            yield data
+        found = None
+        if last is not None:
+            found = await _changes(following, followed.caller, ref, (last, every))
         if found is not None:
-            behind, last = last, found.next
-            if "change" in topics and not (behind is None and followed.last_event is None):
-                for change in found.changes:
-                    pulse.sent()
-                    yield json_event("change", full(change), str(change.sequence))
+            last = found.next
+            for change in found.changes if "change" in topics else ():
+                pulse.sent()
+                yield json_event("change", full(change), str(change.sequence))
         if pulse.is_due:
             pulse.sent()
             yield BEAT
         # What happens often is looked at often, but not in a busy loop; who cannot answer is not asked at once again.
         least = LEAST_PAUSE if found is not None and found.changes else every
         await following.clock.sleep(max(0.0, began + least - following.clock.monotonic()))
+
+
+async def _changed_topics(
+    following: Following,
+    followed: Followed,
+    wanted: tuple[tuple[str, ...], float],
+    seen: dict[str, bytes],
+) -> AsyncIterator[bytes]:
+    """Those that are not as they were when they were sent last."""
+    topics, every = wanted
+    assert followed.ref is not None
+    for topic in topics:
+        if topic != "change":
+            body = await _topic(following, followed.caller, followed.ref, (topic, every))
+            if body is not None and (mark := blake2b(body[1]).digest()) != seen.get(topic):
+                seen[topic] = mark
+                yield event(body[0], body[1])
 
 
 async def _topic(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import typing
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -48,6 +49,7 @@ class FakeDetails:
         self.happened: list[job_details.Change] = []
         self.rung = asyncio.Event()
         self.asked: list[str] = []
+        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def happen(self, text: str) -> None:
         change = job_details.Change(sequence=len(self.happened) + 1, at=AT, topic="note", text=text)
@@ -100,7 +102,16 @@ class FakeDetails:
 
     async def changes(self, *, after: int | None = None, wait: float = 0.0) -> job_details.Changes:
         if after is not None and len(self.happened) <= after and wait:
-            await self.rung.wait()
+            waiting = [
+                asyncio.ensure_future(self.rung.wait()),
+                asyncio.ensure_future(self.sleep(wait)),
+            ]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for one in waiting:
+                    one.cancel()
+                await asyncio.gather(*waiting, return_exceptions=True)
         found = [c for c in self.happened if c.sequence > (after or 0)]
         return job_details.Changes(changes=found, next=len(self.happened))
 
