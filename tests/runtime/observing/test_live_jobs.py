@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,3 +148,27 @@ def test_who_cannot_serve_a_job_stops_it() -> None:
 
     with pytest.raises(OSError, match="port is taken"):
         run_local(endless(), serve=serve)
+
+
+def test_lines_of_functions_are_known_by_their_task() -> None:
+    def loud(row: Any) -> Any:
+        print(f"got {row.a}")  # noqa: T201
+        logging.getLogger("shop").warning("odd %d, password=hunter2", row.a)
+        return row
+
+    seen: list[tuple[str, str, int | None, int | None, str]] = []
+    heard: list[str] = []
+
+    async def serve(live: LiveJob) -> None:
+        await live.ended()
+        for line in (await live.details.logs(LogQuery(source="Slot"))).lines:
+            seen.append((line.message, line.level, line.vertex, line.subtask, line.stream))
+
+    job = fj.Job("loud")
+    job.write(job.read(fj.from_rows([{"a": 7}])).map(loud), fj.discard())
+    run_local(job, serve=serve, on_output=lambda slot, stream, lines: heard.extend(lines))
+    assert sorted(seen) == [
+        ("got 7", "INFO", 0, 0, "stdout"),
+        ("odd 7, password=[redacted]", "WARNING", 0, 0, "log"),
+    ]
+    assert sorted(heard) == ["got 7", "odd 7, password=hunter2"]

@@ -203,6 +203,7 @@ async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> 
     from flowjob.runtime.jobmanager.operating import Operations
     from flowjob.runtime.jobmanager.request import Listeners
     from flowjob.runtime.observing.details import ObservedJob
+    from flowjob.runtime.observing.log_handler import logging_into
     from flowjob.runtime.outbox import cancel_all
     from flowjob.runtime.real.internal_api import ApiServer, InternalApi
 
@@ -220,7 +221,8 @@ async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> 
     server = ApiServer(api, _api_context(file))
     try:
         await server.listen("0.0.0.0", file.api_port)
-        await host.run()
+        with logging_into(host.observer):
+            await host.run()
     finally:
         await operations.close()
         await server.close()

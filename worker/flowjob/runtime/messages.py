@@ -19,6 +19,7 @@ from flowjob.runtime.codec import MAX_MESSAGE as MAX_MESSAGE
 from flowjob.runtime.codec import Codec
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.job_description import JobDescription
+from flowjob.runtime.speaking import Mark
 from flowjob.runtime.wire import SplitProgress as SplitProgress
 from flowjob.runtime.wire import TaskInventory as TaskInventory
 from flowjob.runtime.wire import TaskMetrics as TaskMetrics
@@ -48,8 +49,7 @@ def stamped(message: T, generation: int) -> T:
 
 
 class Welcome(Message, frozen=True):
-    """The answer to Register. `keep` names the slots (number, attempt) the JobManager still
-    wants."""
+    """The answer to Register. `keep` names the slots (number, attempt) the JobManager still wants."""
 
     keep: list[tuple[int, int]] = []
     heartbeat_interval: float = 1.0
@@ -162,11 +162,12 @@ class SlotGone(Message, frozen=True):
 
 
 class SlotOutput(Message, frozen=True):
-    """Lines a slot printed; `stream` is `stdout` or `stderr`."""
+    """Lines a slot printed, to `stdout` or `stderr`. `marks`: by which task each, None: by none; empty: all by none."""
 
     slot: int
     stream: str
     lines: list[str]
+    marks: list[Mark | None] = []
 
 
 class SlotSilent(Message, frozen=True):

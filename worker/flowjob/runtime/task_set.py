@@ -38,6 +38,7 @@ from flowjob.runtime.operators.union import Union
 from flowjob.runtime.participant import Abort, Ends, Overflow, Participant, Release, Trigger
 from flowjob.runtime.running_task import RunningTask
 from flowjob.runtime.source_task import SourceTask
+from flowjob.runtime.speaking import SPEAKER
 from flowjob.runtime.split_reading import SplitInbox
 from flowjob.runtime.storage.object_store import ObjectStore
 from flowjob.runtime.task import Task
@@ -234,6 +235,7 @@ class TaskSet:
     # -- building
 
     async def _run_one(self, key: TaskKey, running: RunningTask) -> None:
+        SPEAKER.set(key)
         await running.task.run()
         for writer in running.writers.values():
             writer.flush()

@@ -35,6 +35,7 @@ from flowjob.runtime.messages import (
 )
 from flowjob.runtime.outbox import Outbox, cancel_all, first_of
 from flowjob.runtime.slot_launcher import SlotLauncher, SlotProcess
+from flowjob.runtime.speaking import unmarked
 
 _log = logging.getLogger("flowjob.taskmanager")
 
@@ -267,10 +268,12 @@ class TaskManager:
         """A slot's whole life, from fork to the report of its exit."""
 
         async def on_output(stream: str, lines: list[str]) -> None:
-            slot.said.add(lines)
-            self._tell(
-                SlotOutput(slot=slot.number, stream=stream, lines=lines, attempt=slot.attempt)
+            said, marks = unmarked(lines)
+            slot.said.add(said)
+            output = SlotOutput(
+                slot=slot.number, stream=stream, lines=said, marks=marks, attempt=slot.attempt
             )
+            self._tell(output)
             await self._outbox.room()
 
         try:

@@ -16,6 +16,7 @@ from flowjob.core.failures import ErrorInfo, ErrorKind
 from flowjob.core.job_events import Failed, Lost, Outcome
 from flowjob.plan.job_graph import JobGraph
 from flowjob.runtime.jobmanager.telling import cause_of
+from flowjob.runtime.observing.configuration import without_secrets
 from flowjob.runtime.observing.rings import Ring
 
 KEPT = 100
@@ -129,4 +130,5 @@ def of_error(error: ErrorInfo, where: str, at: At, graph: JobGraph) -> Exception
 
 
 def _cut(text: str) -> str:
+    text = without_secrets(text)
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -29,6 +29,7 @@ from flowjob.runtime.jobmanager.request import (
     StartFrom,
 )
 from flowjob.runtime.observing.details import AskedOperations, ObservedJob
+from flowjob.runtime.observing.log_handler import logging_into
 from flowjob.runtime.outbox import cancel_all
 
 Serve = Callable[[LiveJob], Awaitable[None]]
@@ -134,6 +135,10 @@ class LocalRun:
             self._manager.cancel(reason)
 
     async def run(self, cluster: Cluster) -> JobResult:
+        with logging_into(self._host.observer):
+            return await self._run(cluster)
+
+    async def _run(self, cluster: Cluster) -> JobResult:
         serving = self._serving = asyncio.ensure_future(self._until_served())
         running = asyncio.ensure_future(self._host.run_once(self._manager, cluster))
         running.add_done_callback(lambda _: self._over.set())

@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import math
 import posixpath
+from typing import Literal
+
+from msgspec.structs import replace
 
 from flowjob.cluster.job_history import ExceptionFacts, LogLine
 from flowjob.core.checkpoint_records import Status
@@ -40,11 +43,13 @@ from flowjob.runtime.jobmanager.request import (
 from flowjob.runtime.jobmanager.viewing import STATES, when
 from flowjob.runtime.observing.change_memory import ChangeMemory, Topic
 from flowjob.runtime.observing.checkpoint_memory import CheckpointMemory, Entry, Layout
+from flowjob.runtime.observing.configuration import without_secrets
 from flowjob.runtime.observing.exception_memory import At, ExceptionMemory, Result
 from flowjob.runtime.observing.log_ring import LogRing
 from flowjob.runtime.observing.task_table import VertexTable
 from flowjob.runtime.observing.time_series import WHOLE_JOB, TimeSeries, figures_of, whole_job
 from flowjob.runtime.observing.watching import Watcher
+from flowjob.runtime.speaking import Mark
 
 _ENDED = {
     Status.COMPLETED: "is complete", Status.FAILED: "has failed", Status.ABORTED: "was called off",
@@ -117,8 +122,8 @@ class Observer(Watcher):
                 if self._layout is not None:
                     at, attempt = self.clock.monotonic(), self.attempt_of(slot)
                     self.checkpoints.heard(id, snapshot, self._layout, attempt, at)
-            case messages.SlotOutput(stream=stream, lines=lines):
-                self._output(slot, stream, lines)
+            case messages.SlotOutput():
+                self._output(slot, message)
 
     def noticed(self, notice: Notice) -> None:
         match notice:
@@ -257,21 +262,23 @@ class Observer(Watcher):
         )  # fmt: skip
         self.logs.add("JobManager", [line], self.clock.monotonic())
 
-    def _output(self, slot: int, stream: str, lines: list[str]) -> None:
-        at, attempt = self.now, self.attempt_of(slot)
-        place = self._at(slot)
-        printed = [
-            LogLine(
-                sequence=0,
-                at=at,
-                level="INFO",
-                message=text,
-                source="Slot",
-                task_manager=place.task_manager,
-                stream="stderr" if stream == "stderr" else "stdout",
-                slot=slot,
-                attempt=attempt,
-            )
-            for text in lines
-        ]
-        self.logs.add(f"slot {slot}", printed, self.clock.monotonic())
+    def _output(self, slot: int, output: messages.SlotOutput) -> None:
+        at = self._at(slot)
+        stream: Literal["stdout", "stderr"] = "stderr" if output.stream == "stderr" else "stdout"
+        common = LogLine(
+            sequence=0, at=at.time, message="", source="Slot", stream=stream, slot=slot, attempt=at.attempt,
+            task_manager=at.task_manager,
+        )  # fmt: skip
+        marks = output.marks or [None] * len(output.lines)
+        said = [said_by(common, mark, text) for text, mark in zip(output.lines, marks)]
+        self.logs.add(f"slot {slot}", said, self.clock.monotonic())
+
+
+def said_by(line: LogLine, mark: Mark | None, text: str) -> LogLine:
+    """A line of a slot, with what its mark says."""
+    line = replace(line, message=without_secrets(text))
+    if mark is None:
+        return line
+    if mark.vertex >= 0:
+        line = replace(line, vertex=mark.vertex, subtask=mark.subtask)
+    return replace(line, level=mark.level, logger=mark.logger, stream="log") if mark.level else line

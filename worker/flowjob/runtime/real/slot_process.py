@@ -23,6 +23,7 @@ import uvloop
 
 from flowjob.runtime.real.control import FramedConnection
 from flowjob.runtime.real.env import Security, real_env
+from flowjob.runtime.real.marking_output import mark_output
 from flowjob.runtime.slot import Orphaned, Slot
 
 SWITCH_INTERVAL = 0.0005
@@ -38,6 +39,7 @@ def run_slot(control: int, directory: Path, identity: str | None = None) -> int:
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     sys.setswitchinterval(SWITCH_INTERVAL)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    printed = mark_output()
     pa.set_cpu_count(1)
     random.seed()
     np.random.seed()  # forked slots would otherwise all draw the same numbers
@@ -53,6 +55,9 @@ def run_slot(control: int, directory: Path, identity: str | None = None) -> int:
     except BaseException:  # noqa: BLE001 - the TaskManager reports what is printed here
         traceback.print_exc()
         return 1
+    finally:
+        for stream in printed:
+            stream.finish()
     return 0
 
 
