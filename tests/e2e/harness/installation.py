@@ -66,6 +66,12 @@ class Installation:
     def space(self) -> Namespace:
         return Namespace(self.tools, self.namespace)
 
+    @property
+    def owner(self) -> str:
+        """As it calls itself in the status of its jobs."""
+        full = self.release if "flowjob" in self.release else f"{self.release}-flowjob"
+        return f"{self.namespace}-{full}"
+
     def pods(self) -> list[str]:
         found = self.space.list("pods", f"app.kubernetes.io/instance={self.release}")
         return [pod["metadata"]["name"] for pod in found]

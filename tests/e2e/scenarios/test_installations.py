@@ -65,7 +65,7 @@ def test_two_operators_look_after_a_namespace_each(
         elsewhere.wait_for("Finished", within=300)
         assert verified.what_is_wrong(job.bucket, ROWS, results="elsewhere") == []
         for each, by in ((job, restored), (elsewhere, second)):
-            assert each.status["operator"]["owner"] == f"{by.namespace}-{by.release}"
+            assert each.status["operator"]["owner"] == by.owner
     finally:
         second.uninstall()
         second.tools.kubectl("delete", "namespace", second.namespace, "--wait=false")
@@ -106,7 +106,7 @@ def test_a_second_installation_keeps_off_what_the_first_one_looks_after(
         )
         job.wait_until_verified(ROWS)
         assert set(pods) >= set(job.pods("taskmanager"))
-        assert job.status["operator"]["owner"] == f"{operator.namespace}-{operator.release}"
+        assert job.status["operator"]["owner"] == operator.owner
     finally:
         second.uninstall()
         second.tools.kubectl("delete", "namespace", second.namespace, "--wait=false")
