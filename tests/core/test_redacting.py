@@ -37,6 +37,8 @@ WITHIN = [
     f"-----BEGIN RSA PRIVATE KEY-----\n{SECRET}\n-----END RSA PRIVATE KEY-----",
     f"-----BEGIN PRIVATE KEY-----{SECRET}",
     f"Cookie: {SECRET}",
+    f"s3://b?secret_key={SECRET}&x=1",
+    f"tokenValue={SECRET}",
 ]
 
 
@@ -107,7 +109,9 @@ def test_names_say_what_is_secret() -> None:
         "AWS_ACCESS_KEY_ID": "f",
     }
     assert sorted(secrets_of(environment)) == ["a", "c", "e", "f"]
+    assert is_secret_name("clientSecretValue")
     assert not is_secret_name("keyboard")
+    assert not is_secret_name("compass")
 
 
 LETTERS = string.ascii_letters + string.digits

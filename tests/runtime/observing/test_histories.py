@@ -233,3 +233,14 @@ def test_who_listens_is_woken_and_else_waits_so_long() -> None:
         assert clock.monotonic() == began + 10.0
 
     run_virtually(scenario())
+
+
+def test_secrets_are_in_no_line_and_lines_can_be_written_down_as_they_are_taken() -> None:
+    ring, written = LogRing(), list[LogLine]()
+    ring.also = written.append
+    ring.add(
+        "a", [LogLine(sequence=0, at="", message="token=abcd1234", traceback="x://u:p@h")], 0.0
+    )
+    (kept,) = ring.answer(LogQuery()).lines
+    assert (kept.message, kept.traceback) == ("token=[redacted]", "x://[redacted]@h")
+    assert written == [kept]

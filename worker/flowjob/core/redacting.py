@@ -17,7 +17,7 @@ _NAME = (
     r"(?:pass(?:word|wd|phrase|code)|(?<![A-Za-z])pass|pwd|secret|token|credentials?|api[-_]?key|access[-_]?key(?:[-_]?id)?|private[-_]?key"
     r"|client[-_]?secret|signature|sasl[-_.]?(?:jaas[-_.]?config|password)|authorization|cookie|session[-_]?id)"
 )
-_KEY = re.compile(_NAME + r"$|^aws_", re.IGNORECASE)
+_KEY = re.compile(_NAME + r"|^aws_", re.IGNORECASE)
 _HARMLESS = re.compile(r"^(aws_(default_)?region|aws_endpoint_url\w*|aws_profile)$", re.IGNORECASE)
 
 _QUOTED = r"\"(?:[^\"\\\n]|\\.)*(?:\"|$)|'(?:[^'\\\n]|\\.)*(?:'|$)"
@@ -38,7 +38,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # password=…, "secret": "…", token: …; the value up to its quote, or to where a word ends
     (
         re.compile(
-            rf"(?i)((?<![A-Za-z0-9])[\w.-]{{0,60}}?{_NAME}[\"']?\s{{0,3}}(?:=>|[=:])\s{{0,3}}(?:b(?=[\"']))?)"
+            rf"(?i)((?<![A-Za-z0-9])[\w.-]{{0,60}}?{_NAME}(?:[-_]?(?:key|value|string|id|hash))?[\"']?\s{{0,3}}(?:=>|[=:])\s{{0,3}}(?:b(?=[\"']))?)"
             rf"({_QUOTED}|[^\s&;,\"'()<>\[\]{{}}]+)"
         ),
         rf"\1{REDACTED}",

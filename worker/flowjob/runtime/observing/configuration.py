@@ -5,26 +5,16 @@ A key that sounds like a secret hides its value, and so does a password in an ad
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 from flowjob.cluster.job_details import Configuration
+from flowjob.core.redacting import REDACTED, by_looks, is_secret_name
 from flowjob.runtime.job_description import EntrypointSource
 from flowjob.runtime.jobmanager.request import JobRequest
 
-REDACTED = "[redacted]"
 Value = str | int | float | bool | None
-
-_SECRET = re.compile(
-    r"pass(word|wd|phrase)?$|pwd|secret|token|credential|api_?key|access_?key|private_?key|signature|sasl",
-    re.IGNORECASE,
-)
-_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
-_NAMED = re.compile(
-    r"(?i)\b((?:[\w-]*?(?:password|passwd|pwd|secret|token|api_?key|access_?key)[\w-]*)\s*[=:]\s*)[^\s&;,]+"
-)
 
 
 def configuration_of(request: JobRequest) -> Configuration:
@@ -67,7 +57,7 @@ def configuration_of(request: JobRequest) -> Configuration:
 
 def redacted(key: str, value: object) -> Value:
     """`value` as it may be shown: plain, and without secrets."""
-    if _SECRET.search(key) and value not in (None, "", False):
+    if is_secret_name(key) and value not in (None, "", False):
         return REDACTED
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -76,7 +66,7 @@ def redacted(key: str, value: object) -> Value:
 
 def without_secrets(text: str) -> str:
     """A text in which secrets may stand: `password=…`, `scheme://user:password@host`."""
-    return _NAMED.sub(rf"\1{REDACTED}", _USERINFO.sub(f"{REDACTED}@", text))
+    return by_looks(text)
 
 
 def _fields(settings: object, prefix: str = "") -> dict[str, Any]:

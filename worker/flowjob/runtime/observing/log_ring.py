@@ -5,12 +5,13 @@ push out what the others say. It must not know where lines come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec.structs
 
 from flowjob.cluster.job_details import MOST_LINES, LogQuery
 from flowjob.cluster.job_history import LogLine, Logs
+from flowjob.core.redacting import by_looks
 from flowjob.runtime.observing.bell import Bell
 from flowjob.runtime.observing.rings import Ring
 
@@ -44,10 +45,13 @@ class _Allowance:
 
 
 class LogRing:
-    """`bell` rings when there are new ones."""
+    """`bell` rings when there are new ones; `also` is called with each that is taken. `redact` takes secrets out of
+    them (core/redacting.py)."""
 
     def __init__(self) -> None:
         self.bell = Bell()
+        self.also: Callable[[LogLine], None] | None = None
+        self.redact: Callable[[str], str] = by_looks
         self._ring: Ring[LogLine] = Ring(KEPT, BUDGET)
         self._allowances: dict[str, _Allowance] = {}
         self._too_many = 0
@@ -72,11 +76,20 @@ class LogRing:
             if not allowance.take(now):
                 self._too_many += 1
                 continue
-            message = line.message if len(line.message) <= LONGEST else line.message[:LONGEST] + "…"
+            message, traceback = self._shown(line.message), self._shown(line.traceback)
             number = self._ring.last + 1
-            kept = msgspec.structs.replace(line, sequence=number, message=message)
-            self._ring.add(kept, len(message) + len(line.traceback) + 100)
+            kept = msgspec.structs.replace(
+                line, sequence=number, message=message, traceback=traceback
+            )
+            self._ring.add(kept, len(message) + len(traceback) + 100)
+            if self.also is not None:
+                self.also(kept)
         self.bell.ring()
+
+    def _shown(self, text: str) -> str:
+        """Secrets may stand across where it is cut off: they are looked for in a little more."""
+        shown = self.redact(text[: LONGEST + 200])
+        return shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
 
     def answer(self, query: LogQuery) -> Logs:
         """At once, whatever `wait` says."""
