@@ -53,11 +53,26 @@ def test_as_many_checkpoints_as_are_asked_for_make_a_revision_stable() -> None:
 
 
 def test_a_revision_that_is_still_to_be_judged_is_looked_at_often() -> None:
-    world = World(a_spec(upgrade__rollback={"checkpoints": 100})).settle(60)
+    patient = {"checkpoints": 100}
+    world = World(a_spec(upgrade__rollback=patient, checkpoints__interval="100s")).settle(60)
     assert world.status.phase is Phase.RUNNING
     assert world.status.revisions is not None
     assert world.status.revisions.stable is None
     assert (reconcile(world.observe()).look_again_after or 60) <= 10
+
+
+def test_a_rescale_that_fails_once_is_asked_for_again() -> None:
+    world = running()
+    world.rescales_fail = True
+    world.edit(job__parallelism=4)
+    for _ in range(30):
+        world.settle(1)
+        if world.status.operation is not None and world.status.operation.attempts == 1:
+            break
+    world.rescales_fail = False
+    world.settle(40)
+    assert world.status.parallelism == 4
+    assert not world.told("RescaleFailed")
 
 
 def test_a_snapshot_says_what_the_api_server_refuses_for_it() -> None:
