@@ -11,6 +11,7 @@ import types
 from functools import cache
 from hashlib import blake2b
 from typing import Any, Final, Union, get_args, get_origin
+from urllib.parse import quote
 
 import msgspec
 from fastapi import Request
@@ -43,9 +44,11 @@ def encoded_plainly(value: BaseModel) -> Encoded:
     return Response(body_of(value), headers={"Cache-Control": "no-store"}, media_type=JSON)
 
 
-def accepted(operation: Operation) -> Encoded:
-    """202, and where to ask what has become of it. Relative to the job's path, so that it holds under any sub-path."""
-    headers = {"Location": f"/api/v1/operations/{operation.id}", "Cache-Control": "no-store"}
+def accepted(request: Request, operation: Operation) -> Encoded:
+    """202, and where to ask what has become of it, under whatever sub-path this is served."""
+    root = request.scope.get("root_path") or ""
+    where = f"{root}/api/v1/operations/{quote(operation.id, safe='.')}"
+    headers = {"Location": where, "Cache-Control": "no-store"}
     return Response(body_of(operation), 202, headers=headers, media_type=JSON)
 
 

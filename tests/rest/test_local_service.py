@@ -149,3 +149,15 @@ def test_a_login_off_this_machine_needs_tls() -> None:
         assert "Secure" in answer.headers["set-cookie"]
 
     in_local(test, token="secret")
+
+
+def test_under_a_sub_path_links_and_cookies_are_of_that_path() -> None:
+    async def test(local: Local) -> None:
+        right = {"Authorization": "Bearer secret"}
+        answer = await local.http.post(f"{JOB}/restart", headers=right)
+        where = answer.headers["location"]
+        assert where == f"/flowjob/api/v1/operations/{answer.json()['id']}"
+        answer = await local.http.post("/api/v1/session", json={"token": "secret"})
+        assert "Path=/flowjob;" in answer.headers["set-cookie"]
+
+    in_local(test, token="secret", settings=Settings(root_path="/flowjob"))

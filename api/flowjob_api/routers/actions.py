@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 
 from flowjob_api.answering import Encoded, accepted, encoded_plainly
 from flowjob_api.parts import (
@@ -47,13 +47,16 @@ class Begin:
 
     def __init__(
         self,
+        request: Request,
         parts: PartsOf,
         caller: CallerOf,
         ref: RefOf,
+        *,
         force: Force = False,
         if_match: IfMatch = None,
         idempotency_key: IdempotencyKey = None,
     ) -> None:
+        self._request = request
         self._parts = parts
         self._caller = caller
         self._ref = ref
@@ -63,7 +66,7 @@ class Begin:
 
     async def __call__(self, kind: OperationKind, wish: Wish) -> Encoded:
         asked = Asked(kind, wish, self._key, self._if_match, self._force)
-        return accepted(await self._parts.jobs.begin(self._caller, self._ref, asked))
+        return accepted(self._request, await self._parts.jobs.begin(self._caller, self._ref, asked))
 
     async def planned(self, wish: UpgradeWish) -> Encoded:
         return encoded_plainly(await self._parts.jobs.plan(self._caller, self._ref, wish))

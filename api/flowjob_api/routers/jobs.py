@@ -73,6 +73,7 @@ async def get_job(request: Request, parts: PartsOf, caller: CallerOf, ref: RefOf
     summary="Submits a job",
 )
 async def submit(
+    request: Request,
     parts: PartsOf,
     caller: CallerOf,
     namespace: Namespace,
@@ -83,4 +84,4 @@ async def submit(
 ) -> Encoded:
     """In a cluster: makes a FlowJob. Local jobs are started by `flowjob run`."""
     asked = Asked("Submit", body, key=idempotency_key, force=force)
-    return accepted(await parts.jobs.submit(caller, namespace, body, asked))
+    return accepted(request, await parts.jobs.submit(caller, namespace, body, asked))

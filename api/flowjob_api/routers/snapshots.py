@@ -34,6 +34,7 @@ async def get_snapshots(request: Request, parts: PartsOf, caller: CallerOf, ref:
     summary="Verifies a snapshot",
 )
 async def verify_snapshot(
+    request: Request,
     parts: PartsOf,
     caller: CallerOf,
     ref: RefOf,
@@ -43,7 +44,7 @@ async def verify_snapshot(
 ) -> Encoded:
     """Reads every byte of it. The operation fails if it is not whole, and says what is wrong."""
     asked = Asked("VerifySnapshot", VerifyWish(), key=idempotency_key, snapshot=snapshot)
-    return accepted(await parts.jobs.begin(caller, ref, asked))
+    return accepted(request, await parts.jobs.begin(caller, ref, asked))
 
 
 @router.delete(
@@ -54,6 +55,7 @@ async def verify_snapshot(
     summary="Deletes a snapshot",
 )
 async def delete_snapshot(
+    request: Request,
     parts: PartsOf,
     caller: CallerOf,
     ref: RefOf,
@@ -63,4 +65,4 @@ async def delete_snapshot(
 ) -> Encoded:
     """With its data, unless its FlowSnapshot says that it is to be retained. One in use stays."""
     asked = Asked("DeleteSnapshot", VerifyWish(), key=idempotency_key, snapshot=snapshot)
-    return accepted(await parts.jobs.begin(caller, ref, asked))
+    return accepted(request, await parts.jobs.begin(caller, ref, asked))
