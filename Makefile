@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 KERNELS := $(VENV)/.kernels
 FLIGHTS := data/flights/.complete
+PAGE := api/ui/node_modules/.package-lock.json
 PARALLELISM ?= 2
 ROWS ?=
 VERSITYGW := v1.8.0
@@ -56,14 +57,18 @@ kubernetes: setup $(BIN)/helm ## Run the tests against a real API server of Kube
 	tests/e2e/cluster/build-control-plane
 	$(BIN)/python -m pytest -m kubernetes tests/e2e tests/chart
 
-ui: ## Build the web page into the package (Node.js 20.19 or newer)
-	cd api/ui && npm ci --no-fund --no-audit && npm run --silent build
+ui: $(PAGE) ## Build the web page into the package (Node.js 20.19 or newer)
+	cd api/ui && npm run --silent build
 
-ui-types: setup ## Write the types that the web page has of the REST service's answers anew
+$(PAGE): api/ui/package-lock.json
+	cd api/ui && npm ci --no-fund --no-audit
+	@touch $@
+
+ui-types: setup $(PAGE) ## Write the types that the web page has of the REST service's answers anew
 	$(BIN)/python -m tests.api.page_types
 	cd api/ui && npm run --silent types
 
-ui-test: ui ## Check and test the web page, in a real Chromium too (Debian's, or FLOWJOB_CHROMIUM), and make its pictures in docs
+ui-test: setup ui ## Check and test the web page, in a real Chromium too (Debian's, or FLOWJOB_CHROMIUM), and make its pictures in docs
 	cd api/ui && npm run --silent check && npm test --silent && npm run --silent browse
 
 images: ## Make the images of jobs and operator, with docker or else buildah

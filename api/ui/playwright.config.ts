@@ -1,8 +1,9 @@
-/* The page in a real Chromium: FLOWJOB_CHROMIUM or Debian's, else the one that Playwright installs. */
+/* The page in a real Chromium: FLOWJOB_CHROMIUM, Debian's or Google's, else the one that Playwright installs. */
 import { defineConfig } from "@playwright/test";
 import { existsSync } from "node:fs";
 
-const chromium = process.env["FLOWJOB_CHROMIUM"] ?? (existsSync("/usr/bin/chromium") ? "/usr/bin/chromium" : undefined);
+const INSTALLED = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
+const chromium = process.env["FLOWJOB_CHROMIUM"] ?? INSTALLED.find((path) => existsSync(path));
 
 export default defineConfig({
   testDir: "tests/browser",

@@ -62,4 +62,5 @@ test("settings are found by their words, and secrets stay redacted", async ({ pa
   await page.getByLabel("Find a setting").fill("interval");
   await expect(page.getByRole("rowheader")).toHaveText(["interval"]);
   await expect(page.getByText("revenue per shop, 5 min windows x8")).toBeVisible();
+  await expect(page.getByRole("row", { name: "orders-taskmanager-0 10.0.3.20 7 4 of 4" })).toBeVisible();
 });

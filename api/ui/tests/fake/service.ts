@@ -53,7 +53,7 @@ export function fakeService(clock: () => number = Date.now): Fake {
     const actions: Job["actions"] = found.state === "Suspended" ? ["resume", "cancel"] : over ? ["upgrade", "cancel"] :
       ["savepoint", "stop", "upgrade", "suspend", "scale", "cancel", "restart", "verifySnapshot", "deleteSnapshot"];
     return {
-      ...found, run: "r3", local: false, actions, conditions: [], slots: { needed: found.parallelism, offered: over ? 0 : found.parallelism, taskManagers: Math.ceil(found.parallelism / 4) },
+      ...found, run: "r3", local: false, actions, conditions: [{ type: "Ready", status: over ? "False" : "True", reason: found.state, message: found.message ?? "", lastTransitionTime: found.startedAt }], slots: { needed: found.parallelism, offered: over ? 0 : found.parallelism, taskManagers: Math.ceil(found.parallelism / 4) },
       checkpoints: { latest: null, completed: 406, failedInARow: 0, underWay: 1, error: null }, operation: null, final: null, vertices: graph.vertices.length,
       tasks: { Running: graph.vertices.reduce((sum, one) => sum + one.parallelism, 0) }, rowsInPerSecond: over ? 0 : 182_440, rowsOutPerSecond: over ? 0 : 1336,
       busiest: over ? 0 : 0.97, mostBackpressured: over ? 0 : 0.74, lagSeconds: over ? null : 74, exceptions: 2, error: found.message, errorCode: found.message ? "USER_CODE" : null,
