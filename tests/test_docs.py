@@ -13,7 +13,7 @@ import typer.main
 
 import flowjob
 from flowjob import errors
-from flowjob.cli.main import app
+from flowjob.cli.everything import app
 from flowjob.runtime import task_set
 from flowjob.runtime.exchange import ExchangeSettings
 from flowjob.runtime.jobmanager.request import Listeners
@@ -109,7 +109,7 @@ def test_ci_calls_targets_that_exist() -> None:
 def test_every_command_and_option_is_documented() -> None:
     from typer.main import get_command
 
-    from flowjob.cli.main import app
+    from flowjob.cli.everything import app
 
     text = (ROOT / "docs/command-line.md").read_text()
     for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from typing import Any
 import typer.main
 
 from flowjob.cli import exits
-from flowjob.cli.main import app
+from flowjob.cli.everything import app
 from flowjob.errors import FlowjobError, ServiceError
 
 PAGE = (Path(__file__).parents[2] / "docs/command-line.md").read_text()

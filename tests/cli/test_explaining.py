@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import flowjob as fj
+from flowjob.cli.everything import app
 from flowjob.cli.explaining import explained_of
-from flowjob.cli.main import app
 from flowjob.errors import SnapshotError
 from flowjob.plan import compile_job
 from flowjob.plan.restore import Fate, OperatorPlan, RestorePlan

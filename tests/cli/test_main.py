@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 import flowjob as fj
 from flowjob import errors
 from flowjob.cli.checkpoint_options import CheckpointOptions
+from flowjob.cli.everything import app
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, exit_status, exit_with
-from flowjob.cli.main import app, arguments_of, main
+from flowjob.cli.main import PROCESSES, arguments_of, main
 from flowjob.runtime.jobmanager.request import StartFrom
 
 
@@ -192,3 +193,18 @@ def test_an_error_is_an_object_for_a_program() -> None:
         "code": "CONFLICT", "message": "it has changed", "exitStatus": 6, "reason": "CONFLICT", "status": 409,
         "nextStep": "look",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", [PROCESSES[0], PROCESSES[-1]])
+def test_a_process_of_a_job_does_not_wait_for_words_that_it_does_not_mean(word: str) -> None:
+    program = (
+        f"import sys; sys.argv[1:] = [{word!r}, '--help']\n"
+        "from flowjob.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: print('ENDED', ended.code, 'flowjob.cli.everything' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "ENDED 0 False"

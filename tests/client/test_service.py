@@ -206,6 +206,31 @@ def test_without_a_deadline_it_is_waited_for_as_long_as_it_takes() -> None:
     assert client.wait(client.job("orders", "shop").savepoint()).state == "Done"
 
 
+GONE = ConnectionRefusedError(111, "refused")
+
+
+def begun(kind: str, namespace: str) -> Scripted:
+    return Scripted(202, operation(kind=kind) | {"job": {"namespace": namespace, "name": "orders"}})
+
+
+def test_a_local_job_that_is_cancelled_takes_its_service_with_it() -> None:
+    client, _, _ = scripted(begun("Cancel", "local"), *[GONE] * 6)
+    assert client.wait(client.job("orders").cancel()).state == "Done"
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "step"),
+    [("Stop", "local", "savepoint list orders"), ("Scale", "local", "--web"), ("Cancel", "shop", "--web")],
+)  # fmt: skip
+def test_otherwise_a_service_that_is_gone_tells_nothing(
+    kind: str, namespace: str, step: str
+) -> None:
+    client, _, _ = scripted(begun(kind, namespace), *[GONE] * 6)
+    with pytest.raises(errors.ServiceUnreachable) as found:
+        client.wait(client.job("orders", namespace).restart())
+    assert step in found.value.next_step
+
+
 # -- streams
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from flowjob.cli.doctor import examining, machine, reaching, storing
 from flowjob.cli.doctor.findings import Finding, findings_of, ok, problem, skipped, warning
-from flowjob.cli.main import app
+from flowjob.cli.everything import app
 from flowjob.cli.steering.where import Where
 from flowjob.client.models import JobList, Session
 from flowjob.errors import NotAllowed, NotFound, ServiceUnreachable

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from flowjob.cli.everything import app
 from flowjob.cli.exits import exit_with
-from flowjob.cli.main import app
 from flowjob.cli.steering import choosing
 from flowjob.client.models import (
     Job,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flowjob.cli import completing, savepoint_commands, short_work
+from flowjob.cli import completing, short_work
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, exit_with
 from flowjob.cli.options import (
     AdoptWithin,
@@ -47,7 +47,6 @@ from flowjob.cli.options import (
     WebAddress,
     WorkerName,
 )
-from flowjob.cli.steering import commands as steering_commands
 
 if TYPE_CHECKING:
     from flowjob.cli.web import Web
@@ -230,9 +229,6 @@ app.command()(completing.completion)
 app.command("preflight")(short_work.preflight)
 app.add_typer(short_work.storage, name="storage")
 
-savepoint_commands.register(app)
-steering_commands.register(app)
-
 
 @app.callback(invoke_without_command=True)
 def root(
@@ -283,6 +279,9 @@ def arguments_of(pairs: list[str] | None) -> dict[str, str]:
     return found
 
 
+PROCESSES = ("run", "jobmanager", "taskmanager", "preflight", "storage")
+"""Words that processes of jobs begin with: all others are put together only where one of them may be meant."""
+
 _CANNOT_WRITE = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
 
 
@@ -313,6 +312,8 @@ def main() -> None:
     _open_standard_streams()
     from flowjob.errors import FlowjobError
 
+    if sys.argv[1:2] == [] or sys.argv[1] not in PROCESSES:
+        from flowjob.cli import everything as _  # noqa: F401 - it adds its words to the app
     try:
         app(_arguments())
     except FlowjobError as error:

@@ -9,10 +9,16 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from flowjob.client.job_client import ROOT, JobClient
+import msgspec
+
+from flowjob.client.job_client import LOCAL_NAMESPACE, ROOT, JobClient
 from flowjob.client.models import JobList, JobSummary, Operation, Session
 from flowjob.client.service import Call, Service
 from flowjob.client.waiting import OnProgress, wait_for
+from flowjob.errors import ServiceUnreachable
+
+ENDING = ("Cancel", "Stop", "Suspend")
+"""Operations behind which there is no local job any more."""
 
 PAGE = 500
 """Jobs asked for at once."""
@@ -76,8 +82,17 @@ class Client:
         timeout: float | None = None,
         on_progress: OnProgress | None = None,
     ) -> Operation:
-        """See waiting.wait_for."""
-        return wait_for(operation, self.operation, self._service.clock, timeout, on_progress)
+        """See waiting.wait_for. The service of a local job ends with it: that a job which was to be cancelled is not
+        there any more is what was wanted."""
+        try:
+            return wait_for(operation, self.operation, self._service.clock, timeout, on_progress)
+        except ServiceUnreachable as error:
+            if operation.job.namespace != LOCAL_NAMESPACE or operation.kind not in ENDING:
+                raise
+            if operation.kind == "Cancel":
+                return msgspec.structs.replace(operation, state="Done")
+            error.next_step = f"If the job has ended, `flowjob savepoint list {operation.job.name}` has its savepoint"
+            raise
 
     def session(self) -> Session:
         """Who asks, and what the service is."""

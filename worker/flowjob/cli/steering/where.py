@@ -102,27 +102,27 @@ class Where:
 
 _OPTIONS = tuple(f.name for f in fields(Where))
 
+_ADDED = [
+    inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=hint)
+    for f, hint in zip(
+        fields(Where), typing.get_type_hints(Where, include_extras=True).values(), strict=True
+    )
+]
+
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:
     """The command with the options of Where, which it gets as its parameter `where`."""
     hints = typing.get_type_hints(command, include_extras=True)
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "where"]
-    shared = typing.get_type_hints(Where, include_extras=True)
 
     def asked(**given: Any) -> None:
         where = Where(**{name: given.pop(name) for name in _OPTIONS})
         command(where=where, **given)
 
-    added = [
-        inspect.Parameter(
-            f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=shared[f.name]
-        )
-        for f in fields(Where)
-    ]
     named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
     functools.update_wrapper(asked, command)
     described: Any = asked
-    described.__signature__ = inspect.Signature([*named, *added])
-    asked.__annotations__ = {p.name: p.annotation for p in (*named, *added)}
+    described.__signature__ = inspect.Signature([*named, *_ADDED])
+    asked.__annotations__ = {p.name: p.annotation for p in (*named, *_ADDED)}
     del described.__wrapped__
     return asked
