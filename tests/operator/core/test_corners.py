@@ -8,7 +8,7 @@ from flowjob.cluster.control_api import Checkpointing, JobManagerView
 from flowjob_operator.core.observed import Operator, SnapshotObserved
 from flowjob_operator.core.reconcile import reconcile
 from flowjob_operator.core.reconcile_snapshot import reconcile_snapshot
-from flowjob_operator.resources.flowjob_status import Phase
+from flowjob_operator.resources.flowjob_status import OperationType, Phase
 from flowjob_operator.resources.kinds import FlowSnapshot
 from tests.operator.core.world import BEGINNING, UID, World, a_spec
 
@@ -73,6 +73,21 @@ def test_a_rescale_that_fails_once_is_asked_for_again() -> None:
     world.settle(40)
     assert world.status.parallelism == 4
     assert not world.told("RescaleFailed")
+
+
+def test_an_edit_replaces_a_change_in_place_of_a_job_that_does_not_run() -> None:
+    world = running()
+    world.rescales_fail = True
+    world.edit(job__parallelism=4)
+    for _ in range(30):
+        world.settle(1)
+        if world.status.operation is not None and world.status.operation.step == "Redeploying":
+            break
+    world.reachable = False
+    world.edit(image="flowjob:2")
+    world.settle(3)
+    assert world.status.operation is not None
+    assert world.status.operation.type is OperationType.UPGRADE
 
 
 def test_a_snapshot_says_what_the_api_server_refuses_for_it() -> None:
