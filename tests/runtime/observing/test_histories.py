@@ -214,8 +214,8 @@ def test_one_that_prints_without_end_does_not_push_out_what_others_say() -> None
 
 def test_lines_take_four_megabytes_however_long_they_are() -> None:
     ring = LogRing()
-    for second in range(200):
-        ring.add("a", [line("y" * 100_000)] * 200, float(second))
+    ring.redact = lambda text: text
+    ring.add("a", [line("y" * 100_000)] * 1_500, 0.0)
     assert ring.weight <= log_ring.BUDGET
     assert len(ring.answer(LogQuery(limit=1)).lines[0].message) == log_ring.LONGEST + 1
 

@@ -153,6 +153,11 @@ class CheckpointService:
         """Why a savepoint cannot get this name, for people. Raises StorageError."""
         return await self._snapshots.in_the_way(_BELOW.savepoint(name))
 
+    @property
+    def settings(self) -> CheckpointSettings:
+        """As they hold now."""
+        return self._settings
+
     def change(self, settings: CheckpointSettings) -> None:
         """They hold from here on."""
         self._settings = settings

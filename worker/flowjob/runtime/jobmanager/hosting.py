@@ -47,6 +47,7 @@ from flowjob.runtime.jobmanager.viewing import (
     when,
 )
 from flowjob.runtime.observing.observer import Observer
+from flowjob.runtime.observing.watching import Guarded
 from flowjob.runtime.outbox import first_of
 from flowjob.runtime.storage.discarding import discard_checkpoints
 from flowjob.runtime.storage.paths import JobPaths
@@ -188,7 +189,7 @@ class Host:
             self._listeners,
             on_state=self._on_state,
             on_event=self._on_event,
-            watcher=self.observer,
+            watcher=Guarded(self.observer),
         )
 
     def _on_state(self, state: JobState) -> None:

@@ -21,6 +21,7 @@ from flowjob.cluster.job_history import (
 from flowjob.core.checkpoint_records import Status
 from flowjob.core.coordinator_events import Kind
 from flowjob.plan.job_graph import Vertex
+from flowjob.runtime.jobmanager.checkpoints import CheckpointService
 from flowjob.runtime.jobmanager.viewing import failures_of, when
 from flowjob.runtime.observing.checkpoint_memory import Entry, Sums
 from flowjob.runtime.observing.observer import Observer
@@ -51,11 +52,23 @@ def checkpoints_of(observer: Observer) -> Checkpoints:
         aborted=memory.aborted,
         under_way=sum(facts.status in ("Running", "Storing") for facts in history),
         failed_in_a_row=failures_of(records)[0],
+        next_at=next_at(service, entries),
         restored=observer.restored,
         duration_ms=statistics([facts.duration_ms for facts in complete]),
         bytes=statistics([facts.bytes for facts in complete]),
         history=history,
     )
+
+
+def next_at(service: CheckpointService | None, entries: Sequence[Entry]) -> str | None:
+    """When the next periodic one is due, unless something comes between. None: nobody knows, or one is under way."""
+    last = entries[0] if entries else None
+    if service is None or service.settings.interval is None or last is None or not last.is_over:
+        return None
+    assert last.record is not None
+    settings = service.settings
+    ended = last.record.duration + settings.min_pause
+    return when(last.triggered + int(max(settings.interval or 0.0, ended) * 1e6))
 
 
 def facts_of(observer: Observer, entry: Entry) -> CheckpointFacts:

@@ -255,27 +255,26 @@ def _is_done(region: Region, task: TaskId, values: object) -> bool:
 
 
 def _operators(vertex: Vertex, conductor: Conductor) -> list[OperatorFacts]:
-    sums = [Counter[str]() for _ in vertex.nodes]
-    for i in range(vertex.parallelism):
-        values_of = conductor.metrics.get(TaskId(vertex.id, i), {}).get("operators", ())
-        for place, values in enumerate(values_of):
-            if place < len(sums):
-                sums[place].update({n: values.get(n, 0) for n in _COUNTED})
+    sums = [[0, 0, 0, 0] for _ in vertex.nodes]
+    for i in range(vertex.parallelism):  # of every task: plain numbers, for there may be many
+        reported = conductor.metrics.get(TaskId(vertex.id, i), {}).get("operators", ())
+        for of, values in zip(sums, reported):
+            of[0] += values.get("rows_in", 0)
+            of[1] += values.get("rows_out", 0)
+            of[2] += values.get("late_rows", 0)
+            of[3] += values.get("bad_rows", 0)
     return [
         OperatorFacts(
             name=node.name,
             uid=node.uid,
             kind=type(node.spec).__name__.removesuffix("Spec").lower(),
-            rows_in=sums[place]["rows_in"],
-            rows_out=sums[place]["rows_out"],
-            late_rows=sums[place]["late_rows"],
-            bad_rows=sums[place]["bad_rows"],
+            rows_in=sums[place][0],
+            rows_out=sums[place][1],
+            late_rows=sums[place][2],
+            bad_rows=sums[place][3],
         )
         for place, node in enumerate(vertex.nodes)
     ]
-
-
-_COUNTED = ("rows_in", "rows_out", "late_rows", "bad_rows")
 
 
 def _source_lag(vertex: Vertex, table: VertexTable, conductor: Conductor) -> SourceLag:

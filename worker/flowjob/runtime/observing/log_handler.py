@@ -19,6 +19,15 @@ _LEVELS: dict[int, Literal["WARNING", "ERROR", "CRITICAL"]] = {
 }  # fmt: skip
 
 
+_OURS = "flowjob"
+
+
+def is_taken(record: logging.LogRecord) -> bool:
+    """Whether it comes into the ring: who writes down the ring's lines need not write that record."""
+    ours = record.name == _OURS or record.name.startswith(f"{_OURS}.")
+    return ours and record.levelno >= logging.WARNING
+
+
 class RingHandler(logging.Handler):
     """In any thread. Records that nobody else takes go where they went without it, too."""
 
@@ -56,7 +65,7 @@ def _traceback(record: logging.LogRecord) -> str:
 @contextlib.contextmanager
 def logging_into(observer: Observer) -> Iterator[None]:
     """In the JobManager's loop: from here to the end of the block."""
-    logger = logging.getLogger("flowjob")
+    logger = logging.getLogger(_OURS)
     handler = RingHandler(observer, asyncio.get_running_loop())
     logger.addHandler(handler)
     try:

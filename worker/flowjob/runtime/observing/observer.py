@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import posixpath
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec.structs import replace
@@ -43,10 +44,9 @@ from flowjob.runtime.jobmanager.request import (
 from flowjob.runtime.jobmanager.viewing import STATES, when
 from flowjob.runtime.observing.change_memory import ChangeMemory, Topic
 from flowjob.runtime.observing.checkpoint_memory import CheckpointMemory, Entry, Layout
-from flowjob.runtime.observing.configuration import without_secrets
 from flowjob.runtime.observing.exception_memory import At, ExceptionMemory, Result
 from flowjob.runtime.observing.log_ring import LogRing
-from flowjob.runtime.observing.task_table import VertexTable
+from flowjob.runtime.observing.task_table import AT_LEAST, TASKS_PER_SECOND, VertexTable
 from flowjob.runtime.observing.time_series import WHOLE_JOB, TimeSeries, figures_of, whole_job
 from flowjob.runtime.observing.watching import Watcher
 from flowjob.runtime.speaking import Mark
@@ -91,6 +91,8 @@ class Observer(Watcher):
         if former is None or shape != [(v.id, v.parallelism) for v in former.graph.vertices]:
             self._layout = Layout(request.graph)
             self.tables = {v.id: VertexTable(v) for v in request.graph.vertices}
+            for table in self.tables.values():
+                table.at_least = max(AT_LEAST, self._layout.rows / TASKS_PER_SECOND)
         if self.series.vertices != [v.id for v in request.graph.vertices]:
             self.series = TimeSeries([v.id for v in request.graph.vertices])
         if former is not None and former.job.parallelism != request.job.parallelism:
@@ -270,15 +272,22 @@ class Observer(Watcher):
             task_manager=at.task_manager,
         )  # fmt: skip
         marks = output.marks or [None] * len(output.lines)
-        said = [said_by(common, mark, text) for text, mark in zip(output.lines, marks)]
+        names = self._names()
+        said = [said_by(common, mark, text, names) for text, mark in zip(output.lines, marks)]
         self.logs.add(f"slot {slot}", said, self.clock.monotonic())
 
+    def _names(self) -> dict[int, str]:
+        """Of vertices."""
+        vertices = () if self.request is None else self.request.graph.vertices
+        return {vertex.id: vertex.name for vertex in vertices}
 
-def said_by(line: LogLine, mark: Mark | None, text: str) -> LogLine:
-    """A line of a slot, with what its mark says."""
-    line = replace(line, message=without_secrets(text))
+
+def said_by(line: LogLine, mark: Mark | None, text: str, names: Mapping[int, str]) -> LogLine:
+    """A line of a slot, with what its mark says. `names`: of vertices."""
+    line = replace(line, message=text)
     if mark is None:
         return line
     if mark.vertex >= 0:
-        line = replace(line, vertex=mark.vertex, subtask=mark.subtask)
+        operator = names.get(mark.vertex)
+        line = replace(line, vertex=mark.vertex, subtask=mark.subtask, operator=operator)
     return replace(line, level=mark.level, logger=mark.logger, stream="log") if mark.level else line

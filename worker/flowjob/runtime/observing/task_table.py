@@ -5,7 +5,8 @@ time_series.py's, per vertex. It must not know who reports, or who looks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ NEWEST = ("late_rows", "bad_rows", "queued_bytes", "buffered_bytes", "splits", "
 AT_LEAST = 1.0
 """Seconds between two looks at a task: over less, rates would say little."""
 
+TASKS_PER_SECOND = 2_500
+"""That are looked at: of a job with more tasks each less often, so that its JobManager has better things to do."""
+
 _BUSY, _BACKPRESSURED = TOTALS.index("busy_us"), TOTALS.index("backpressured_us")
 
 Array = npt.NDArray[np.float64]
@@ -48,10 +52,12 @@ class VertexTable:
     state       bytes in the newest complete snapshot
     inputs      by edge, in two columns: its lowest watermark (µs; -inf: none yet), and the subtask it is of
     at          when a subtask was looked at, in seconds of the monotonic clock
+    at_least    seconds between two looks at a task
     """
 
     def __init__(self, vertex: Vertex) -> None:
         count = vertex.parallelism
+        self.at_least = AT_LEAST
         self.totals: Array = np.zeros((count, len(TOTALS)))
         self.rates = np.zeros((count, len(TOTALS)), np.float32)
         self.newest: Array = np.zeros((count, len(NEWEST)))
@@ -78,9 +84,9 @@ class VertexTable:
 
     def report(self, subtask: int, values: Mapping[str, Any], now: float) -> None:
         """What a task says of itself, at `now`; most of the time it is left aside, for it comes too often."""
-        since = now - self.at[subtask]
+        since = now - float(self.at[subtask])
         over = bool(values.get("ended"))
-        if since < AT_LEAST and not over:
+        if since < self.at_least and not over:
             return
         operators = values.get("operators", ())
         totals = [float(values.get(name, 0)) for name in TOTALS[:-2]]
@@ -88,7 +94,8 @@ class VertexTable:
         totals.append(
             float(sum(operators[i]["rows_in"] for i in self._sinks if i < len(operators)))
         )
-        before = self.totals[subtask].copy()
+        # Plain floats: this is done for every task again and again, and numpy is slow for one number.
+        before: list[float] = self.totals[subtask].tolist()
         self.totals[subtask] = totals
         self.newest[subtask] = (
             sum(o.get("late_rows", 0) for o in operators),
@@ -96,12 +103,12 @@ class VertexTable:
             *(values.get(name, 0) for name in NEWEST[2:]),
         )
         mark, lag = values.get("watermark"), values.get("watermark_lag_us")
-        self.watermark[subtask] = np.nan if mark is None else mark
-        self.lag[subtask] = np.nan if lag is None else lag * 1e-6
+        self.watermark[subtask] = math.nan if mark is None else mark
+        self.lag[subtask] = math.nan if lag is None else lag * 1e-6
         for edge, time, producer in values.get("inputs", ()):
-            self._input(edge)[subtask] = -np.inf if time is None else time, producer
+            self._input(edge)[subtask] = -math.inf if time is None else time, producer
         self.at[subtask] = now
-        self.rates[subtask] = 0.0 if over else self._rates(before, self.totals[subtask], since)
+        self.rates[subtask] = _NONE if over else _rates(before, totals, since)
 
     def forget(self, subtask: int) -> None:
         """It is gone; its next attempt counts from the beginning."""
@@ -109,18 +116,6 @@ class VertexTable:
         self.watermark[subtask] = self.lag[subtask] = self.at[subtask] = np.nan
         for times in self.inputs.values():
             times[subtask] = np.nan
-
-    @staticmethod
-    def _rates(before: Array, after: Array, since: float) -> Array:
-        gone = after - before
-        spent = float(gone[_BUSY : _BACKPRESSURED + 1].sum())
-        if np.isnan(since):  # the first time: what it did since it began
-            since = spent * 1e-6
-        if since <= 0 or gone.min() < 0:
-            return np.zeros(len(TOTALS))
-        rates: Array = gone / since
-        rates[_BUSY : _BACKPRESSURED + 1] = gone[_BUSY : _BACKPRESSURED + 1] / max(spent, 1.0)
-        return rates
 
     def _input(self, edge: int) -> Array:
         if edge not in self.inputs:
@@ -151,3 +146,21 @@ class VertexTable:
 
     def latest(self, name: str) -> int:
         return int(self.newest[:, NEWEST.index(name)].sum())
+
+
+_NONE = (0.0,) * len(TOTALS)
+
+
+def _rates(before: list[float], after: list[float], since: float) -> Sequence[float]:
+    """Per second, and shares of times. `since` NaN: it is the first time; then it is what it did since it began."""
+    gone = [now - then for now, then in zip(after, before)]
+    spent = sum(gone[_BUSY : _BACKPRESSURED + 1])
+    if math.isnan(since):
+        since = spent * 1e-6
+    if since <= 0 or min(gone) < 0:
+        return _NONE
+    rates = [x / since for x in gone]
+    rates[_BUSY : _BACKPRESSURED + 1] = [
+        x / max(spent, 1.0) for x in gone[_BUSY : _BACKPRESSURED + 1]
+    ]
+    return rates

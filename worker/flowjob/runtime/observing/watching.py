@@ -5,6 +5,8 @@ raise. Listeners (runtime/jobmanager/request.py) carry it; this one does nothing
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from flowjob.runtime.jobmanager.conducting import Conductor
     from flowjob.runtime.jobmanager.request import JobEvent, JobRequest
     from flowjob.runtime.messages import FromSlotBody, SlotOutput
+
+_log = logging.getLogger("flowjob.jobmanager")
 
 
 class Watcher:
@@ -41,3 +45,40 @@ class Watcher:
 
     def finished(self, finish: Finish) -> None:
         """The last thing."""
+
+
+class Guarded(Watcher):
+    """`watcher`, whose defects are logged, and go no further: a job must not fail because somebody looks at it."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+
+    def began(self, conductor: Conductor, request: JobRequest) -> None:
+        self._tell(self._watcher.began, conductor, request)
+
+    def changed(self, state: JobState) -> None:
+        self._tell(self._watcher.changed, state)
+
+    def happened(self, event: Event) -> None:
+        self._tell(self._watcher.happened, event)
+
+    def heard(self, slot: int, message: FromSlotBody | SlotOutput) -> None:
+        self._tell(self._watcher.heard, slot, message)
+
+    def noticed(self, notice: Notice) -> None:
+        self._tell(self._watcher.noticed, notice)
+
+    def told(self, event: JobEvent) -> None:
+        self._tell(self._watcher.told, event)
+
+    def reset(self, tasks: tuple[TaskId, ...]) -> None:
+        self._tell(self._watcher.reset, tasks)
+
+    def finished(self, finish: Finish) -> None:
+        self._tell(self._watcher.finished, finish)
+
+    def _tell(self, method: Callable[..., None], *arguments: object) -> None:
+        try:
+            method(*arguments)
+        except Exception:  # noqa: BLE001 - see the class
+            _log.exception("what happens to the job is not remembered as it should be")
