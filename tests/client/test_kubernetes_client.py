@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from flowjob import errors
 from flowjob.client.kubernetes_client import KubernetesClient, KubernetesJob
 from flowjob.client.models import Operation, UpgradeWish
 from flowjob.client.steering import RestoreSource
-from flowjob.cluster.job_details import LogQuery
+from flowjob.cluster.job_details import LogLine, LogQuery
+from flowjob.cluster.pod_log import PodLog
 from tests.client.made_up_cluster import MadeUpCluster, flowjob
 from tests.client.scripted import VirtualClock
 
@@ -383,3 +386,16 @@ def test_only_the_lines_that_are_wanted_come() -> None:
     assert [line.message for line in job.follow_logs(LogQuery(vertex=1))] == ["seen"]
     assert [line.message for line in job.follow_logs(LogQuery(text="WORDS"))] == ["plain words"]
     assert "--follow" in cluster.seen[-1]
+
+
+def test_what_a_process_of_a_job_writes_is_read_back() -> None:
+    said = io.StringIO()
+    line = LogLine(
+        sequence=7, at="2026-03-01T12:00:00.123Z", level="ERROR", logger="x", message="broken",
+        source="TaskManager", task_manager="tm-0", vertex=1, operator="count", subtask=3, traceback="Traceback …",
+    )  # fmt: skip
+    PodLog(said, {"job": "orders"}, as_json=True, redact=lambda text: text).line(line)
+    cluster = MadeUpCluster(flowjob())
+    cluster.log = [f"[pod/orders-tm-0/taskmanager] 2026-03-01T12:00:01Z {said.getvalue().rstrip()}"]
+    (found,) = client_of(cluster).job("orders", "shop").logs().lines
+    assert found == msgspec.structs.replace(line, sequence=1)
