@@ -152,6 +152,7 @@ async def _job_events(
             found = await _changes(following, followed.caller, ref, (last, every))
         if found is not None:
             last = found.next
+            following.metrics.dropped.inc(found.missed)
             for change in found.changes if "change" in topics else ():
                 pulse.sent()
                 yield json_event("change", full(change), str(change.sequence))

@@ -4,16 +4,21 @@ One object per application, on its state: no module has any. Says what a request
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Path, Query, Request
 
+from flowjob.cluster.job_details import DetailsError
 from flowjob_api.auth.callers import Caller
 from flowjob_api.auth.door import Door
 from flowjob_api.auth.forgery import SAFE
 from flowjob_api.following import Following
+from flowjob_api.problems import Refused, of_details
 from flowjob_api.rates import Rates
+from flowjob_api.schemas.operations import OperationKind
 from flowjob_api.service_metrics import ServiceMetrics
 from flowjob_api.services.jobs import Jobs, Ref
 
@@ -32,6 +37,21 @@ class Parts:
     triggers: Rates
     following: Following
     metrics: ServiceMetrics
+
+    @contextmanager
+    def counted(self, kind: OperationKind) -> Iterator[None]:
+        """A write: whether it was taken, or the code of its refusal."""
+        result = "accepted"
+        try:
+            yield
+        except Refused as error:
+            result = error.code
+            raise
+        except DetailsError as error:
+            result = of_details(error).code
+            raise
+        finally:
+            self.metrics.writes.labels(kind, result).inc()
 
 
 def parts_of(request: Request) -> Parts:

@@ -35,6 +35,17 @@ class ServiceMetrics:
             "Clients that follow events or logs",
             registry=self._registry,
         )
+        self.dropped = Counter(
+            "flowjob_api_events_dropped",
+            "Events that slow clients did not get",
+            registry=self._registry,
+        )
+        self.writes = Counter(
+            "flowjob_api_writes",
+            "Writes asked for, by kind and by whether they were taken",
+            ["kind", "result"],
+            registry=self._registry,
+        )
         self.upstream = Histogram(
             "flowjob_api_upstream_seconds",
             "Seconds that JobManagers and Kubernetes took to answer",

@@ -67,6 +67,11 @@ def test_a_write_is_bound_to_what_was_seen() -> None:
         tag = {"If-Match": (await local.http.get(JOB)).headers["etag"]}
         assert (await local.http.post(f"{JOB}/restart", headers=tag)).status_code == 202
         stale = await local.http.post(f"{JOB}/restart", headers=tag)
+        counted = (await local.http.get("/metrics")).text
+        assert 'flowjob_api_writes_total{kind="Restart",result="accepted"} 1.0' in counted
+        assert (
+            'flowjob_api_writes_total{kind="Restart",result="PRECONDITION_FAILED"} 1.0' in counted
+        )
         assert (stale.status_code, stale.json()["code"]) == (412, "PRECONDITION_FAILED")
         assert (
             await local.http.post(f"{JOB}/restart", headers={"If-Match": "*"})

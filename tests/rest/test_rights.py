@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,21 @@ def test_a_cookie_that_was_tampered_with_or_is_too_old_is_none(tmp_path: Path) -
         assert (await cluster.http.get("/api/v1/jobs", headers=right)).status_code == 401
 
     in_cluster(test, tmp_path)
+
+
+def test_each_write_leaves_a_line_that_names_who_and_what_and_no_secret(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(cluster: Cluster) -> None:
+        await cluster.post("/api/v1/jobs/shop/orders/restart", {"reason": "hush"})
+        await cluster.post("/api/v1/jobs/bank/payments/cancel%0d%0auser=root")
+        await cluster.http.post("/api/v1/session", json={"token": ANN})
+        await cluster.get("/api/v1/jobs")
+
+    with caplog.at_level(logging.INFO, "flowjob.audit"):
+        in_cluster(test, tmp_path)
+    lines = [r.getMessage() for r in caplog.records if r.name == "flowjob.audit"]
+    assert len(lines) == 3
+    assert "user='ann' via=token" in lines[0]
+    assert "path='/api/v1/jobs/shop/orders/restart' status=202" in lines[0]
+    assert all("\n" not in line and "hush" not in line and ANN not in line for line in lines)

@@ -84,4 +84,6 @@ async def submit(
 ) -> Encoded:
     """In a cluster: makes a FlowJob. Local jobs are started by `flowjob run`."""
     asked = Asked("Submit", body, key=idempotency_key, force=force)
-    return accepted(request, await parts.jobs.submit(caller, namespace, body, asked))
+    with parts.counted("Submit"):
+        begun = await parts.jobs.submit(caller, namespace, body, asked)
+    return accepted(request, begun)
