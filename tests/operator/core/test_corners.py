@@ -33,6 +33,16 @@ def test_a_job_that_has_finished_is_not_suspended_or_cancelled_any_more() -> Non
         assert not world.savepoints
 
 
+def test_a_jobmanager_that_somebody_brings_back_does_not_outlive_a_suspension() -> None:
+    world = running()
+    world.edit(job__state="Suspended")
+    world.settle(40)
+    assert world.status.phase is Phase.SUSPENDED
+    world._put("Deployment", "flights-jm-1", 1, world.saved[1].revision)
+    world.settle(5)
+    assert ("Deployment", "flights-jm-1") not in world.objects
+
+
 def test_as_many_checkpoints_as_are_asked_for_make_a_revision_stable() -> None:
     world = running()
     seen = world.observe()
