@@ -19,7 +19,7 @@ from flowjob.core.redacting import REDACTED, redactor
 AT = "2026-01-01T10:20:30.123Z"
 LINE = LogLine(
     sequence=7, at=AT, message="hello", source="Slot", stream="stdout", slot=1, vertex=2, subtask=1, attempt=3,
-    task_manager="tm-0", checkpoint=9,
+    task_manager="tm-0", checkpoint=9, operator="map",
 )  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def log(stream: io.StringIO, *, as_json: bool = True, known: tuple[str, ...] = (
 
 def test_a_line_has_all_ids_as_fields() -> None:
     stream = io.StringIO()
-    log(stream).line(LINE, operator="map")
+    log(stream).line(LINE)
     assert json.loads(stream.getvalue()) == {
         "time": AT, "level": "INFO", "message": "hello", "namespace": "team", "job": "flights",
         "process": "JobManager", "source": "Slot", "stream": "stdout", "taskManager": "tm-0", "slot": 1,
@@ -40,7 +40,7 @@ def test_a_line_has_all_ids_as_fields() -> None:
 
 def test_on_a_terminal_a_line_says_who_says_it() -> None:
     stream = io.StringIO()
-    log(stream, as_json=False).line(LINE, operator="map")
+    log(stream, as_json=False).line(LINE)
     assert stream.getvalue() == "10:20:30 INFO    map[1]: hello\n"
 
 

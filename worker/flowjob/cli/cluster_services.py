@@ -22,6 +22,7 @@ from flowjob.runtime.real.probes import Probes
 
 if TYPE_CHECKING:
     from flowjob.checkpointing import Checkpoints
+    from flowjob.cluster.pod_log import PodLog, RecordHandler
     from flowjob.cluster.requests import Loaded
     from flowjob.runtime.env import Env
     from flowjob.runtime.jobmanager.hosting import Host, Settings
@@ -97,7 +98,10 @@ def hide_token() -> None:
 
     why = forbid_reading(TOKEN_DIRECTORY)
     if why is not None:
-        _say(f"the job's code can read the token in {TOKEN_DIRECTORY}: {why}")
+        import logging
+
+        told = "the job's code can read the token in %s: %s"
+        logging.getLogger("flowjob.pod").warning(told, TOKEN_DIRECTORY, why)
 
 
 def check_identity(file: JobFile, role: str) -> None:
@@ -107,6 +111,15 @@ def check_identity(file: JobFile, role: str) -> None:
     from flowjob.runtime.real.tls import TlsIdentity
 
     TlsIdentity(Path(file.identity)).check(JobId(file.namespace, file.name, file.uid), role)
+
+
+def _begin_log(file: JobFile, process: str) -> tuple[PodLog, RecordHandler]:
+    """For the whole process."""
+    from flowjob.cluster.pod_log import begin
+
+    common = {"namespace": file.namespace, "job": file.name, "process": process, "pod": own_name()}
+    credentials = None if file.storage is None else file.storage.credentials
+    return begin(sys.stderr, common, credentials)
 
 
 def begin_probes(file: JobFile) -> Probes:
@@ -125,21 +138,17 @@ def serve_jobmanager(options: PodOptions) -> None:
     """Until SIGTERM. Raises PlanError for a file that cannot be read, BadIdentity for certificates that cannot be used;
     whatever else is wrong is told by the API."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    hide_token()
     file = read(options.job_file)
+    log, records = _begin_log(file, "JobManager")
+    hide_token()
     check_identity(file, JOBMANAGER)
     probes = begin_probes(file)
     import asyncio
-    import logging
 
-    logging.basicConfig(
-        level=os.environ.get("FLOWJOB_LOG", "WARNING").upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
     with scratch(options.directory) as directory:
         token = CERTIFIED if file.identity is not None else _token(options.token_file, make=True)
-        asyncio.run(_serve(file, directory, token, probes))
+        planner = FilePlanner(file, directory, token)
+        asyncio.run(_serve(file, planner, directory, probes, log, records))
     probes.stop()
 
 
@@ -195,21 +204,27 @@ class FilePlanner:
         return dataclasses.replace(found, token=self._token)
 
 
-async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> None:
+async def _serve(
+    file: JobFile,
+    planner: FilePlanner,
+    directory: Path,
+    probes: Probes,
+    log: PodLog,
+    records: RecordHandler,
+) -> None:
     import asyncio
     from importlib.metadata import version
 
     from flowjob.runtime.jobmanager.hosting import Host
     from flowjob.runtime.jobmanager.operating import Operations
-    from flowjob.runtime.jobmanager.request import Listeners
     from flowjob.runtime.observing.details import ObservedJob
-    from flowjob.runtime.observing.log_handler import logging_into
+    from flowjob.runtime.observing.log_handler import is_taken, logging_into
     from flowjob.runtime.outbox import cancel_all
     from flowjob.runtime.real.internal_api import ApiServer, InternalApi
 
-    env = _env(file, directory)
-    listeners = Listeners(on_output=_print, on_event=lambda event: _say(event.text))
-    host = Host(env, FilePlanner(file, directory, token), listeners, version("flowjob"))
+    host = Host(_env(file, directory), planner, version=version("flowjob"))
+    # What happens to the job, and what its code says, is written as it is remembered.
+    host.observer.logs.also, host.observer.logs.redact = log.line, log.redact
     operations = Operations(host)
     probes.ready = lambda: None if host.is_ready else "the job is not being led"
     probes.metrics = lambda: _metrics(file, host)
@@ -222,8 +237,10 @@ async def _serve(file: JobFile, directory: Path, token: str, probes: Probes) -> 
     try:
         await server.listen("0.0.0.0", file.api_port)
         with logging_into(host.observer):
+            records.left_out = is_taken
             await host.run()
     finally:
+        records.left_out = None
         await operations.close()
         await server.close()
         await cancel_all([beating])
@@ -255,17 +272,6 @@ def _metrics(file: JobFile, host: Host) -> bytes:
     return text_of(families_of(host, view, per_subtask=file.metrics_detail == "Subtask"))
 
 
-def _print(_: int, stream: str, lines: list[str]) -> None:
-    """What the job's own code prints comes out where it went in."""
-    out = sys.stdout if stream == "stdout" else sys.stderr
-    out.write("".join(f"{line}\n" for line in lines))
-    out.flush()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def serve_taskmanager(options: PodOptions) -> None:
     """Never returns: exits 0 when it was told to end, 1 when it had no JobManager for too long. Raises PlanError,
     BadArtifact, StorageError, BadIdentity."""
@@ -275,6 +281,7 @@ def serve_taskmanager(options: PodOptions) -> None:
     file = read(options.job_file)
     if not file.jobmanagers:
         raise PlanError("jobmanagers: the job file does not say where JobManagers are")
+    _begin_log(file, "TaskManager")
     check_identity(file, TASKMANAGER)
     probes = begin_probes(file)
     base = Path(options.directory) if options.directory else SCRATCH

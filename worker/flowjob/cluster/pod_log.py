@@ -50,12 +50,10 @@ class PodLog:
         self._as_json = as_json
         self.redact = redact
 
-    def line(self, line: LogLine, operator: str | None = None) -> None:
-        """One of the job. `operator`: its name, where the line does not say it."""
+    def line(self, line: LogLine) -> None:
+        """One of the job."""
         facts = msgspec.structs.asdict(line)
         more = {name: facts[field] for field, name in _FIELDS.items() if facts[field] not in (None, "")}  # fmt: skip
-        if operator is not None:
-            more.setdefault("operator", operator)
         self.write(line.at, line.level, line.logger, line.message, more)
 
     def write(

@@ -26,6 +26,7 @@ from flowjob.core.job_events import (
     Restarting,
     SlotFailed,
     SnapshotSaved,
+    Succeeded,
     TaskId,
 )
 from flowjob.core.job_machine import JobState
@@ -152,6 +153,8 @@ class Observer(Watcher):
 
     def finished(self, finish: Finish) -> None:
         self._judge(finish.outcome, None, ended=True)
+        if isinstance(finish.outcome, Succeeded):
+            self.say("all tasks have ended: the run has succeeded")
         for table in self.tables.values():
             table.rates[:] = 0.0
             table.lag[:] = math.nan
