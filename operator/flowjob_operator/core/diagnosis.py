@@ -11,6 +11,8 @@ from flowjob_operator.core.observed import Container, Observed, Pod, Unreachable
 
 _IMAGE = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 _CONFIG = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_NO_CAUSE = frozenset({None, "Completed", "ContainerStatusUnknown"})
+"""The last is what a kubelet says of a container that never began, when its pod is ended."""
 _REMOVABLE = re.compile(r"\s+")
 _LONGEST = 600
 _DENIED = re.compile(r"\b(403|AccessDenied|Forbidden|SignatureDoesNotMatch|InvalidAccessKeyId)\b")
@@ -67,7 +69,7 @@ def _of_container(pod: Pod, container: Container) -> Iterable[tuple[int, str]]:
     elif container.ended == "OOMKilled" and not container.ready:
         limit = container.memory_limit or "no limit of its own"
         yield 2, f"pod {pod.name} ran out of memory (limit {limit}): raise resources.limits.memory"
-    elif container.ended not in (None, "Completed") and not container.ready:
+    elif container.ended not in _NO_CAUSE and not container.ready:
         last = _last_line(container.ended_message)
         code = "" if container.exit_code is None else f" with status {container.exit_code}"
         yield 6, f"pod {pod.name} ended{code}" + (f": {_explained(last)}" if last else "")

@@ -83,7 +83,8 @@ def run_preflight(turn: Turn, revision: Revision) -> None:
     if run.answer is not None:
         _judge(turn, revision, run.answer)
         return
-    trouble = of_pods(run.pods) or ("" if run.pods else operation.message or run.problem)
+    lives = any(not pod.gone and pod.deleting_since is None for pod in run.pods)
+    trouble = of_pods(run.pods) or ("" if lives else operation.message or run.problem)
     if not run.finished and not turn.late():
         # Kept: past its deadline a Job deletes the pod that shows it.
         turn.amend(message=trouble)

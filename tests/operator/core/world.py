@@ -768,13 +768,24 @@ class World:
                     created_at=made,
                     finished=over,
                     answer=answer if over and pulled and not mute else None,
-                    # Past its time a Job deletes what does not run.
-                    pods=()
-                    if pulled or over
-                    else (_not_pulled(f"flights-preflight-{number}", image),),
+                    pods=() if pulled else self._not_pulled(number, image, over),
                 )
             )
         return found
+
+    def _not_pulled(self, number: int, image: str, over: bool) -> tuple[Pod, ...]:
+        """Past its time a Job deletes what does not run, and its kubelet has never seen a container."""
+        waits = Container(name="flowjob", image=image, waiting="ErrImagePull")
+        ends = Container(name="flowjob", image=image, ended="ContainerStatusUnknown", exit_code=137)
+        name = f"flights-preflight-{number}"
+        pod = Pod(
+            name=name,
+            uid=name,
+            component="preflight",
+            containers=(ends if over else waits,),
+            deleting_since=self.now if over else None,
+        )
+        return (pod,)
 
     def _storage_runs(self) -> list[StorageRun]:
         return [
@@ -805,11 +816,6 @@ class World:
 
     def told(self, reason: str) -> list[str]:
         return [event.message for event in self.events if event.reason == reason]
-
-
-def _not_pulled(name: str, image: str) -> Pod:
-    container = Container(name="flowjob", image=image, waiting="ErrImagePull")
-    return Pod(name=name, uid=name, component="preflight", containers=(container,))
 
 
 def a_spec(**changes: Any) -> dict[str, Any]:
