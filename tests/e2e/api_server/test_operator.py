@@ -97,6 +97,26 @@ def test_its_list_of_permissions_is_enough_for_a_whole_life(
         assert running.says("failed") == []
 
 
+def test_a_wrong_field_of_a_pod_template_is_named_and_nothing_is_made(
+    api: Api, make_namespace: Callable[[str], str], tmp_path: Path
+) -> None:
+    own, users = make_namespace("operators"), make_namespace("users")
+    config = kubeconfig(api, account(api, own), own, tmp_path / "config")
+    grant(api, own, own, everywhere=True)
+    wrong = {"podTemplate": {"spec": {"nodeSelectr": {"disk": "fast"}}}}
+    with operator(config, tmp_path, "it", "--owner=strict", f"--namespaces={users}"):
+        api.create(jobs(users), a_job(taskManager=wrong))
+
+        def said() -> Object | None:
+            status: Object = api.get(jobs(users, "flights")).get("status") or {}
+            return status if "nodeSelectr" in status.get("diagnosis", "") else None
+
+        status = until(said, "the wrong field is not named")
+        stalled = next(c for c in status["conditions"] if c["type"] == "Stalled")
+        assert (stalled["status"], stalled["reason"]) == ("True", "ObjectsRefused")
+        assert api.get(f"/apis/apps/v1/namespaces/{users}/statefulsets")["items"] == []
+
+
 def test_secrets_of_jobs_can_be_written_and_not_be_read(
     api: Api, make_namespace: Callable[[str], str], tmp_path: Path
 ) -> None:

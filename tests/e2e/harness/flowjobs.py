@@ -168,10 +168,11 @@ class FlowJob:
         )
         return time.monotonic() - began
 
-    def wait_until_verified(self, rows: int, *, within: float = 300.0) -> None:
-        """Until it has finished, with every row exactly once in its results."""
+    def wait_until_verified(self, rows: int, *, within: float = 300.0, runs: int = 1) -> None:
+        """Until it has finished, with every row exactly once in its results. `runs`: of this job and others before."""
         self.wait_for("Finished", within=within)
-        assert verified.what_is_wrong(self.bucket, rows) == []
+        if wrong := verified.what_is_wrong(self.bucket, rows, runs=runs):
+            raise AssertionError("\n".join(wrong))
 
     def pods(self, component: str) -> list[str]:
         return [pod["metadata"]["name"] for pod in self.pod_objects(component)]

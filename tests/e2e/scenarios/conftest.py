@@ -94,7 +94,7 @@ def namespace(the_cluster: AnyCluster, the_storage: Storage) -> Iterator[Namespa
     made.apply(secret())
     yield made
     if not _keep():
-        tools.kubectl("delete", "namespace", name, "--wait=false")
+        tools.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture

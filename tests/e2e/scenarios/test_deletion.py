@@ -77,7 +77,7 @@ def test_one_of_the_same_name_does_not_begin_with_nothing_by_mistake(job: FlowJo
     )
     assert (job.status.get("job") or {}).get("state") != "Running"
     job.change(priorState="Resume")
-    job.wait_until_verified(FEW)
+    job.wait_until_verified(FEW, runs=2)
 
 
 def test_a_namespace_goes_with_its_jobs(job: FlowJob) -> None:

@@ -38,7 +38,7 @@ def test_other_jobs_go_on_from_what_the_one_before_had(job: FlowJob) -> None:
     snapshot = suspended_after_some_results(third)
     fourth = FlowJob(job.space, "fourth", job.bucket)
     fourth.apply(rows=rows, rate=RATE, job={"restoreFrom": {"path": snapshot["status"]["path"]}})
-    fourth.wait_until_verified(rows)
+    fourth.wait_until_verified(rows, runs=4)
 
 
 def suspended_after_some_results(job: FlowJob) -> Object:

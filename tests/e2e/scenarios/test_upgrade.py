@@ -60,11 +60,11 @@ def test_a_program_that_cannot_read_the_state_is_refused_before_anything_stops(
 
 
 def test_an_image_that_is_not_there_changes_nothing_until_a_good_one_comes(job: FlowJob) -> None:
-    job.apply(rows=ROWS, rate=RATE)
+    job.apply(rows=2 * ROWS, rate=RATE)
     job.wait_running()
     pods = job.pods("jobmanager") + job.pods("taskmanager")
     generation = job.change(
-        image="localhost/flowjob-worker:does-not-exist", upgrade={"preflightTimeout": "5s"}
+        image="localhost/flowjob-worker:does-not-exist", upgrade={"preflightTimeout": "15s"}
     )
     job.wait_until(
         "the change is refused",
@@ -81,4 +81,4 @@ def test_an_image_that_is_not_there_changes_nothing_until_a_good_one_comes(job: 
         image=None, upgrade={"preflightTimeout": None}, job={"args": {"retained": 3}}
     )
     job.wait_running(generation=generation)
-    job.wait_until_verified(ROWS)
+    job.wait_until_verified(2 * ROWS)
