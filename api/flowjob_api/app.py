@@ -62,7 +62,6 @@ def create_app(
         title="flowjob",
         version=version("flowjob"),
         description=DESCRIPTION,
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",

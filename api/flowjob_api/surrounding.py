@@ -56,6 +56,8 @@ class Surrounding:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self._settings.root_path:
+            scope = {**scope, "root_path": self._settings.root_path}
         told = _Told(scope, send, self._clock, self._metrics)
         body = _Body(scope, receive, self._settings, self._clock)
         self._metrics.under_way.inc()
