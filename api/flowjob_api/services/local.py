@@ -35,6 +35,8 @@ class LocalJobs:
         if self._live is None or namespace not in (None, LOCAL):
             return Listed([], "")
         found = (await self._versioned(self._live)).job
+        if not found.name:  # it is being planned
+            return Listed([], "")
         return Listed([found], found.model_dump_json())
 
     async def job(self, caller: Caller, ref: Ref) -> Versioned:
@@ -53,6 +55,12 @@ class LocalJobs:
                 "NOT_FOUND", "this service has no job: start one with `flowjob run --web`"
             )
         facts = await self._live.details.job()
+        if not facts.name:
+            raise Refused(
+                "UNREACHABLE",
+                "the job is being planned: ask again in a moment",
+                headers={"Retry-After": "1"},
+            )
         if ref != Ref(LOCAL, facts.name):
             raise Refused("NOT_FOUND", f"there is no job {ref.namespace}/{ref.name} here")
         return self._live
