@@ -30,7 +30,8 @@ def last_due(schedule: str, now: datetime, anchor: datetime) -> datetime | None:
         step = _step(schedule)
         passed = (now - anchor) // step
         return anchor + passed * step if passed > 0 else None
-    return _first(schedule, now.astimezone(UTC) + _INSTANT, backwards=True)
+    begun = now.astimezone(UTC).replace(microsecond=0)
+    return _first(schedule, begun + _INSTANT, backwards=True)
 
 
 def next_due(schedule: str, now: datetime, anchor: datetime) -> datetime | None:
