@@ -328,5 +328,7 @@ class FakeWatches:
             self._api.watchers.remove(self._hear)
 
     def _hear(self, resource: Resource, kind: str | None, found: Object) -> None:
+        """Later than the answer to the request that it comes of, as from a real one."""
         if resource in WATCHED and not self.muted and self.ended is None:
-            self._sink(resource, kind, found)
+            later = 0.0 if kind is None else 0.02
+            asyncio.get_running_loop().call_later(later, self._sink, resource, kind, found)

@@ -55,9 +55,13 @@ class Routing:
             self._add_job(namespace, job, urgent=True)
 
     def written(self, found: Object) -> None:
-        """By this operator: nobody needs to look, but the watch has to tell it."""
+        """By this operator: the watch has to tell it, which is no news then. Whoever has written it knows; but nobody
+        has looked at a FlowSnapshot that a job's look has made, nor a job at one that a snapshot's look has changed."""
         if any(found.get("kind") == resource.kind for resource in WATCHED):
             self._canary.expect(found)
+        if found.get("kind") == FLOWSNAPSHOTS.kind:
+            news = News.STATUS if found.get("status") else News.OBJECT
+            self._wake(FLOWSNAPSHOTS, found, urgent=True, news=news)
 
     def job_manager(self, key: tuple[str, str]) -> None:
         """One has something new to say."""
