@@ -15,7 +15,7 @@ ACTIONLINT := v1.7.7
 KIND := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format versions crds chart workflows bench clean corpus ui ui-types ui-test
+.PHONY: help setup data run test processes postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format versions crds chart workflows bench clean corpus ui ui-types ui-test
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,10 @@ run: setup data ## Run the flights example in two worker processes
 	$(BIN)/flowjob run examples/flights/flights.py --parallelism $(PARALLELISM)
 
 test: setup data ## Run the tests (not the minutes-long ones)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak and not chaos and not postgres and not s3 and not kubernetes and not helm and not e2e'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not processes and not soak and not chaos and not postgres and not s3 and not kubernetes and not helm and not e2e'
+
+processes: setup data ## Run the tests of whole jobs in processes of their own, which are killed and interrupted
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m processes
 
 postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \

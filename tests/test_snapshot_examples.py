@@ -20,7 +20,7 @@ import pytest
 
 from flowjob.cli.main import main
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 PAGE = Path(__file__).parent.parent / "docs" / "snapshots.md"
 BLOCK = re.compile(r"^```(python|)\n(.*?)^```\n", re.MULTILINE | re.DOTALL)

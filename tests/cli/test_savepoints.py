@@ -23,7 +23,7 @@ from flowjob.runtime.real.stores import OpenStore, with_stores
 from flowjob.runtime.storage.job_log import JobLog
 from flowjob.runtime.storage.paths import JobPaths
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 ROWS = 20_000
 

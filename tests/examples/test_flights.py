@@ -111,7 +111,7 @@ def test_the_whole_year_agrees_with_duckdb(
     check(data / "*.csv", tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("parallelism", "batch_rows", "rows"),
     [(1, 1, 1_000), (1, 7, 5_000), (2, 1, 1_000), (4, 7, 5_000)],

@@ -28,7 +28,7 @@ from flowjob.runtime.jobmanager.request import (
     WorkersRestarted,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("scratch")]
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("scratch")]
 
 ROWS = 6_000
 KEYS = 7

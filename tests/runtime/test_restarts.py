@@ -20,7 +20,7 @@ from flowjob.runtime.jobmanager.request import (
 from flowjob.runtime.minicluster import run_local
 from tests.runtime import fake_program
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("scratch")]
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("scratch")]
 
 
 class Times:

@@ -26,7 +26,7 @@ def test_one_that_does_not_lead_tells_nothing_of_the_job() -> None:
     assert (leads.name, leads.samples) == ("flowjob_leader", {(): 0.0})
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("per_subtask", [False, True])
 def test_a_running_job_tells_what_it_knows(tmp_path: Path, per_subtask: bool) -> None:
     seen: dict[str, Family] = {}

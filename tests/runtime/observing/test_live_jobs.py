@@ -22,7 +22,7 @@ from flowjob.cluster.job_details import (
 from flowjob.errors import JobCancelled, UserCodeFailed
 from flowjob.runtime.minicluster import run_local
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.processes
 
 
 def endless() -> fj.Job:
