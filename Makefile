@@ -74,7 +74,7 @@ ui-types: setup $(PAGE) ## Write the types that the web page has of the REST ser
 ui-test: setup ui ## Check and test the web page, in a real Chromium too (Debian's, or FLOWJOB_CHROMIUM), and make its pictures in docs
 	cd api/ui && npm run --silent check && npm test --silent && npm run --silent browse
 
-images: ## Make the images of jobs and operator, with docker or else buildah
+images: ui ## Make the images of jobs and of operator and service, with docker or else buildah
 	tests/e2e/cluster/build-images worker operator
 
 e2e: setup ## Run the scenarios on a cluster: of KUBECONFIG, of kind, or made of this machine (root; 15 minutes to build, once)
