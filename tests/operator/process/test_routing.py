@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from flowjob_operator.process.cluster.kinds import FLOWJOBS, FLOWSNAPSHOTS
@@ -56,5 +57,18 @@ def test_a_status_of_a_snapshot_is_looked_at_by_its_job_and_not_by_the_snapshot_
         routed = Routed()
         routed.writes(snapshot(2))
         assert routed.writes(snapshot(3, status={"phase": "Completed"})) == [JOB]
+
+    play(scenario)
+
+
+def test_of_what_has_ended_before_its_last_change_was_answered_no_watch_is_expected_to_tell() -> (
+    None
+):
+    async def scenario() -> None:
+        canary = Canary(VirtualClock())
+        canary.gone(FLOWSNAPSHOTS.kind, "s")
+        canary.expect(snapshot(4))
+        await asyncio.sleep(100)
+        assert canary.silent_for() == 0.0
 
     play(scenario)

@@ -19,6 +19,7 @@ from flowjob_operator.process.cluster.scopes import LISTED, WATCHED, Selection
 log: Final = structlog.get_logger("flowjob_operator.surveying")
 
 EVERYWHERE: Final = None
+REMEMBERED_ENDS: Final = 10_000
 Scope = str | None
 """A namespace, or EVERYWHERE"""
 
@@ -102,11 +103,13 @@ class Canary:
         """By kind and uid: the version, and since when"""
         self._told: dict[tuple[str, str], int] = {}
         """The newest version that a watch has told: often before the request that has made it is answered"""
+        self._ended: dict[tuple[str, str], None] = {}
+        """Of which nothing will be told any more, oldest first"""
 
     def expect(self, found: Object) -> None:
         key = (found["kind"], found["metadata"]["uid"])
         version = version_of(found)
-        if self._told.get(key, -1) >= version:
+        if key in self._ended or self._told.get(key, -1) >= version:
             return
         old = self._expected.get(key)
         since = self._clock.monotonic() if old is None else old[1]
@@ -119,8 +122,12 @@ class Canary:
             del self._expected[(kind, uid)]
 
     def gone(self, kind: str, uid: str) -> None:
+        """Its end is told, maybe before the request that has brought it about is answered."""
         self._expected.pop((kind, uid), None)
         self._told.pop((kind, uid), None)
+        self._ended[(kind, uid)] = None
+        if len(self._ended) > REMEMBERED_ENDS:
+            del self._ended[next(iter(self._ended))]
 
     def clear(self) -> None:
         """The watches begin anew, and tell everything."""
