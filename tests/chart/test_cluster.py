@@ -49,7 +49,7 @@ def cluster(empty_cluster: Cluster) -> Cluster:
         empty_cluster.apply(a_free_definition("monitoring.coreos.com", kind, plural))
     for kind in MONITORING:
         until(lambda kind=kind: served(empty_cluster, kind))
-    for namespace in ("team-a", "team-b", "elsewhere", "monitoring"):
+    for namespace in ("team-a", "team-b", "elsewhere", "monitoring", "shop", "bank"):
         empty_cluster.namespace(namespace)
     return empty_cluster
 
