@@ -58,7 +58,7 @@ s3: setup $(BIN)/versitygw ## Run the tests against a real S3 server, which Go b
 
 kubernetes: setup $(BIN)/helm ## Run the tests against a real API server of Kubernetes, which Go builds (minutes, once)
 	tests/e2e/cluster/build-control-plane
-	$(BIN)/python -m pytest -m kubernetes tests/e2e tests/chart
+	$(BIN)/python -m pytest -m kubernetes
 
 ui: $(PAGE) ## Build the web page into the package (Node.js 20.19 or newer)
 	cd api/ui && npm run --silent build
