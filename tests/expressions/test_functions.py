@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowjob.column_types import decimal, timezone
@@ -22,8 +22,13 @@ MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2037, 1, 1), timezones=st.
 """Arrow has no daylight saving after 2037 (docs/expressions.md)."""
 
 
+TWICE = datetime(2028, 11, 5, 5, 0, tzinfo=UTC)
+"""One o'clock in New York, which comes again an hour later."""
+
+
 @settings(max_examples=60)
 @given(st.lists(st.none() | MOMENTS, max_size=4))
+@example([TWICE, TWICE + timedelta(hours=1, microseconds=1)])
 def test_parts_of_a_datetime_are_those_of_its_zone(moments: list[datetime | None]) -> None:
     dt = col("a").dt
     parts: dict[Expr, Any] = {

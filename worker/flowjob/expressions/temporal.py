@@ -98,9 +98,19 @@ def _strftime(nodes: list[Node], parameters: tuple[Any, ...]) -> Kernel:
     if _is.is_date(nodes[0].type):
         return text
     # %S would show the fraction of a finer unit.
-    floor = call("floor_temporal", pc.RoundTemporalOptions(1, "second"))
-    whole = then(floor, pa.timestamp("s", tz=nodes[0].type.tz))
-    return lambda arguments: text([whole(arguments)])
+    zoned = call("cast", pc.CastOptions.safe(pa.timestamp("s", tz=nodes[0].type.tz)))
+    whole = _floored(nodes[0].type, "second")
+    return lambda arguments: text([zoned([whole(arguments)])])
+
+
+def _floored(type: pa.DataType, unit: str) -> Kernel:
+    """To whole seconds or microseconds, which are the same in all zones: Arrow would refuse the hour that a zone has
+    twice, when clocks go back."""
+    floor = call("floor_temporal", pc.RoundTemporalOptions(1, unit))
+    if type.tz is None:
+        return floor
+    instants = call("cast", pc.CastOptions.safe(pa.timestamp(type.unit, tz="UTC")))
+    return lambda arguments: floor([instants(arguments)])
 
 
 def _to_zone(nodes: list[Node], parameters: tuple[Any, ...]) -> Kernel:
@@ -117,7 +127,7 @@ def _epoch(unit: str) -> Build:
     floored = "second" if unit == "s" else "microsecond"
 
     def build(nodes: list[Node], _: tuple[Any, ...]) -> Kernel:
-        zone = getattr(nodes[0].type, "tz", None)
+        zone = "UTC" if getattr(nodes[0].type, "tz", None) is not None else None
         stamp = call("cast", pc.CastOptions.safe(pa.timestamp("us", tz=zone)))
         floor = call("floor_temporal", pc.RoundTemporalOptions(1, floored))
         whole = then(lambda a: floor([stamp(a)]), pa.timestamp(unit, tz=zone))

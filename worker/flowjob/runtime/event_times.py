@@ -19,6 +19,8 @@ def timestamps_of(column: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[
     type = column.type
     if pa.types.is_timestamp(type):
         if type.unit == "ns":
+            if type.tz is not None:  # the hour that a zone has twice cannot be floored in it
+                column = column.cast(pa.timestamp("ns", "UTC"))
             column = pc.floor_temporal(column, unit="microsecond")
         if type.tz is None:
             column = pc.assume_timezone(column.cast(pa.timestamp("us")), "UTC")
