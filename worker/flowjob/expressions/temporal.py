@@ -127,9 +127,9 @@ def _epoch(unit: str) -> Build:
     floored = "second" if unit == "s" else "microsecond"
 
     def build(nodes: list[Node], _: tuple[Any, ...]) -> Kernel:
-        zone = "UTC" if getattr(nodes[0].type, "tz", None) is not None else None
+        zone = getattr(nodes[0].type, "tz", None)
         stamp = call("cast", pc.CastOptions.safe(pa.timestamp("us", tz=zone)))
-        floor = call("floor_temporal", pc.RoundTemporalOptions(1, floored))
+        floor = _floored(pa.timestamp("us", tz=zone), floored)
         whole = then(lambda a: floor([stamp(a)]), pa.timestamp(unit, tz=zone))
         return then(whole, pa.int64())
 
