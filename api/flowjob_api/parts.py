@@ -18,9 +18,9 @@ from flowjob_api.auth.forgery import SAFE
 from flowjob_api.following import Following
 from flowjob_api.problems import Refused, of_details
 from flowjob_api.rates import Rates
-from flowjob_api.schemas.operations import OperationKind
+from flowjob_api.schemas.operations import Operation, OperationKind
 from flowjob_api.service_metrics import ServiceMetrics
-from flowjob_api.services.jobs import Jobs, Ref
+from flowjob_api.services.jobs import Asked, Jobs, Ref
 
 
 @dataclass(slots=True)
@@ -52,6 +52,11 @@ class Parts:
             raise
         finally:
             self.metrics.writes.labels(kind, result).inc()
+
+    async def begin(self, caller: Caller, ref: Ref, asked: Asked) -> Operation:
+        """What a caller asks of a job, counted."""
+        with self.counted(asked.kind):
+            return await self.jobs.begin(caller, ref, asked)
 
 
 def parts_of(request: Request) -> Parts:

@@ -66,9 +66,7 @@ class Begin:
 
     async def __call__(self, kind: OperationKind, wish: Wish) -> Encoded:
         asked = Asked(kind, wish, self._key, self._if_match, self._force)
-        with self._parts.counted(kind):
-            begun = await self._parts.jobs.begin(self._caller, self._ref, asked)
-        return accepted(self._request, begun)
+        return accepted(self._request, await self._parts.begin(self._caller, self._ref, asked))
 
     async def planned(self, wish: UpgradeWish) -> Encoded:
         return encoded_plainly(await self._parts.jobs.plan(self._caller, self._ref, wish))

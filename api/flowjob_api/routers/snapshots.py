@@ -44,9 +44,7 @@ async def verify_snapshot(
 ) -> Encoded:
     """Reads every byte of it. The operation fails if it is not whole, and says what is wrong."""
     asked = Asked("VerifySnapshot", VerifyWish(), key=idempotency_key, snapshot=snapshot)
-    with parts.counted(asked.kind):
-        begun = await parts.jobs.begin(caller, ref, asked)
-    return accepted(request, begun)
+    return accepted(request, await parts.begin(caller, ref, asked))
 
 
 @router.delete(
@@ -67,6 +65,4 @@ async def delete_snapshot(
 ) -> Encoded:
     """With its data, unless its FlowSnapshot says that it is to be retained. One in use stays."""
     asked = Asked("DeleteSnapshot", VerifyWish(), key=idempotency_key, snapshot=snapshot)
-    with parts.counted(asked.kind):
-        begun = await parts.jobs.begin(caller, ref, asked)
-    return accepted(request, begun)
+    return accepted(request, await parts.begin(caller, ref, asked))
