@@ -5,6 +5,7 @@ tasks have one. It must not know inputs."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
 from typing import Any
@@ -80,11 +81,16 @@ class Driver:
                     signals.throw(error)
             raise
 
-    async def live(self, work: Coroutine[Any, Any, None]) -> None:
-        """Does `work`, then closes the chain, whatever happened. Raises the first failure, with whose fault it is."""
+    async def live(
+        self, work: Coroutine[Any, Any, None], beside: Coroutine[Any, Any, None] | None = None
+    ) -> None:
+        """Does `work`, then closes the chain, whatever happened. Raises the first failure, with whose fault it is.
+
+        `beside` also uses the chain and only ends when it fails. It is over before the chain is closed: what it asks
+        of a closed operator would fail, and hide why the chain was closed."""
         try:
             try:
-                await work
+                await (work if beside is None else first_of(work, beside))
             except BaseException:
                 # A failure on the way out must not hide the first one.
                 with contextlib.suppress(*EXITS):
@@ -127,3 +133,17 @@ class Driver:
         """Ends the chain and its outlets."""
         await self.carry_out(self.chain.on_end())
         self.metrics.ended_at = self.clock.monotonic()
+
+
+async def first_of(work: Coroutine[Any, Any, None], beside: Coroutine[Any, Any, None]) -> None:
+    """Does both until one is over, then ends the other. Raises what the first one raised, `work` before `beside`."""
+    both = [asyncio.ensure_future(work), asyncio.ensure_future(beside)]
+    try:
+        over, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for doing in both:
+            doing.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+    for done in both:
+        if done in over:
+            done.result()

@@ -76,7 +76,9 @@ class SourceTask:
 
     async def run(self) -> None:
         """Raises what a reader or an operator raised, with whose fault it is."""
-        await self.driver.live(self._work())
+        taking = self.participant
+        commits = None if taking is None else taking.snapshots.commits()
+        await self.driver.live(self._work(), commits)
 
     async def _work(self) -> None:
         driver, participant = self.driver, self.participant
