@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median, pstdev
 from typing import Any
 
 import flowjob as fj
@@ -34,7 +34,7 @@ from flowjob.runtime.jobmanager.request import Enough
 
 SECOND = timedelta(seconds=1)
 TRIES = 3
-PAIRS = 7
+PAIRS = 12
 BEAT = struct.Struct("<qqq")
 """(process id, wall µs of the first row behind a gap, the gap in µs)"""
 
@@ -93,9 +93,9 @@ def checkpoints(interval: timedelta, **settings: Any) -> Iterator[tuple[Checkpoi
 
 
 def overhead(rows: int | None, parallelism: int) -> dict[str, Any]:
-    """Throughput of `window_2m` with a checkpoint every second over that without: the median of neighbouring runs, the
-    first of two now with and now without them, for machines become slower and faster within a minute. Beside it the
-    same of CPU seconds, which other programs change less."""
+    """Throughput of `window_2m` with a checkpoint every second over that without: of all runs together, the first of
+    two now with and now without them, for machines become slower and faster within a minute. Beside it the same of
+    CPU seconds, which other programs change less, and how far pairs are apart (standard deviation)."""
     count = rows or 40_000_000
     pairs = [_pair(count, parallelism, first=bool(turn % 2)) for turn in range(PAIRS)]
     return {
@@ -104,8 +104,9 @@ def overhead(rows: int | None, parallelism: int) -> dict[str, Any]:
         "seconds": round(median(taken.seconds for _, taken in pairs), 3),
         "seconds_without": round(median(bare.seconds for bare, _ in pairs), 3),
         "parallelism": parallelism,
-        "ratio": round(median(bare.seconds / taken.seconds for bare, taken in pairs), 3),
-        "cpu_ratio": round(median(bare.cpu / taken.cpu for bare, taken in pairs), 3),
+        "ratio": round(fmean(b.seconds for b, _ in pairs) / fmean(t.seconds for _, t in pairs), 3),
+        "cpu_ratio": round(fmean(b.cpu for b, _ in pairs) / fmean(t.cpu for _, t in pairs), 3),
+        "spread": round(pstdev(bare.seconds / taken.seconds for bare, taken in pairs), 3),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowjob.core.snapshot_pace import IN_LINE, TRIED, SnapshotPace
+from flowjob.core.snapshot_pace import IN_LINE, TRIED, WORDS, SnapshotPace
 
 MEGA = 1_000_000
 
@@ -47,3 +47,13 @@ def test_no_state_at_all_is_nothing_special() -> None:
     pace = SnapshotPace()
     pace.took(0.001, 0, in_line=False)
     assert pace.in_line(0)
+
+
+def test_columns_of_fixed_width_are_supposed_to_be_quick_until_it_is_known() -> None:
+    pace = SnapshotPace()
+    small, large = int(IN_LINE / WORDS * 0.9), int(IN_LINE / WORDS * 1.1)
+    assert pace.in_line(small, words=True)
+    assert not pace.in_line(large, words=True)
+    assert not pace.in_line(small, words=False)
+    pace.took(IN_LINE * 2, small, in_line=True)
+    assert not pace.in_line(small, words=True)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from math import inf
 
-IN_LINE = 0.025
+IN_LINE = 0.035
 """Seconds of CPU that the stream may wait for it."""
 
 TRIED = 0.15
 """A copy that needed no more has done all that would be needed in line, and much that would not: then that is tried."""
+
+WORDS = 0.8e-9
+"""Seconds of CPU per byte of columns of fixed width: what is supposed of them until it is measured. Python objects take
+a hundred times as long."""
 
 
 class SnapshotPace:
@@ -22,10 +26,12 @@ class SnapshotPace:
         """Seconds per byte."""
         self._in_copy = inf
 
-    def in_line(self, size: int) -> bool:
-        """Whether state of so many bytes should be described in line."""
+    def in_line(self, size: int, *, words: bool = False) -> bool:
+        """Whether state of so many bytes should be described in line. `words`: it is columns of fixed width."""
         if self._in_line < inf:
             return self._in_line * size <= IN_LINE
+        if words and WORDS * size <= IN_LINE:
+            return True
         return self._in_copy * size <= TRIED
 
     def took(self, seconds: float, size: int, *, in_line: bool) -> None:

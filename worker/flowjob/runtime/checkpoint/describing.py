@@ -16,8 +16,9 @@ import msgspec
 from flowjob.runtime.checkpoint.manifest import PartEntry
 from flowjob.runtime.checkpoint.preparing import Prepared, prepared
 from flowjob.runtime.checkpoint.sections import Section
-from flowjob.runtime.checkpoint.state_files import append_parts, place_objects
+from flowjob.runtime.checkpoint.state_files import append_parts, new_file, place_objects
 from flowjob.runtime.storage.paths import section_object
+from flowjob.runtime.storage.uncached import becomes_the_object
 
 Parts = dict[str, list[PartEntry]]
 """By uid."""
@@ -48,16 +49,18 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`separate`: each section becomes an object of its own, as savepoints want it."""
+    """separate  each section becomes an object of its own, as savepoints want it
+    location  of the store that files are for: whether they are written past the page cache depends on it"""
 
     operators: Sequence[Described]
     max_parallelism: int
     separate: bool
+    location: str = ""
 
     def write(self, path: Path) -> Written:
         """In line. What is so small is written to memory, unless separate files are wanted."""
         if self.separate:
-            return _write_objects(self._prepared(), path)
+            return self._put(self._prepared(), path)
         file = io.BytesIO()
         parts = {o.uid: append_parts(sections, file) for o, sections in self._prepared()}
         return Written(parts, file.tell(), data=file.getvalue())
@@ -80,7 +83,9 @@ class Description:
         return write
 
     def _put(self, operators: _Sections, path: Path) -> Written:
-        return (_write_objects if self.separate else _write_file)(operators, path)
+        write = _write_objects if self.separate else _write_file
+        path.mkdir(parents=True)
+        return write(operators, path, becomes_the_object(self.location, path))
 
     def _prepared(self) -> Iterator[tuple[Described, Iterator[Prepared]]]:
         for o in self.operators:
@@ -90,22 +95,20 @@ class Description:
 _Sections = Iterable[tuple[Described, Iterable[Prepared]]]
 
 
-def _write_file(operators: _Sections, path: Path) -> Written:
-    path.mkdir(parents=True)
-    with (path / STATE).open("xb") as file:
+def _write_file(operators: _Sections, path: Path, uncached: bool) -> Written:
+    with new_file(path / STATE, uncached=uncached) as file:
         parts = {o.uid: append_parts(sections, file) for o, sections in operators}
         return Written(parts, file.tell(), path)
 
 
-def _write_objects(operators: _Sections, path: Path) -> Written:
-    path.mkdir(parents=True)
+def _write_objects(operators: _Sections, path: Path, uncached: bool) -> Written:
     parts = {}
     for o, sections in operators:
 
         def name(section: str, operator: Described = o) -> str:
             return section_object(operator.uid, section, operator.subtask)
 
-        parts[o.uid] = place_objects(sections, path, name)
+        parts[o.uid] = place_objects(sections, path, name, uncached=uncached)
     return Written(parts, sum(e.length for entries in parts.values() for e in entries), path)
 
 

@@ -20,6 +20,11 @@ def plain_table(table: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def are_words(schema: pa.Schema) -> bool:
+    """Whether all columns are of a fixed width: integers, floats, booleans, times."""
+    return all(pa.types.is_primitive(type) for type in schema.types)
+
+
 def plain_type(type: pa.DataType) -> pa.DataType:
     """`type` without dictionaries."""
     is_ = pa.types

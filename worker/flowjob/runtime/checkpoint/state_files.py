@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -18,13 +19,14 @@ from flowjob.runtime.checkpoint.checksums import crc32_of_both
 from flowjob.runtime.checkpoint.manifest import Block, PartEntry
 from flowjob.runtime.checkpoint.preparing import Batches, Prepared, prepared
 from flowjob.runtime.checkpoint.sections import Section
+from flowjob.runtime.storage.uncached import Appended, UncachedFile
 
 _ALIGNMENT = 64
 _MAGIC_BYTES = 8
 
 
 def write_parts(
-    sections: Iterable[Section], max_parallelism: int, groups: range, file: BinaryIO
+    sections: Iterable[Section], max_parallelism: int, groups: range, file: Appended
 ) -> list[PartEntry]:
     """Appends each section to `file` as a complete Arrow IPC file, and says where; `object` stays empty.
 
@@ -46,7 +48,7 @@ def write_objects(
     return place_objects(prepared(sections, max_parallelism, groups), directory, name)
 
 
-def append_parts(sections: Iterable[Prepared], file: BinaryIO) -> list[PartEntry]:
+def append_parts(sections: Iterable[Prepared], file: Appended) -> list[PartEntry]:
     """The second half of write_parts."""
     entries = []
     for section in sections:
@@ -55,8 +57,17 @@ def append_parts(sections: Iterable[Prepared], file: BinaryIO) -> list[PartEntry
     return entries
 
 
+def new_file(path: Path, *, uncached: bool) -> AbstractContextManager[Appended]:
+    """To be written once; `uncached`: past the page cache, for nobody is going to read it soon."""
+    return UncachedFile(path) if uncached else path.open("xb")
+
+
 def place_objects(
-    sections: Iterable[Prepared], directory: Path, name: Callable[[str], str]
+    sections: Iterable[Prepared],
+    directory: Path,
+    name: Callable[[str], str],
+    *,
+    uncached: bool = False,
 ) -> list[PartEntry]:
     """The second half of write_objects."""
     entries = []
@@ -64,7 +75,7 @@ def place_objects(
         named = name(section.entry.section)
         path = directory / named
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
+        with new_file(path, uncached=uncached) as file:
             (entry,) = append_parts([section], file)
         entries.append(msgspec.structs.replace(entry, object=named))
     return entries
@@ -85,11 +96,11 @@ def placed(entries: Sequence[PartEntry], name: str) -> list[PartEntry]:
     return [msgspec.structs.replace(e, object=name) for e in entries]
 
 
-def _align(file: BinaryIO) -> None:
+def _align(file: Appended) -> None:
     file.write(b"\0" * (-file.tell() % _ALIGNMENT))
 
 
-def _write(section: Prepared, file: BinaryIO) -> PartEntry:
+def _write(section: Prepared, file: Appended) -> PartEntry:
     offset = file.tell()
     written = _write_file(section.schema, section.batches, file)
     several = len(written.blocks) > 1
@@ -110,7 +121,7 @@ class _Written:
     blocks: list[Block]
 
 
-def _write_file(schema: pa.Schema, batches: Batches, file: BinaryIO) -> _Written:
+def _write_file(schema: pa.Schema, batches: Batches, file: Appended) -> _Written:
     # The writer gives the head together with the first batch.
     sink = _Sink(file, head=_MAGIC_BYTES + schema.serialize().size)
     blocks: list[Block] = []
@@ -134,7 +145,7 @@ class _Sink:
 
     closed = False
 
-    def __init__(self, file: BinaryIO, head: int) -> None:
+    def __init__(self, file: Appended, head: int) -> None:
         self._file = file
         self._head = head
         self.position = 0

@@ -119,6 +119,7 @@ class TaskSnapshots:
             [_described(link, taking) for link in self._stateful],
             self._settings.max_parallelism,
             separate=taking.barrier.savepoint,
+            location=self._settings.plan.location.url,
         )
         size = sum(link.operator.state_bytes for link in self._stateful)
         task = self.task
@@ -142,7 +143,8 @@ class TaskSnapshots:
         freezer = self._settings.env.freezer
         if size < FREEZE_FROM or freezer is None:
             return description.write(path)
-        if self._pace.in_line(size):
+        words = all(x.operator.state_is_words for x in self._stateful if x.operator.state_bytes)
+        if self._pace.in_line(size, words=words):
             began = freezer.spent()
             put = description.detached()
             self._pace.took(freezer.spent() - began, size, in_line=True)

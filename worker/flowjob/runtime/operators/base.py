@@ -153,6 +153,11 @@ class Operator:
         """About how much memory `snapshot` has to read. Little is read in line, much in a frozen copy."""
         return 0
 
+    @property
+    def state_is_words(self) -> bool:
+        """Whether all state is columns of fixed width, so that what it costs to describe it is known beforehand."""
+        return False
+
     def snapshot(self) -> Iterable[Section]:
         """The state as of now, after `flush` and `prepare`. Changes nothing; may be called in a frozen copy of the
         process, where it has neither threads nor event loop, and may take its time."""

@@ -74,6 +74,10 @@ class Checked(Operator):
     def state_bytes(self) -> int:
         return self.operator.state_bytes
 
+    @property
+    def state_is_words(self) -> bool:
+        return self.operator.state_is_words
+
     def snapshot(self) -> Iterable[Section]:
         """Twice: it must change nothing, so both are equal."""
         sections = list(self.operator.snapshot())

@@ -56,9 +56,11 @@ class PaneTable:
         return len(self._index)
 
     @property
-    def nbytes(self) -> int:
+    def used_bytes(self) -> int:
+        """Without the room to grow, which is large as a table begins and which no snapshot reads."""
         held = sum(log.nbytes for log in self.keys) + self.arrivals.nbytes + self._panes.nbytes
-        return held + int(self._index.nbytes) + self.contents.nbytes
+        held += int(self._index.nbytes) + self.contents.nbytes
+        return held * len(self) // max(1, len(self.arrivals))
 
     def slots(self, keys: Sequence[pa.Array], panes: Int64s, arrivals: Int64s) -> Int64s:
         """The slot of every row, made where it is the first."""

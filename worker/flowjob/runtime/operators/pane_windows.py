@@ -19,6 +19,7 @@ from flowjob.kernels.keys import encode_keys
 from flowjob.plan.partials import PANE_COLUMN
 from flowjob.runtime.accumulators.base import occurrences
 from flowjob.runtime.batch import Batch, Data, Int64s
+from flowjob.runtime.checkpoint.plain_types import are_words
 from flowjob.runtime.checkpoint.sections import RestoredState, Section
 from flowjob.runtime.operators.base import Emitted, OperatorContext
 from flowjob.runtime.operators.pane_blocks import PaneBlocks
@@ -239,7 +240,11 @@ class PaneWindows(WindowOperator):
 
     @property
     def state_bytes(self) -> int:
-        return sum(table.nbytes for table in self.tables)
+        return sum(table.used_bytes for table in self.tables)
+
+    @property
+    def state_is_words(self) -> bool:
+        return are_words(self._writing().schema)
 
     def take_snapshot(self) -> Iterator[Section]:
         writing = self._writing()

@@ -164,7 +164,7 @@ class PerWindow(WindowOperator):
 
     @property
     def state_bytes(self) -> int:
-        return sum(table.nbytes for table in self.tables)
+        return sum(table.used_bytes for table in self.tables)
 
     def kept_slots(self, table: PaneTable, slots: Int64s) -> Int64s:
         """Those of `slots` that hold anything."""

@@ -17,6 +17,7 @@ from flowjob.plan.specs import RunningAggregateSpec
 from flowjob.plan.stored_state import key_fields
 from flowjob.runtime.accumulators import scatter
 from flowjob.runtime.batch import Batch, Data, Int64s, Kind
+from flowjob.runtime.checkpoint.plain_types import are_words
 from flowjob.runtime.checkpoint.sections import Distribution, RestoredState, Rows, Section
 from flowjob.runtime.operators.base import Emitted, Operator, OperatorContext
 from flowjob.runtime.operators.key_store import KeyStore
@@ -70,6 +71,10 @@ class RunningAggregate(Operator):
     @property
     def state_bytes(self) -> int:
         return self.keys.nbytes + self.contents.nbytes
+
+    @property
+    def state_is_words(self) -> bool:
+        return are_words(self._stored_schema())
 
     def snapshot(self) -> Iterator[Section]:
         # No slot is ever released: row numbers are slots.

@@ -71,6 +71,10 @@ class Windows(Operator):
     def state_bytes(self) -> int:
         return self._now.state_bytes
 
+    @property
+    def state_is_words(self) -> bool:
+        return self._now is self.kept and self.kept.state_is_words
+
     def snapshot(self) -> Iterable[Section]:
         return self._now.take_snapshot()
 

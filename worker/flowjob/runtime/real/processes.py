@@ -25,6 +25,17 @@ _NUMERIC_THREADS = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+_KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "MALLOC_TOP_PAD_": str(8 << 20),
+    "MALLOC_ARENA_MAX": "2",
+    "MIMALLOC_PURGE_DELAY": "3000",
+}
+"""For glibc and for Arrow's memory pool (ms): a stream asks again and again for arrays of some megabytes, and a
+checkpoint for as many as the last one. By themselves they give each back to the kernel at once, and the next one costs
+a fault for every page: a tenth of the time of a job that moves columns."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 
@@ -126,11 +137,11 @@ def spawn_zygote() -> tuple[RealProcess, socket.socket]:
 
 def zygote_environment() -> dict[str, str]:
     """One thread per numeric library: a slot is one core's worth, and a fork server must have no
-    threads."""
+    threads. What `malloc` is told holds unless somebody has set it."""
     fixed = dict.fromkeys(_NUMERIC_THREADS, "1") | {
         "JE_ARROW_MALLOC_CONF": "background_thread:false"
     }
-    return {**os.environ, **fixed}
+    return {**_KEPT_MEMORY, **os.environ, **fixed}
 
 
 def ignore_interrupts() -> None:
