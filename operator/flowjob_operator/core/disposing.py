@@ -68,17 +68,24 @@ def dispose(turn: SnapshotTurn) -> None:
     begun = turn.seen.snapshot.metadata.deletion_timestamp or turn.now
     late = (turn.now - begun).total_seconds() >= GIVE_UP_AFTER
     if answer is not None and answer.done:
-        name, _ = storage_run(turn, "dispose")
-        turn.act(Delete(kind="Job", name=name), Delete(kind="ConfigMap", name=name))
+        _clear(turn)
         turn.remove_finalizer()
     elif late:
         problem = why if answer is None else answer.problem
         text = f"{turn.status.path} is left in storage: {problem}"
         turn.set(error=text)
         turn.tell(Reason.DISPOSAL_FAILED, text)
+        _clear(turn)
         turn.remove_finalizer()
     elif answer is not None:
         _again(turn, "dispose", answer.problem or "it was not said why")
+
+
+def _clear(turn: SnapshotTurn) -> None:
+    """Nobody owns what works for an object that goes: it would stay."""
+    name, run = storage_run(turn, "dispose")
+    if run is not None:
+        turn.act(Delete(kind="Job", name=name), Delete(kind="ConfigMap", name=name))
 
 
 def _answer(turn: SnapshotTurn, command: str) -> tuple[StorageAnswer | None, str]:

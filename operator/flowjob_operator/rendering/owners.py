@@ -11,6 +11,15 @@ from flowjob_operator.resources.kinds import API_VERSION
 
 Object = dict[str, Any]
 
+MADE_FOR = "flowjob.dev/made-for"
+"""Annotation: uid of the object that a short Job works for, by which it is found again also where nobody owns it."""
+
+
+def made_for(each: Object, owner: JobId) -> Object:
+    """A copy that says so."""
+    annotations = {**(each["metadata"].get("annotations") or {}), MADE_FOR: owner.uid}
+    return {**each, "metadata": {**each["metadata"], "annotations": annotations}}
+
 
 def owned_by(each: Object, owner: JobId, kind: str = "FlowJob") -> Object:
     """A copy with the reference. Deleting the owner in the foreground waits for it."""

@@ -26,7 +26,7 @@ from flowjob_operator.process.telling.events import Events, Regarding
 from flowjob_operator.process.telling.metrics import Metrics
 from flowjob_operator.rendering import revisions as rendering
 from flowjob_operator.rendering import short_jobs
-from flowjob_operator.rendering.owners import owned_by
+from flowjob_operator.rendering.owners import made_for, owned_by
 from flowjob_operator.rendering.platform import Platform
 from flowjob_operator.rendering.trying import WORKLOADS, trial_pods
 from flowjob_operator.resources.kinds import API_VERSION, FlowJob, FlowSnapshot
@@ -283,7 +283,8 @@ class Applier:
         # What belongs to an object that is deleted in the foreground is collected at once; this is to come before.
         goes = subject.of.metadata.deletion_timestamp is not None
         for each in made:
-            await self._start_short(each if goes else owned_by(each, owner, subject.kind))
+            marked = made_for(each, owner)
+            await self._start_short(marked if goes else owned_by(marked, owner, subject.kind))
 
     def _newest_revision(self, job: JobId) -> Revision | None:
         if not job.name or not job.uid:
