@@ -18,6 +18,8 @@ FEW = rows_in(20, RATE)
         ("Savepoint", "background"),
         ("Discard", "background"),
         ("Savepoint", "foreground"),
+        ("Discard", "foreground"),
+        ("Retain", "foreground"),
     ],
 )
 def test_a_running_job_goes_by_its_policy(job: FlowJob, policy: str, cascade: str) -> None:
