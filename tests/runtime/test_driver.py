@@ -1,4 +1,4 @@
-"""What goes on beside a task is over before its chain is closed, and never hides why that happened."""
+"""A task that has failed closes its sinks; what is committed meanwhile never hides why."""
 
 from __future__ import annotations
 
@@ -7,94 +7,79 @@ from typing import Any
 
 import pytest
 
-from flowjob.runtime.driver import Driver, first_of
+from flowjob.runtime.driver import Driver
+from flowjob.runtime.task_set import committing
 from flowjob.testing.virtual_time import MockClock, run_virtually
-
-SECOND = 1
 
 
 class Closing:
-    """A chain whose operators take a second to close, and fail when they are used after that has begun."""
+    """A chain whose operators take a second to close, and remember what the driver said then."""
 
     def __init__(self) -> None:
-        self.closing = False
-        self.uses = 0
-
-    def use(self) -> None:
-        assert not self.closing, "used while it is closed"
-        self.uses += 1
+        self.driver: Driver | None = None
+        self.failed: bool | None = None
 
     async def close(self) -> None:
-        self.closing = True
-        await asyncio.sleep(SECOND)
+        assert self.driver is not None
+        self.failed = self.driver.failed
+        await asyncio.sleep(1)
 
 
-async def fails_after(seconds: float, text: str) -> None:
-    await asyncio.sleep(seconds)
-    raise ValueError(text)
+class Commits:
+    """Fails after half a second."""
+
+    async def commits(self) -> None:
+        await asyncio.sleep(0.5)
+        raise AssertionError("a sink is opened before it is used")
 
 
-async def for_ever() -> None:
-    await asyncio.get_running_loop().create_future()
+def driven() -> tuple[Any, Closing]:
+    chain: Any = Closing()
+    chain.driver = Driver(chain, MockClock())
+    return chain.driver, chain
 
 
-def test_a_chain_that_is_being_closed_is_not_used_any_more_and_the_failure_is_the_tasks() -> None:
-    chain = Closing()
+async def fails() -> None:
+    raise ValueError("a bad row")
 
-    async def commits() -> None:
-        while True:
-            await asyncio.sleep(0.3)
-            chain.use()
+
+def test_a_chain_is_known_to_have_failed_before_it_is_closed() -> None:
+    driver, chain = driven()
 
     async def main() -> None:
-        driver: Any = Driver(chain, MockClock())  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="a bad row"):
-            await driver.live(fails_after(1, "a bad row"), commits())
+            await driver.live(fails())
 
     run_virtually(main())
-    assert chain.uses == 3
-    assert chain.closing
+    assert chain.failed
 
 
-def test_a_failure_beside_a_task_ends_it_and_closes_its_chain() -> None:
-    chain = Closing()
+def test_a_chain_that_ends_has_not_failed() -> None:
+    driver, chain = driven()
+    run_virtually(driver.live(asyncio.sleep(1)))
+    assert chain.failed is False
+
+
+def test_a_commit_that_fails_as_the_sink_is_closed_does_not_hide_why_the_task_failed() -> None:
+    driver, _ = driven()
+    snapshots: Any = Commits()
 
     async def main() -> None:
-        driver: Any = Driver(chain, MockClock())  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="cannot commit"):
-            await driver.live(for_ever(), fails_after(1, "cannot commit"))
+        beside = asyncio.ensure_future(committing(snapshots, driver))
+        with pytest.raises(ValueError, match="a bad row"):
+            await driver.live(fails())
+        assert not beside.done()
+        beside.cancel()
 
     run_virtually(main())
-    assert chain.closing
 
 
-def test_of_two_failures_at_once_the_first_named_is_told() -> None:
-    async def main() -> None:
-        with pytest.raises(ValueError, match="work"):
-            await first_of(fails_after(1, "work"), fails_after(1, "beside"))
-
-    run_virtually(main())
-
-
-def test_work_that_is_done_ends_what_goes_on_beside_it() -> None:
-    ended: list[str] = []
-
-    async def beside() -> None:
-        try:
-            await for_ever()
-        finally:
-            ended.append("beside")
-
-    run_virtually(first_of(asyncio.sleep(1), beside()))
-    assert ended == ["beside"]
-
-
-def test_work_that_cancels_itself_is_cancelled() -> None:
-    async def cancels() -> None:
-        raise asyncio.CancelledError
+def test_a_commit_that_fails_by_itself_is_told() -> None:
+    driver, _ = driven()
+    snapshots: Any = Commits()
 
     async def main() -> None:
-        with pytest.raises(asyncio.CancelledError):
-            await first_of(cancels(), for_ever())
+        with pytest.raises(AssertionError, match="opened before"):
+            await committing(snapshots, driver)
 
     run_virtually(main())

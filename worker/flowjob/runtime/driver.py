@@ -5,7 +5,6 @@ tasks have one. It must not know inputs."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Coroutine, Generator, Iterable, Mapping
 from typing import Any
@@ -27,6 +26,7 @@ class Driver:
     """Carries a chain's signals out, and accounts for the time they take.
 
     hurried  a barrier must get out before what waits: until it has, blocked outlets take what comes as well
+    failed   the chain is being closed, or is closed, because of a failure that is going to be told
     """
 
     def __init__(self, chain: Chain, clock: Clock) -> None:
@@ -35,6 +35,7 @@ class Driver:
         self.metrics = TaskMetrics()
         self.restored: Mapping[str, RestoredState] = {}
         self.hurried = False
+        self.failed = False
         self.portions = Portions()
         self._slice_began = 0.0
 
@@ -81,17 +82,13 @@ class Driver:
                     signals.throw(error)
             raise
 
-    async def live(
-        self, work: Coroutine[Any, Any, None], beside: Coroutine[Any, Any, None] | None = None
-    ) -> None:
-        """Does `work`, then closes the chain, whatever happened. Raises the first failure, with whose fault it is.
-
-        `beside` also uses the chain and only ends when it fails. It is over before the chain is closed: what it asks
-        of a closed operator would fail, and hide why the chain was closed."""
+    async def live(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does `work`, then closes the chain, whatever happened. Raises the first failure, with whose fault it is."""
         try:
             try:
-                await (work if beside is None else first_of(work, beside))
+                await work
             except BaseException:
+                self.failed = True
                 # A failure on the way out must not hide the first one.
                 with contextlib.suppress(*EXITS):
                     await self.chain.close()
@@ -133,17 +130,3 @@ class Driver:
         """Ends the chain and its outlets."""
         await self.carry_out(self.chain.on_end())
         self.metrics.ended_at = self.clock.monotonic()
-
-
-async def first_of(work: Coroutine[Any, Any, None], beside: Coroutine[Any, Any, None]) -> None:
-    """Does both until one is over, then ends the other. Raises what the first one raised, `work` before `beside`."""
-    both = [asyncio.ensure_future(work), asyncio.ensure_future(beside)]
-    try:
-        over, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for doing in both:
-            doing.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
-    for done in both:
-        if done in over:
-            done.result()

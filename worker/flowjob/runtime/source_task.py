@@ -76,9 +76,7 @@ class SourceTask:
 
     async def run(self) -> None:
         """Raises what a reader or an operator raised, with whose fault it is."""
-        taking = self.participant
-        commits = None if taking is None else taking.snapshots.commits()
-        await self.driver.live(self._work(), commits)
+        await self.driver.live(self._work())
 
     async def _work(self) -> None:
         driver, participant = self.driver, self.participant

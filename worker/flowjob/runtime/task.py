@@ -54,9 +54,7 @@ class Task:
     async def run(self) -> None:
         """Works until every input has ended and, where there are snapshots, everything is committed. Raises what an
         operator raised, with whose fault it is."""
-        taking = self.participant
-        commits = None if taking is None else taking.snapshots.commits()
-        await self.driver.live(self._work(), commits)
+        await self.driver.live(self._work())
 
     async def _work(self) -> None:
         driver, participant = self.driver, self.participant

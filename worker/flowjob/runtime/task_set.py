@@ -6,7 +6,7 @@ plane or the JobManager: what it needs of them is `Upstairs`, so that a test can
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from flowjob.errors import JobFailed
 from flowjob.plan.job_graph import ChainNode, Edge, JobGraph, Vertex, consumers_of
 from flowjob.plan.specs import OperatorSpec, SourceSpec, UnionSpec
 from flowjob.runtime.batch import Batch
+from flowjob.runtime.blame import as_failure
 from flowjob.runtime.chain import Chain, Link
 from flowjob.runtime.checkpoint.in_flight import Consumer
 from flowjob.runtime.checkpoint.sections import RestoredState
@@ -156,24 +157,24 @@ class TaskSet:
             asyncio.ensure_future(self._run_one(key, running))
             for key, running in self._running.items()
         ]
-        beside = asyncio.ensure_future(self._watch_exchange())
+        beside = [asyncio.ensure_future(work) for work in self._beside()]
         try:
             pending: set[asyncio.Future[None]] = set(jobs)
             while pending:
                 done, _ = await asyncio.wait(
-                    {*pending, beside}, return_when=asyncio.FIRST_COMPLETED
+                    {*pending, *beside}, return_when=asyncio.FIRST_COMPLETED
                 )
                 for finished in (j for j in jobs if j in done):
                     pending.discard(finished)
                     if finished.cancelled():
                         raise JobFailed(_CANCELLED_ITSELF)
                     finished.result()
-                if beside in done:
-                    beside.result()
+                for broken in (w for w in beside if w in done):
+                    broken.result()
         finally:
-            for job in (*jobs, beside):
+            for job in (*jobs, *beside):
                 job.cancel()
-            await asyncio.gather(*jobs, beside, return_exceptions=True)
+            await asyncio.gather(*jobs, *beside, return_exceptions=True)
             for snapshots in self._taking():
                 await snapshots.close()
 
@@ -240,6 +241,13 @@ class TaskSet:
             writer.flush()
         running.finished = True
         self._upstairs.task_finished(key)
+
+    def _beside(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What runs beside the tasks, and only ends when it fails."""
+        yield self._watch_exchange()
+        for running in self._running.values():
+            if (participant := running.task.participant) is not None:
+                yield committing(participant.snapshots, running.task.driver)
 
     async def _watch_exchange(self) -> None:
         raise await asyncio.shield(self._exchange.failed)
@@ -363,3 +371,14 @@ def _operator(spec: OperatorSpec) -> Operator:
     if isinstance(spec, SourceSpec):
         return Union(UnionSpec(input=spec.output, output=spec.output))
     return build(spec)
+
+
+async def committing(snapshots: TaskSnapshots, driver: Driver) -> None:
+    """Commits for a task. Raises what fails, but never because the task has failed and closes its sinks meanwhile: that
+    would be told instead of why."""
+    try:
+        await snapshots.commits()
+    except Exception as error:
+        if driver.failed:
+            await asyncio.get_running_loop().create_future()
+        raise as_failure(error) from error
