@@ -21,17 +21,14 @@ def open_object_store(
     run_blocking: Callable[..., Awaitable[Any]],
 ) -> ObjectStore:
     """The store at `location`. Raises StorageError when that is no location, before anything is tried."""
-    scheme, separator, rest = location.url.partition("://")
-    if not separator:
-        if not location.url:
-            raise StorageError(
-                "the place for checkpoints is empty; name a directory or s3://bucket"
-            )
-        return LocalStore(location.url, chance, run_blocking)
+    if not location.url:
+        raise StorageError("the place for checkpoints is empty; name a directory or s3://bucket")
+    directory = directory_of(location.url)
+    if directory is not None:
+        return LocalStore(directory, chance, run_blocking)
+    scheme = location.url.partition("://")[0]
     if scheme == "file":
-        if not rest.startswith("/"):
-            raise StorageError(f"{location.url}: write file:///path, with three slashes")
-        return LocalStore(unquote(rest), chance, run_blocking)
+        raise StorageError(f"{location.url}: write file:///path, with three slashes")
     if scheme == "s3":
         from flowjob.runtime.storage.s3 import S3Store
 
@@ -40,6 +37,14 @@ def open_object_store(
     raise StorageError(
         f"{location.url}: there is no store of the kind `{scheme}`; use a directory or s3://bucket/prefix"
     )
+
+
+def directory_of(url: str) -> str | None:
+    """The directory that a location means; None when it is elsewhere, or no location."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url or None
+    return unquote(rest) if scheme == "file" and rest.startswith("/") else None
 
 
 def _check_endpoint(endpoint: str | None) -> None:

@@ -13,7 +13,8 @@ import mmap
 import os
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
+
+from flowjob.runtime.storage.opening import directory_of
 
 STAGED = 1 << 20
 """Bytes handed to the disk at once; a multiple of any disk's sectors."""
@@ -77,17 +78,17 @@ class UncachedFile:
 
 def becomes_the_object(location: str, directory: Path) -> bool:
     """Whether a file in `directory` is not read again when it is stored: the store is a directory of the same disk."""
-    if not location or ("://" in location and not location.startswith("file://")):
+    root = directory_of(location)
+    if root is None:
         return False
     with contextlib.suppress(OSError):
-        return os.stat(_nearest(location)).st_dev == os.stat(directory).st_dev
+        return os.stat(_nearest(Path(root).absolute())).st_dev == os.stat(directory).st_dev
     return False
 
 
-def _nearest(location: str) -> Path:
+def _nearest(root: Path) -> Path:
     """The directory of the store, or the one it will be made in."""
-    path = Path(unquote(location.removeprefix("file://"))).absolute()
-    return next((p for p in (path, *path.parents) if p.exists()), path)
+    return next((p for p in (root, *root.parents) if p.exists()), root)
 
 
 def _create(path: Path) -> int:
@@ -110,10 +111,8 @@ def _write_all(descriptor: int, data: memoryview) -> None:
             if error.errno != errno.EINVAL or not _is_direct(descriptor):
                 raise
             written = 0
-        if written < len(data):
-            _as_others(
-                descriptor
-            )  # what is left does not begin at a sector, or this is not done here
+        if written < len(data):  # what is left begins at no sector, or this is not done here
+            _as_others(descriptor)
         data = data[written:]
 
 
