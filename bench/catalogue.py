@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import checkpoints, columns, exchanges, latency, nexmark, row_functions, savepoints
+from bench.observing import observing_cost
 from bench.runner import measure
+from bench.service_load.measuring import Load
+from bench.service_load.measuring import measure as measure_service
 from bench.startup import startup
 
 Run = Callable[[int | None, int], dict[str, Any]]
@@ -24,4 +27,6 @@ def all_benchmarks() -> dict[str, Run]:
         for b in jobs
     }
     runs |= checkpoints.BENCHMARKS | savepoints.BENCHMARKS
-    return runs | {"startup": lambda _, parallelism: startup(parallelism)}
+    runs["observing_cost"] = observing_cost
+    runs["startup"] = lambda _, parallelism: startup(parallelism)
+    return runs | {"api_load": lambda *_: measure_service(Load())}

@@ -13,7 +13,7 @@ import struct
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -33,8 +33,9 @@ from flowjob.runtime.env import Clock
 from flowjob.runtime.jobmanager.request import Enough
 
 SECOND = timedelta(seconds=1)
+OFTEN = timedelta(seconds=0.2)
 TRIES = 3
-PAIRS = 12
+TURNS = 12
 BEAT = struct.Struct("<qqq")
 """(process id, wall µs of the first row behind a gap, the gap in µs)"""
 
@@ -94,19 +95,28 @@ def checkpoints(interval: timedelta, **settings: Any) -> Iterator[tuple[Checkpoi
 
 def overhead(rows: int | None, parallelism: int) -> dict[str, Any]:
     """Throughput of `window_2m` with a checkpoint every second over that without: of all runs together, the first of
-    two now with and now without them, for machines become slower and faster within a minute. Beside it the same of
-    CPU seconds, which other programs change less, and how far pairs are apart (standard deviation)."""
+    three now with and now without them, for machines become slower and faster within a minute. Beside it the same of
+    CPU seconds, which other programs change less, and how far runs side by side are apart (standard deviation).
+
+    The third runs have one every 0.2 s: what five cost is told apart from what the machine does, and one is that much
+    of a second (`checkpoint_ms`, and `checkpoint_cpu_ms` of all cores)."""
     count = rows or 40_000_000
-    pairs = [_pair(count, parallelism, first=bool(turn % 2)) for turn in range(PAIRS)]
+    intervals = (None, SECOND, OFTEN)
+    turns = [_costs(count, parallelism, intervals[:: -1 if t % 2 else 1]) for t in range(TURNS)]
+    bare, taken, often = ([turn[interval] for turn in turns] for interval in intervals)
+    share = 1 - _mean(bare).seconds / _mean(often).seconds
+    cpu = (_mean(often).cpu - _mean(bare).cpu) / _mean(often).seconds
     return {
         "name": "checkpoint_overhead",
         "rows": count,
-        "seconds": round(median(taken.seconds for _, taken in pairs), 3),
-        "seconds_without": round(median(bare.seconds for bare, _ in pairs), 3),
+        "seconds": round(median(cost.seconds for cost in taken), 3),
+        "seconds_without": round(median(cost.seconds for cost in bare), 3),
         "parallelism": parallelism,
-        "ratio": round(fmean(b.seconds for b, _ in pairs) / fmean(t.seconds for _, t in pairs), 3),
-        "cpu_ratio": round(fmean(b.cpu for b, _ in pairs) / fmean(t.cpu for _, t in pairs), 3),
-        "spread": round(pstdev(bare.seconds / taken.seconds for bare, taken in pairs), 3),
+        "ratio": round(_mean(bare).seconds / _mean(taken).seconds, 3),
+        "cpu_ratio": round(_mean(bare).cpu / _mean(taken).cpu, 3),
+        "spread": round(pstdev(b.seconds / t.seconds for b, t in zip(bare, taken)), 3),
+        "checkpoint_ms": round(share * OFTEN.total_seconds() * 1e3, 1),
+        "checkpoint_cpu_ms": round(cpu * OFTEN.total_seconds() * 1e3, 1),
     }
 
 
@@ -117,17 +127,21 @@ class _Cost:
     """Seconds of all processes but this one."""
 
 
-def _pair(rows: int, parallelism: int, *, first: bool) -> tuple[_Cost, _Cost]:
-    """A run without checkpoints and one with them, which is the `first` or the second one."""
-    costs = {taken: _cost(rows, parallelism, taken=taken) for taken in (first, not first)}
-    return costs[False], costs[True]
+def _mean(costs: list[_Cost]) -> _Cost:
+    return _Cost(fmean(c.seconds for c in costs), fmean(c.cpu for c in costs))
 
 
-def _cost(rows: int, parallelism: int, *, taken: bool) -> _Cost:
-    with checkpoints(SECOND) as (settings, _):
+def _costs(
+    rows: int, parallelism: int, intervals: Sequence[timedelta | None]
+) -> dict[timedelta | None, _Cost]:
+    return {interval: _cost(rows, parallelism, interval) for interval in intervals}
+
+
+def _cost(rows: int, parallelism: int, interval: timedelta | None) -> _Cost:
+    with checkpoints(interval or SECOND) as (settings, _):
         before = _cpu_of_children()
         result = windows(2_000_000)(rows, parallelism).run(
-            parallelism=parallelism, checkpoints=settings if taken else False
+            parallelism=parallelism, checkpoints=settings if interval else False
         )
     return _Cost(result.seconds - result.phases["running"], _cpu_of_children() - before)
 

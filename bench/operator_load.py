@@ -21,6 +21,7 @@ from typing import Any
 
 import aiohttp
 import psutil
+from urllib3.exceptions import HTTPError
 
 from bench.pretend_cluster import (
     FLOWJOBS,
@@ -58,7 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
             found = asyncio.run(_measure(api, operator.pid, options))
         finally:
             operator.send_signal(signal.SIGTERM)
-            operator.wait(60)
+            try:
+                operator.wait(60)
+            except subprocess.TimeoutExpired:
+                operator.kill()
+                operator.wait()
             log.close()
             sys.stderr.write(_worst(Path(folder) / "operator.log"))
     print(json.dumps(found), flush=True)
@@ -170,7 +175,7 @@ async def _until(what: Any) -> Any:
     while True:
         try:
             found = await asyncio.to_thread(what)
-        except Refusal:
+        except (Refusal, HTTPError):  # also one that takes longer than a client waits
             found = None
         if found:
             return found

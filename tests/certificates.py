@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,9 +53,14 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def leaf(
-        self, uris: list[str], *, begins: timedelta = -DAY, ends: timedelta = DAY
+        self,
+        uris: list[str],
+        *,
+        hosts: Sequence[str] = (),
+        begins: timedelta = -DAY,
+        ends: timedelta = DAY,
     ) -> tuple[bytes, bytes]:
-        """Certificate and key, PEM; times from now."""
+        """Certificate and key, PEM; times from now. `hosts`: names of DNS."""
         now, key = datetime.now(UTC), _key()
         builder = (
             x509.CertificateBuilder()
@@ -65,8 +71,9 @@ class Authority:
             .not_valid_before(now + begins)
             .not_valid_after(now + ends)
         )
-        if uris:
-            names = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        names += [x509.DNSName(host) for host in hosts]
+        if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self.key, hashes.SHA256())
         return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(

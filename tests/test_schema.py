@@ -15,7 +15,7 @@ import pytest
 
 from flowjob.column_types import Float32, Int8, UInt64, decimal, timezone
 from flowjob.errors import SchemaError
-from flowjob.schema import Schema, arrow_schema, arrow_type, row_class
+from flowjob.schema import Schema, arrow_schema, arrow_type, class_text, row_class
 
 
 class Color(enum.Enum):
@@ -226,3 +226,23 @@ def test_a_lone_annotation_has_an_arrow_type() -> None:
     assert arrow_type(str | None) == pa.string()
     with pytest.raises(SchemaError, match="complex"):
         arrow_type(complex)
+
+
+def test_messages_call_a_row_class_by_its_name_and_columns() -> None:
+    class Csv(Schema):
+        delay: float | None = msgspec.field(name="dep delay")
+        points: list[int]
+
+    made = row_class(pa.schema([pa.field("a", pa.int64(), nullable=False), ("class", pa.string())]))
+    wide = row_class(pa.schema([(f"c{i}", pa.int64()) for i in range(40)]))
+    assert class_text(Csv) == "Csv(delay: float | None, points: list)"
+    assert class_text(made) == "Row(a: int, class_: str | None)"
+    assert class_text(wide).endswith("c11: int | None, and 28 more)")
+    assert class_text(dict) == "dict"
+
+
+def test_messages_have_a_name_for_a_row_class_that_cannot_be_one() -> None:
+    class Odd(Schema):
+        what: object
+
+    assert class_text(Odd) == "Odd"

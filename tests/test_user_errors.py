@@ -278,3 +278,16 @@ def test_a_row_that_cannot_be_read_keeps_its_code(tmp_path: Path) -> None:
     with pytest.raises(fj.JobFailed, match=r"(?s)in\.csv:2.*`scheduled`.*on_bad_row") as failed:
         job.run()
     assert failed.value.code == "MALFORMED_INPUT"
+
+
+def test_a_row_of_a_derived_stream_is_called_by_its_columns() -> None:
+    def derived(slugs: Any) -> Any:
+        return slugs.with_columns(size=fj.col("slug").str.length()).map(
+            lambda row: row, returns=Slug
+        )
+
+    with pytest.raises(fj.UserCodeFailed) as failed:
+        fj.testing.run(derived, [Slug("x")])
+    text = str(failed.value)
+    assert "declares Slug(slug: str) but returned Row(slug: str, size: int): Row(" in text
+    assert "Row_" not in text

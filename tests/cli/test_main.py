@@ -132,26 +132,56 @@ job = fj.Job("j")
 job.write(job.read(fj.collection([{"x": 1}])).map(lambda row: row.x), fj.show())
 """
 
+STREAMS = """
+import os, socket, sys
+from flowjob.cli.main import _open_standard_streams
+_open_standard_streams()
+assert None not in (sys.stdin, sys.stdout, sys.stderr)
+assert all(os.get_inheritable(number) for number in (0, 1, 2))
+assert sys.stdin.read() == "" and sys.stdout.write("x") and sys.stderr.write("x")
+with socket.socket() as ours:
+    assert ours.fileno() > 2
+"""
 
-def run_in_shell(tmp_path: Path, redirections: str) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "tiny.py").write_text(JOB)
-    command = f"exec {sys.executable} -m flowjob run tiny.py --no-progress {redirections}"
+
+def in_shell(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A command behind `python`, with its redirections. Whoever hangs is ended by the test's own limit."""
     return subprocess.run(
-        command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
+        f"exec {sys.executable} {command}",
+        shell=True, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
-def test_closed_standard_streams_do_no_harm(tmp_path: Path, closed: str) -> None:
-    assert run_in_shell(tmp_path, closed).returncode == 0
+def test_closed_standard_streams_lead_nowhere_and_leave_their_numbers_to_nobody(
+    tmp_path: Path, closed: str
+) -> None:
+    (tmp_path / "streams.py").write_text(STREAMS)
+    assert in_shell(f"streams.py {closed}", tmp_path).returncode == 0
+
+
+@pytest.mark.processes
+def test_a_job_runs_with_all_standard_streams_closed(tmp_path: Path) -> None:
+    (tmp_path / "tiny.py").write_text(JOB)
+    ended = in_shell("-m flowjob run tiny.py --no-progress <&- >&- 2>&-", tmp_path)
+    assert ended.returncode == 0
+
+
+FULL = "error: output could not be written: No space left on device\n"
 
 
 @pytest.mark.slow
 def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
-    ended = run_in_shell(tmp_path, ">/dev/full")
-    assert ended.returncode == EXIT_FAILED
-    assert ended.stderr == "error: output could not be written: No space left on device\n"
+    ended = in_shell("-m flowjob --version >/dev/full", tmp_path)
+    assert (ended.returncode, ended.stderr) == (EXIT_FAILED, FULL)
+
+
+@pytest.mark.processes
+def test_tables_of_a_job_that_cannot_be_written_are_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "tiny.py").write_text(JOB)
+    ended = in_shell("-m flowjob run tiny.py --no-progress >/dev/full", tmp_path)
+    assert (ended.returncode, ended.stderr) == (EXIT_FAILED, FULL)
 
 
 @pytest.mark.slow
@@ -174,6 +204,9 @@ def test_help_imports_nothing_but_what_parsing_needs() -> None:
 def test_a_shell_is_told_how_to_complete(shell: str) -> None:
     script = CliRunner().invoke(app, ["completion", shell]).stdout
     assert "_FLOWJOB_COMPLETE" in script
+
+
+def test_a_shell_that_cannot_be_told_is_a_usage_error() -> None:
     assert CliRunner().invoke(app, ["completion", "cmd"]).exit_code == EXIT_USAGE
 
 

@@ -15,6 +15,8 @@ from flowjob.client.service import Service
 from flowjob.client.transport import Answer, Request
 from flowjob.cluster import control_api as control
 from flowjob.cluster import job_details as details
+from flowjob.cluster.local_requests import AnyRequest, PlannedUpgrade, UpgradeJob
+from flowjob.cluster.state_moves import StateMove
 from flowjob_api.app import create_app
 from flowjob_api.auth.local import LocalDoor
 from flowjob_api.auth.sessions import Sessions
@@ -48,9 +50,10 @@ class MadeUpJob:
 
     def __init__(self, name: str = "flights") -> None:
         self.name = name
-        self.asked: list[tuple[str, control.Request]] = []
+        self.asked: list[tuple[str, AnyRequest]] = []
         self.looks = 0
         self.refuse: control.OperationView | None = None
+        self.rests = False
 
     @property
     def details(self) -> Any:
@@ -115,7 +118,11 @@ class MadeUpJob:
     async def changes(self, *, after: int | None = None, wait: float = 0.0) -> details.Changes:
         return details.Changes()
 
-    async def ask(self, id: str, request: control.Request) -> control.OperationView:
+    async def plan_upgrade(self, wish: UpgradeJob) -> PlannedUpgrade:
+        move = StateMove(operator="count", uid="count", outcome="Redistributed", rows=7, bytes=56)
+        return PlannedUpgrade(accepted=True, actions=["Upgrade"], state=[move])
+
+    async def ask(self, id: str, request: AnyRequest) -> control.OperationView:
         self.asked.append((id, request))
         return control.OperationView(id=id, state="UnderWay")
 

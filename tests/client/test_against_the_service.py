@@ -13,8 +13,10 @@ from flowjob.client import models
 from flowjob.client.client import Client
 from flowjob.client.job_client import JobClient
 from flowjob.client.models import UpgradeWish
+from flowjob.client.steering import RestoreSource
 from flowjob.cluster import control_api as control
 from flowjob.cluster import job_details as details
+from flowjob.cluster import local_requests as own
 from flowjob_api.schemas import actions, history, jobs, operations, session
 from tests.client.in_process import InProcess, MadeUpJob, client_of
 
@@ -83,6 +85,11 @@ WRITES: dict[str, tuple[Callable[[JobClient], models.Operation], type]] = {
     "Scale": (lambda j: j.scale(4), control.Rescale),
     "Cancel": (lambda j: j.cancel(), control.CancelJob),
     "Restart": (lambda j: j.restart("new credentials"), control.NewAttempt),
+    "Suspend": (lambda j: j.suspend(), own.SuspendJob),
+    "Upgrade": (lambda j: j.upgrade(UpgradeWish(args={"a": 1})), own.UpgradeJob),
+    "Restore": (lambda j: j.restore(RestoreSource.of("before")), own.RestoreJob),
+    "VerifySnapshot": (lambda j: j.verify_snapshot("a"), own.VerifySnapshot),
+    "DeleteSnapshot": (lambda j: j.delete_snapshot("a"), own.DeleteSnapshot),
 }
 
 
@@ -117,6 +124,11 @@ def test_a_write_bound_to_an_older_look_is_refused(client: Client) -> None:
     assert found.value.status == 412
 
 
+def test_a_dry_run_says_which_state_moves(client: Client) -> None:
+    (move,) = client.job("flights").plan_upgrade(UpgradeWish(parallelism=3)).state
+    assert (move.operator, move.outcome, move.rows, move.bytes) == ("count", "Redistributed", 7, 56)
+
+
 def test_an_operation_that_the_job_does_not_do_fails_with_its_reason(
     client: Client, job: MadeUpJob
 ) -> None:
@@ -138,7 +150,8 @@ def test_an_operation_that_the_job_does_not_do_fails_with_its_reason(
         (lambda c: c.job("flights").scale(0), errors.BadRequest),
         (lambda c: c.job("flights").savepoint("No Name!"), errors.BadRequest),
         (lambda c: c.page(state="Wrong"), errors.BadRequest),
-        (lambda c: c.job("flights").plan_upgrade(UpgradeWish(parallelism=3)), errors.Conflict),
+        (lambda c: c.job("flights").resume(), errors.Conflict),
+        (lambda c: c.job("flights").upgrade(UpgradeWish(image="a:1")), errors.Conflict),
         (lambda c: c.submit({"kind": "FlowJob"}, "shop"), errors.BadRequest),
     ],
 )
@@ -171,8 +184,8 @@ def test_logs_are_followed_without_gap_or_repetition_while_streams_end(
     client: Client, transport: InProcess
 ) -> None:
     lines = client.job("flights").follow_logs()
-    numbers = [next(lines).sequence for _ in range(25)]
-    assert numbers == list(range(1, 26))
+    numbers = [next(lines).sequence for _ in range(50)]
+    assert numbers == list(range(1, 51))
     streams = [h.get("Last-Event-ID") for h in transport.headers]
     assert streams[0] is None
     assert len(streams) >= 3
@@ -198,6 +211,7 @@ SAME = {
     models.UpgradePlan: actions.UpgradePlan,
     models.PlannedChange: actions.PlannedChange,
     models.StateMove: actions.StateMove,
+    models.StatePart: actions.StatePart,
     models.UpgradeWish: actions.UpgradeWish,
     models.Condition: jobs.Condition,
     models.CheckpointSummary: jobs.CheckpointSummary,

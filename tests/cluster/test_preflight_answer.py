@@ -13,6 +13,7 @@ from flowjob.cluster.preflight_answer import (
     read_preflight,
     read_storage,
 )
+from flowjob.cluster.state_moves import StateMove, StatePart
 
 sentences = st.lists(
     st.builds(lambda text, times: text * times, st.text(max_size=40), st.integers(0, 400)),
@@ -20,9 +21,15 @@ sentences = st.lists(
 )
 
 
+def move(operator: str, states: list[str]) -> StateMove:
+    parts = [StatePart(name=name, rows=1, bytes=9) for name in states]
+    return StateMove(operator=operator, outcome="Kept", rows=1, bytes=9, states=parts)
+
+
 def test_an_answer_keeps_its_fields() -> None:
     answer = PreflightAnswer(
-        accepted=True, notes=("one",), digest="ab", slots={"default": 4, "io": 2}, restore_from="s3://b/x"
+        accepted=True, notes=("one",), digest="ab", slots={"default": 4, "io": 2}, restore_from="s3://b/x",
+        state=(move("count", ["seen"]),),
     )  # fmt: skip
     assert read_preflight(encode(answer)) == answer
     assert answer.needed == 6
@@ -31,12 +38,21 @@ def test_an_answer_keeps_its_fields() -> None:
 
 
 @settings(max_examples=60)
-@given(sentences, sentences, st.dictionaries(st.text(max_size=60), st.integers(0, 9), max_size=80))
+@given(
+    sentences,
+    sentences,
+    st.dictionaries(st.text(max_size=60), st.integers(0, 9), max_size=80),
+    st.lists(st.builds(move, st.text(max_size=60), st.lists(st.text(max_size=20))), max_size=60),
+)
 def test_every_answer_fits_and_keeps_its_first_problem(
-    problems: list[str], notes: list[str], slots: dict[str, int]
+    problems: list[str], notes: list[str], slots: dict[str, int], state: list[StateMove]
 ) -> None:
     answer = PreflightAnswer(
-        accepted=False, problems=tuple(problems), notes=tuple(notes), slots=slots
+        accepted=False,
+        problems=tuple(problems),
+        notes=tuple(notes),
+        slots=slots,
+        state=tuple(state),
     )
     data = encode(answer)
     assert len(data) <= MOST_BYTES

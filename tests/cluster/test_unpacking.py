@@ -103,6 +103,17 @@ def test_an_archive_with_a_name_twice_is_refused(tmp_path: Path) -> None:
         unpack(tmp_path / "a.zip", tmp_path / "x")
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """As in the file's head; its entry in the directory at the end is whole."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("flights/ä.py", "x")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[30] = 0x80
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(BadArtifact, match="cannot be unpacked"):
+        unpack(tmp_path / "a.zip", tmp_path / "x")
+
+
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     flips=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=12)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjob.core import frames, greetings
-from flowjob.core.elements import Barrier, Stop
+from flowjob.core.elements import Barrier, Marker, Stop
 from flowjob.errors import ProtocolError
 
 LARGEST = 1 << 20
@@ -52,6 +52,7 @@ barriers = st.builds(
     Barrier, st.integers(0, 2**64 - 1), st.booleans(), st.booleans(), st.sampled_from(Stop),
     st.text(st.characters(codec="utf-8"), max_size=60),
 )  # fmt: skip
+markers = st.builds(Marker, st.integers(0, 2**32 - 1), st.integers(-(2**63), 2**63 - 1))
 any_frame = st.one_of(
     st.builds(
         lambda c, n, f: (batch(c, bytes([n % 251]) * n, f), (frames.BATCH, f, c, bytes([n % 251]) * n)),
@@ -68,6 +69,10 @@ any_frame = st.one_of(
     st.builds(
         lambda c, b: (frames.barrier(c, b), (frames.BARRIER, 0, c, frames.barrier(c, b)[frames.HEADER_SIZE:])),
         channels, barriers,
+    ),
+    st.builds(
+        lambda c, m: (frames.marker(c, m), (frames.MARKER, 0, c, frames.marker(c, m)[frames.HEADER_SIZE:])),
+        channels, markers,
     ),
 )  # fmt: skip
 
@@ -154,7 +159,7 @@ def test_a_batch_is_admitted_once() -> None:
     ("data", "reason"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", "unexpected frame"),
-        (frames.header(0, 13, 0, 0, 0), "unexpected frame type 13"),
+        (frames.header(0, 14, 0, 0, 0), "unexpected frame type 14"),
         (frames.header(1025, frames.BARRIER, 0, 0, 0), "BARRIER of 1,025 bytes; at most 1,024"),
         (frames.header(0, frames.END, 0, 1, 0), "reserved bits"),
         (frames.header(65, frames.WATERMARK, 0, 0, 0), "at most 64"),
@@ -208,6 +213,7 @@ def test_parsers_of_bodies_raise_nothing_but_protocol_errors(body: bytes, marked
         body = greetings.MAGIC + body
     for parse in (
         greetings.parse_hello, frames.parse_open, frames.parse_watermark, frames.parse_barrier,
+        frames.parse_marker,
         frames.parse_status, frames.parse_credit, frames.parse_refused, greetings.parse_challenge,
         greetings.parse_proof, greetings.hello_version,
     ):  # fmt: skip
@@ -225,6 +231,17 @@ def test_credit_for_many_channels_is_one_frame() -> None:
 @given(barriers)
 def test_a_barrier_keeps_its_fields(barrier: Barrier) -> None:
     assert frames.parse_barrier(frames.barrier(0, barrier)[frames.HEADER_SIZE :]) == barrier
+
+
+@given(markers)
+def test_a_marker_keeps_its_fields(marker: Marker) -> None:
+    assert frames.parse_marker(frames.marker(0, marker)[frames.HEADER_SIZE :]) == marker
+
+
+@pytest.mark.parametrize("size", [0, 11, 13])
+def test_a_marker_of_another_size_is_refused(size: int) -> None:
+    with pytest.raises(ProtocolError, match=f"MARKER has {size} bytes instead of 12"):
+        frames.parse_marker(bytes(size))
 
 
 @pytest.mark.parametrize(

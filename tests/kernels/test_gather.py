@@ -6,15 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flowjob.kernels.gather import gather
+from flowjob.kernels.gather import gather, sorted_by
 
 N = 6000
 NUMBERS = np.random.default_rng(3).integers(0, 100, N)
 
 
-@pytest.mark.parametrize("rows", [0, 1, 50, 6000, 9000])
-@pytest.mark.parametrize("start", [0, 3])
-def test_gathered_rows_equal_arrows(rows, start):
+def every_kind() -> pa.RecordBatch:
     integers = pa.array(NUMBERS)
     columns = {
         "i64": integers,
@@ -29,9 +27,27 @@ def test_gathered_rows_equal_arrows(rows, start):
         "dictionary": pa.array(NUMBERS % 7).dictionary_encode(),
         "list": pa.array([[int(n)] * (n % 3) for n in NUMBERS]),
     }
-    batch = pa.RecordBatch.from_pydict(columns).slice(start)
+    return pa.RecordBatch.from_pydict(columns)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50, 6000, 9000])
+@pytest.mark.parametrize("start", [0, 3])
+def test_gathered_rows_equal_arrows(rows, start):
+    batch = every_kind().slice(start)
     order = np.random.default_rng(rows).integers(0, len(batch), rows)
     taken = gather(batch, order)
+    taken.validate(full=True)
+    assert taken.equals(batch.take(pa.array(order)))
+    assert taken.schema == batch.schema
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50, 5990])
+@pytest.mark.parametrize("names", [None, ["i64", "uint16"], ["string"]])
+def test_sorted_rows_equal_arrows(rows, names):
+    batch = every_kind().slice(3, rows)
+    batch = batch if names is None else batch.select(names)
+    order = np.argsort(NUMBERS[:rows] % 7, kind="stable")
+    taken = sorted_by(batch, order)
     taken.validate(full=True)
     assert taken.equals(batch.take(pa.array(order)))
     assert taken.schema == batch.schema

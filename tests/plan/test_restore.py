@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 import flowjob as fj
+from flowjob.cluster.state_moves import moves_of
 from flowjob.core.job_events import TaskId
 from flowjob.errors import StateMismatch
 from flowjob.plan.compile import compile_job
 from flowjob.plan.job_graph import JobGraph
-from flowjob.plan.restore import Fate, RestorePlan, plan_restore
+from flowjob.plan.restore import Fate, RestorePlan, judge_restore, plan_restore
 from flowjob.plan.state_layout import state_layouts
 from flowjob.runtime.checkpoint.manifest import (
     Manifest,
@@ -107,7 +108,8 @@ def snapshot(old: JobGraph, rows: int = 10, *, pending: int = 0, **others: Any) 
         names = [n for n in layout.sections if n != "rows"] or ["windows"]
         sink = layout.kind == "sink"
         parts = [
-            PartEntry(section=n, distribution="keyed", rows=rows, length=0, crc32=0) for n in names
+            PartEntry(section=n, distribution="keyed", rows=rows, length=100, crc32=0)
+            for n in names
         ]
         states.append(
             OperatorState(
@@ -475,3 +477,31 @@ def test_two_phases_change_no_state() -> None:
     """The rule may choose otherwise at another parallelism, and must be free to."""
     one, many = (graph(windowed(HOURS, n=fj.count()), parallelism=p) for p in (1, 4))
     assert state_layouts(one) == state_layouts(many)
+
+
+def test_moves_say_for_each_operator_what_becomes_of_which_state() -> None:
+    old = snapshot(graph(processed(**SMALL)), rows=5)
+    same, scaled = (
+        {
+            m.operator: m
+            for m in moves_of(plan_restore(graph(processed(**SMALL), parallelism=n), old))
+        }
+        for n in (2, 3)
+    )
+    middle = scaled["middle"]
+    assert (same["middle"].outcome, middle.outcome) == ("Kept", "Redistributed")
+    assert (middle.subtasks_before, middle.subtasks_after) == (2, 3)
+    assert [(part.name, part.rows, part.bytes) for part in middle.states] == [("small", 10, 200)]
+    assert (middle.rows, middle.bytes) == (10, 200)
+
+
+def test_moves_are_told_also_where_state_does_not_fit() -> None:
+    old = snapshot(graph(processed(**SMALL)))
+    other = judge_restore(graph(processed(**states(Retyped))), old)
+    assert other.problem is not None
+    outcomes = {move.operator: move.outcome for move in moves_of(other.plan)}
+    assert outcomes == {"in": "Redistributed", "middle": "Incompatible", "out": "Kept"}
+    renamed = judge_restore(graph(processed("after", **SMALL)), old)
+    assert renamed.problem is not None
+    outcomes = {move.operator: move.outcome for move in moves_of(renamed.plan)}
+    assert (outcomes["middle"], outcomes["after"]) == ("Dropped", "New")

@@ -133,6 +133,28 @@ def test_a_taskmanager_of_another_version_or_generation_is_told_why(
     run_besieged(tmp_path, attack)
 
 
+@pytest.mark.slow
+def test_what_is_meant_for_the_jobmanager_before_is_dropped_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Slots go on speaking while nobody leads: a takeover hears hundreds of such messages."""
+
+    async def attack(endpoint: Endpoint) -> None:
+        connection = await WebSocketControl().connect(endpoint.url, endpoint.token, deadline=5)
+        await connection.send(m.to_jobmanager.encode(HELLO))
+        assert await connection.receive() is not None
+        for _ in range(20):
+            late = m.SlotGone(slot=0, reason="of old", attempt=1, generation=77)
+            await connection.send(m.to_jobmanager.encode(late))
+        await connection.send(m.to_jobmanager.encode(m.Leaving(reason="done", within=0.0)))
+        await connection.close()
+
+    with caplog.at_level("INFO", logger="flowjob.jobmanager"):
+        run_besieged(tmp_path, attack)
+    dropped = [r.getMessage() for r in caplog.records if "generation 77" in r.getMessage()]
+    assert dropped == ["what impostor tells the JobManager of generation 77 is dropped"]
+
+
 @pytest.mark.parametrize("token", ["", "wrong", "tokem", "tökén"])
 def test_only_the_jobs_token_opens_a_connection(token: str) -> None:
     async def main() -> None:
@@ -145,6 +167,20 @@ def test_only_the_jobs_token_opens_a_connection(token: str) -> None:
                 f"ws://127.0.0.1:{listener.address[1]}", token, deadline=5
             )
         await listener.close()
+
+    asyncio.run(main())
+
+
+def test_where_nobody_listens_any_more_is_told_from_silence() -> None:
+    async def main() -> None:
+        async def never(connection: ControlConnection) -> None:
+            raise AssertionError("nobody asks")
+
+        listener = await WebSocketControl().serve("127.0.0.1", 0, "token", never)
+        url = f"ws://127.0.0.1:{listener.address[1]}"
+        await listener.close()
+        with pytest.raises(ConnectionRefusedError, match=url):
+            await WebSocketControl().connect(url, "token", deadline=5)
 
     asyncio.run(main())
 

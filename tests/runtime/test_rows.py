@@ -181,7 +181,10 @@ def test_none_in_a_column_that_is_not_nullable_is_refused() -> None:
 
 def test_a_row_of_another_class_is_refused() -> None:
     error = complaint([Point(1, 1.0), {"x": 1}])
-    assert (error.row_index, "returns=Point, got dict" in str(error)) == (1, True)
+    assert (error.row_index, "returns=Point(x: int, y: float | None), got dict" in str(error)) == (
+        1,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,20 @@ def test_busy_is_what_is_neither_idle_nor_back_pressured() -> None:
     ]
 
 
+def test_a_wait_counts_while_it_lasts_and_is_not_taken_for_work() -> None:
+    metrics = TaskMetrics()
+    metrics.started, metrics.idle_since = 10.0, 12.0
+    values = metrics.snapshot(NoChain(), At(20.0), {})
+    assert (values["busy_us"], values["idle_us"]) == (2_000_000, 8_000_000)
+    metrics.idle, metrics.idle_since, metrics.blocked_since = 8.0, None, 20.0
+    values = metrics.snapshot(NoChain(), At(25.0), {})
+    assert (values["busy_us"], values["idle_us"], values["backpressured_us"]) == (
+        2_000_000,
+        8_000_000,
+        5_000_000,
+    )
+
+
 def test_the_time_of_a_task_that_has_ended_stands_still() -> None:
     metrics = TaskMetrics()
     metrics.started, metrics.ended_at = 10.0, 12.0

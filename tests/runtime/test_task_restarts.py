@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import pickle
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,16 +164,28 @@ def test_a_frozen_copy_describes_state_without_the_tables_of_indexes(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Large ones are not there in a fork: whoever looked a key up would end it."""
+    made: weakref.WeakSet[GroupIndex] = weakref.WeakSet()
+    begin = GroupIndex._begin
+
+    def noted(index: GroupIndex, entries: int) -> None:
+        made.add(index)
+        begin(index, entries)
+
+    monkeypatch.setattr(GroupIndex, "_begin", noted)
+    monkeypatch.setattr(WithoutTables, "made", made, raising=False)
     monkeypatch.setattr(task_snapshot, "FREEZE_FROM", 0)
     monkeypatch.setattr(restarts, "InlineFreezer", WithoutTables)
     _, record = disturbed(PROGRAMS[name], [Life(parallelism=2, snapshots=(10, 10))])
     assert record.declined == []
     assert record.complete
+    assert made
 
 
 class WithoutTables(InlineFreezer):
+    made: weakref.WeakSet[GroupIndex]
+
     def freeze(self, work: Callable[[Path], bytes], *, deadline: float) -> Awaitable[bytes]:
-        indexes = [o for o in gc.get_objects() if isinstance(o, GroupIndex)]
+        indexes = list(self.made)
         tables = [index._table for index in indexes]
         for index in indexes:
             index._table = np.empty(0, np.int64)
@@ -228,8 +241,11 @@ def test_a_stop_that_is_given_up_lets_the_job_go_on() -> None:
 
 
 micros = st.integers(0, 150).map(lambda n: timedelta(microseconds=n))
+
+OfHours = partial(Life, latency_interval=60.0)
+
 timed_kills = st.builds(
-    Life, parallelism=st.integers(1, 3), snapshots=st.lists(micros, max_size=3), dies=micros
+    OfHours, parallelism=st.integers(1, 3), snapshots=st.lists(micros, max_size=3), dies=micros
 )
 
 
@@ -247,7 +263,7 @@ def scripted(job: fj.Job) -> None:
 def test_what_a_source_has_read_ahead_is_neither_lost_nor_doubled(
     lives: list[Life], last: int
 ) -> None:
-    found, record = disturbed(scripted, [*lives, Life(parallelism=last)])
+    found, record = disturbed(scripted, [*lives, OfHours(parallelism=last)])
     assert found == undisturbed(scripted)
     assert record.declined == []
 
@@ -255,8 +271,8 @@ def test_what_a_source_has_read_ahead_is_neither_lost_nor_doubled(
 def test_a_source_that_waits_takes_part_at_once() -> None:
     """In the script's last hour nothing is read; the snapshot is complete before it is over."""
     lives = [
-        Life(parallelism=2, snapshots=(timedelta(minutes=30),), dies=timedelta(seconds=1)),
-        Life(parallelism=1),
+        OfHours(parallelism=2, snapshots=(timedelta(minutes=30),), dies=timedelta(seconds=1)),
+        OfHours(parallelism=1),
     ]
     found, record = disturbed(scripted, lives)
     assert record.restored == [None, 1]

@@ -15,7 +15,8 @@ from flowjob.cluster.control_api import Checkpointing, JobManagerView, Snapshot
 from flowjob.cluster.job_figures import Figures, Graph, SourceLag, VertexFacts
 from flowjob.cluster.job_history import CheckpointFacts, Checkpoints
 from flowjob.cluster.metrics import Family, of_job, of_taskmanager, of_vertices
-from flowjob.cluster.remembered_metrics import of_checkpoints, of_graph, of_memory
+from flowjob.cluster.remembered_metrics import of_checkpoints, of_graph, of_latencies, of_memory
+from flowjob.core.durations import COUNTS
 from flowjob_api.service_metrics import ServiceMetrics
 from flowjob_operator.process.telling.metrics import Metrics
 
@@ -86,6 +87,7 @@ def of_jobmanager() -> list[Family]:
             per_subtask=True,
         ),
         *of_graph(Graph(name="j", at=TIME, vertices=[vertex])),
+        *of_latencies({(0, 0): [0] * (COUNTS + 1)}, ["read"]),
         *of_checkpoints(Checkpoints(history=[done])),
         *of_memory(exceptions=0, lines_dropped=0),
     ]

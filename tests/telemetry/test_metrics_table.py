@@ -28,7 +28,7 @@ FORBIDDEN = {
 LABELS = {
     *("state", "vertex", "subtask", "phase", "kind", "result", "cause", "action", "namespace"),
     *("name", "type", "verb", "resource", "status", "reason", "method", "route", "to"),
-    "remembered",
+    *("remembered", "source"),
 }
 
 

@@ -83,6 +83,33 @@ def load(entrypoint: Entrypoint) -> Job:
     return _call(found, f"{name}:{attribute or DEFAULT_ATTRIBUTE}", args)
 
 
+def load_anew(entrypoint: Entrypoint) -> Job:
+    """The job, of its files as they are now: what was imported from their directories is imported again. If that fails
+    everything stays as it was. Raises what `load` does."""
+    before = {name: found for name, found in sys.modules.items() if _is_users(found, entrypoint)}
+    for name in before:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    try:
+        return load(entrypoint)
+    except BaseException:
+        for name in [n for n, found in sys.modules.items() if _is_users(found, entrypoint)]:
+            del sys.modules[name]
+        sys.modules.update(before)
+        raise
+
+
+def _is_users(module: ModuleType, entrypoint: Entrypoint) -> bool:
+    """Whether it came from the entrypoint's directories, and is none of ours or of an installed library's."""
+    file: str | None = getattr(module, "__file__", None)
+    package = getattr(module, "__name__", "").partition(".")[0]
+    if file is None or package in _NEVER_ANEW:
+        return False
+    if file.startswith((f"{sys.prefix}{os.sep}", f"{sys.base_prefix}{os.sep}")):
+        return False
+    return file.startswith(tuple(f"{directory}{os.sep}" for directory in entrypoint.sys_path))
+
+
 def _split(target: str) -> tuple[str, str | None]:
     """`(name, attribute)`; a colon of a drive letter or inside a directory name is none of ours."""
     name, colon, attribute = target.rpartition(":")
@@ -117,6 +144,8 @@ def _module_of(path: Path) -> tuple[Path, str]:
         name = f"flowjob_script_{name}"
     return root, name
 
+
+_NEVER_ANEW = frozenset({"__main__", "flowjob", "flowjob_api", "flowjob_operator"})
 
 _TAKEN_NAMES = frozenset({"flowjob", "__main__", "pyarrow", "numpy", "numba", "msgspec"})
 

@@ -25,6 +25,7 @@ from flowjob.errors import SchemaError
 from flowjob.plan.types import HIDDEN_PREFIX, StreamType
 
 _GENERATED = "Row_"
+_FIELDS_SHOWN = 12
 
 
 @typing.dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
@@ -125,6 +126,26 @@ def _read_column(cls: type[Schema], attribute: str, name: str, annotation: Any) 
     position = fields.index(attribute) - len(fields) + len(defaults)
     has_default = position >= 0 and defaults[position] is not msgspec.NODEFAULT
     return Column(attribute, name, value, has_default)
+
+
+def class_text(cls: type[Any]) -> str:
+    """How messages call a type: by its name, a row class with its columns: `Sale(shop: str, amount: float | None)`."""
+    name = cls.__qualname__.rpartition("<locals>.")[2]
+    if not issubclass(cls, Schema) or cls is Schema:
+        return name
+    try:
+        columns = columns_of(cls)
+    except SchemaError:  # it is being told what is wrong with it
+        return name
+    fields = [f"{c.attribute}: {_python_text(c.value)}" for c in columns[:_FIELDS_SHOWN]]
+    if len(columns) > _FIELDS_SHOWN:
+        fields.append(f"and {len(columns) - _FIELDS_SHOWN} more")
+    return f"{cls.__name__ if name.startswith(_GENERATED) else name}({', '.join(fields)})"
+
+
+def _python_text(value: ValueType) -> str:
+    name = getattr(value.python, "__name__", None) or str(value.python)
+    return f"{name} | None" if value.nullable else name
 
 
 def _text(annotation: Any) -> str:

@@ -19,6 +19,10 @@ from flowjob_operator.resources.flowsnapshot import (
 )
 
 FINALIZER = "flowjob.dev/state"
+MADE_BY = "flowjob.dev/made-by"
+"""Label of FlowSnapshots that the operator makes: why it does."""
+FACT = "flowjob.dev/fact"
+"""Annotation of a FlowSnapshot: what is known of the snapshot at `spec.path`."""
 """Of FlowJobs with deletionPolicy Savepoint or Discard, and of FlowSnapshots with Discard."""
 
 

@@ -104,7 +104,7 @@ def conclude(turn: Turn) -> None:
         found = turn.status.refused.message
     if found is None and turn.note is not None and turn.note[0] in _WORTH_SAYING:
         found = turn.note[1]
-    turn.set(diagnosis=found)
+    turn.set(diagnosis=found or turn.bad_schedule)
     said: dict[ConditionType, Said] = {
         ConditionType.READY: _ready(turn, found),
         ConditionType.PROGRESSING: _progressing(turn),
@@ -198,6 +198,8 @@ def _degraded(turn: Turn, trouble: str | None) -> Said:
             return Truth.TRUE, Reason.JOB_MANAGER_UNREACHABLE, trouble or ""
         if trouble is not None and not turn.is_refused:
             return Truth.TRUE, Reason.PODS_NOT_READY, trouble
+    if turn.bad_schedule is not None:
+        return Truth.TRUE, Reason.SCHEDULE_INVALID, turn.bad_schedule
     return Truth.FALSE, Reason.HEALTHY, ""
 
 

@@ -9,7 +9,7 @@ import json
 from datetime import timedelta
 
 from flowjob.cluster.control_api import JobManagerView, OperationView, TakeCheckpoint, TakeSavepoint
-from flowjob_operator.core.actions import FINALIZER, AddFinalizer, Ask, SnapshotOutcome
+from flowjob_operator.core.actions import FACT, FINALIZER, AddFinalizer, Ask, SnapshotOutcome
 from flowjob_operator.core.beginnings import fact as fact_of
 from flowjob_operator.core.disposing import dispose, storage_run, verify
 from flowjob_operator.core.observed import SnapshotObserved
@@ -21,7 +21,6 @@ from flowjob_operator.resources.flowjob_status import FlowJobStatus
 from flowjob_operator.resources.flowsnapshot import SnapshotPhase
 from flowjob_operator.resources.snapshot_facts import SnapshotFact, SnapshotType
 
-FACT = "flowjob.dev/fact"
 WAIT_FOR_JOB = 600.0
 """Seconds that a job may take to appear, or to run."""
 MOST_ATTEMPTS = 5

@@ -54,12 +54,14 @@ def remove_task_managers(turn: Turn) -> bool:
     return found is None and not left
 
 
-def renew_task_managers(turn: Turn, template: int) -> bool:
-    """Delete pods of older templates, once the set makes new ones; True when none is left."""
+def renew_task_managers(turn: Turn, template: int, *, applied: bool = False) -> bool:
+    """Delete pods of older templates, once the set makes new ones; True when none is left. `applied`: that it does is
+    among the actions of this pass. Should it make an old one all the same, that one goes in a later pass."""
     found = task_manager_set(turn)
+    renews = found is not None and (applied or found.revision == template)
     old = [pod for pod in pods(turn, TASK_MANAGER) if pod.revision != template]
     for pod in old:
-        if found is not None and found.revision == template and pod.deleting_since is None:
+        if renews and pod.deleting_since is None:
             turn.act(DeletePod(name=pod.name, uid=pod.uid, operation=_operation(turn)))
         force_if_stuck(turn, pod)
     return not old

@@ -207,14 +207,16 @@ def _deploy(turn: Turn, operation: Operation) -> None:
     keep_savepoint(turn, operation)
     gone = remove_job_managers(turn, saved.revision.base)
     parts = [Part.SHARED, Part.FILE]
-    if _claims_fit(turn, saved):
+    fits = _claims_fit(turn, saved)
+    if fits:
         parts.append(Part.TASK_MANAGERS)
     else:  # claims of a set cannot be changed: it is made again
         remove_task_managers(turn)
     if gone:
         parts.append(Part.JOB_MANAGER)
     turn.act(apply(turn, saved, *parts))
-    renewed = renew_task_managers(turn, saved.revision.template)
+    # At once: their processes have ended with the job, and their kubelets would start them again as they were.
+    renewed = renew_task_managers(turn, saved.revision.template, applied=fits)
     running = {child.revision for child in children(turn, DEPLOYMENT)}
     there = task_manager_set(turn)
     complete = there is not None and there.revision == saved.revision.template

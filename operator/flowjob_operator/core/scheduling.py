@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from flowjob.cluster.control_api import TakeCheckpoint
-from flowjob_operator.core.actions import Ask, CreateSnapshot, Delete
+from flowjob_operator.core.actions import MADE_BY, Ask, CreateSnapshot, Delete
 from flowjob_operator.core.asking import checkpoint_id
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.schedule import last_due, next_due
@@ -21,7 +21,6 @@ from flowjob_operator.resources.flowsnapshot import FlowSnapshotSpec, SnapshotPh
 from flowjob_operator.resources.kinds import FlowJob, FlowSnapshot
 from flowjob_operator.resources.snapshot_facts import Nonces, SnapshotType
 
-MADE_BY = "flowjob.dev/made-by"
 RETAINED_BY_COUNT = ("Schedule", "Upgrade", "Suspension")
 _OVER = frozenset({SnapshotPhase.FAILED, SnapshotPhase.ABANDONED})
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -76,7 +75,8 @@ def ask_by_clock(turn: Turn) -> None:
     try:
         due, following = last_due(text, turn.now, anchor), next_due(text, turn.now, anchor)
     except ValueError as error:
-        turn.tell(Reason.SCHEDULE_INVALID, str(error))
+        turn.bad_schedule = f"snapshots.schedule: {error}"
+        turn.tell(Reason.SCHEDULE_INVALID, turn.bad_schedule)
         return
     if known is None:  # nothing is due that lies before the schedule
         known = Schedule(last_time=turn.now)

@@ -36,7 +36,7 @@ _LONGEST_MESSAGE = 2000
 @dataclass(slots=True)
 class Turn:
     """`spec` has all defaults; `unfit` says why it cannot be deployed so. `note`: why the operation waits, for the
-    Progressing condition."""
+    Progressing condition. `bad_schedule`: why no snapshot is ever due."""
 
     seen: Observed
     spec: FlowJobSpec
@@ -45,6 +45,7 @@ class Turn:
     actions: list[Action] = field(default_factory=list)
     after: float | None = None
     note: tuple[Reason, str] | None = None
+    bad_schedule: str | None = None
 
     # What was seen.
 

@@ -124,6 +124,11 @@ class MadeUpJobs:
     def job(self, name: str, namespace: str) -> MadeUpJob:
         return MadeUpJob(name, namespace, self)
 
+    def submit(self, body: Any, namespace: str) -> Operation:
+        self.wishes.append(("submit", (body, namespace), {}))
+        ref = JobRef(namespace=namespace, name=body["metadata"]["name"])
+        return Operation(id="op-1", kind="Submit", job=ref, state="Running")
+
     def wait(
         self, operation: Operation, *, timeout: float | None = None, on_progress: Any = None
     ) -> Operation:

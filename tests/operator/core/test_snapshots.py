@@ -173,7 +173,7 @@ def test_deleting_one_disposes_of_its_data_whether_or_not_the_job_lives() -> Non
     world.delete_snapshot("mine")
     world.settle(10)
     assert "mine" not in world.snapshots
-    assert any("dispose" in name for name in world.storage_jobs)
+    assert "dispose" in world.storage_work
 
 
 def test_a_disposal_that_fails_for_long_is_given_up_and_said() -> None:
@@ -185,9 +185,12 @@ def test_a_disposal_that_fails_for_long_is_given_up_and_said() -> None:
     world.settle(100, step=2)
     assert "mine" in world.snapshots
     assert "AccessDenied" in (status(world).error or "")
+    (disposal,) = (name for name in world.storage_jobs if "dispose" in name)
     world.settle(600, step=10)
     assert "mine" not in world.snapshots
     assert world.told("DisposalFailed")
+    assert disposal not in world.storage_jobs
+    assert {("Job", disposal), ("ConfigMap", disposal)} <= world.deleted
 
 
 def test_one_deleted_before_anything_was_done_goes_at_once() -> None:
@@ -322,6 +325,12 @@ def test_a_schedule_that_is_none_is_said_and_stops_nothing() -> None:
     world.settle(5)
     assert "61" in world.told("ScheduleInvalid")[0]
     assert world.condition("Ready") == ("True", "Running")
+    assert world.condition("Degraded") == ("True", "ScheduleInvalid")
+    assert "61" in (world.status.diagnosis or "")
+    world.edit(snapshots__schedule="@hourly")
+    world.settle(5)
+    assert world.condition("Degraded") == ("False", "Healthy")
+    assert world.status.diagnosis is None
 
 
 def test_a_savepoint_nonce_makes_one_snapshot_and_a_checkpoint_nonce_one_checkpoint() -> None:

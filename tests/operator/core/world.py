@@ -111,6 +111,7 @@ class World:
         self.preflights: dict[int, tuple[str, datetime, Revision, Beginning]] = {}
         self.preflight_seconds = 300.0
         self.storage_work: list[str] = []
+        self.deleted: set[tuple[str, str]] = set()
         self.unfinished: set[str] = set()
         self.storage_jobs: dict[str, tuple[str, datetime, StorageAnswer]] = {}
         self.snapshots: dict[str, FlowSnapshot] = {}
@@ -428,9 +429,14 @@ class World:
 
     def _delete(self, action: a.Delete) -> None:
         key = (action.kind, action.name)
+        self.deleted.add(key)
         if action.kind == "Job":
             self.preflights = {n: p for n, p in self.preflights.items() if p[0] != action.uid}
-            self.storage_jobs = {n: s for n, s in self.storage_jobs.items() if s[0] != action.uid}
+            self.storage_jobs = {
+                name: made
+                for name, made in self.storage_jobs.items()
+                if (made[0] if action.uid else name) != (action.uid or action.name)
+            }
         elif action.kind == "ControllerRevision":
             self.saved = {n: s for n, s in self.saved.items() if s.uid != action.uid}
         elif action.kind == "FlowSnapshot":

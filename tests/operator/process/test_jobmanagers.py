@@ -5,6 +5,7 @@ Certificates are real and connections local; what is asked in the background is 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -351,12 +352,35 @@ def test_a_look_at_the_job_asks_only_once_and_then_in_the_background() -> None:
     play(scenario)
 
 
-def test_a_job_that_something_is_done_with_is_asked_every_second() -> None:
+def test_a_job_that_something_is_done_with_is_asked_every_second_and_more_often_behind_a_change() -> (
+    None
+):
     async def scenario() -> None:
         it = Background()
-        await it.looking.newest(KEY, Interest(JOB, HERE, busy=True))
-        assert it.woken == [1.0]
-        assert await it.looking.look(KEY) == Again(1.0)
+        busy = Interest(JOB, HERE, busy=True)
+
+        async def paces(count: int) -> list[float]:
+            """Of looks that each come when the one before has said."""
+            found = []
+            for _ in range(count):
+                answer = await it.looking.look(KEY)
+                assert isinstance(answer, Again)
+                await asyncio.sleep(answer.after)
+                found.append(answer.after)
+            return found
+
+        await it.looking.newest(KEY, busy)
+        assert it.woken == [0.25]
+        calming = await paces(12)
+        assert calming[0] == 0.25
+        assert calming == sorted(calming)
+        assert calming[-1] == 1.0
+        it.managers.views["flights"] = msgspec.structs.replace(VIEW, state="Stopping")
+        assert await paces(1) == [0.25]
+        await paces(12)
+        there = (Address("10.0.0.2", 7402, "flights-jm-2-abc"),)
+        await it.looking.newest(KEY, dataclasses.replace(busy, addresses=there))
+        assert it.woken[-1] == 0.25
 
     play(scenario)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from flowjob.cluster.preflight_answer import PreflightAnswer, encode
 from flowjob_operator.process.cluster import kinds
 from flowjob_operator.process.cluster.drift import difference
-from flowjob_operator.process.cluster.mirror import Mirror, News
+from flowjob_operator.process.cluster.mirror import Mirror, Missing, News
 from flowjob_operator.process.cluster.reading import pod_of, runs_of
 
 Object = dict[str, Any]
@@ -61,7 +61,7 @@ def test_what_a_list_lacks_is_gone_unless_it_is_newer_than_the_list() -> None:
     mirror.note(kinds.DEPLOYMENTS, thing("newer", 12, uid="3"))
     mirror.note(kinds.STATEFUL_SETS, thing("other", 1, uid="4"))
     gone = mirror.missing(kinds.DEPLOYMENTS, "a", {"2"}, 10)
-    assert gone == [("a", "ghost", "flights")]
+    assert gone == [Missing("a", "ghost", "1", "flights")]
     assert mirror.missing(kinds.DEPLOYMENTS, "b", set(), 100) == []
     assert {name for _, name in mirror.names(kinds.DEPLOYMENTS)} == {"there", "newer"}
 

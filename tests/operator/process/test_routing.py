@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from flowjob_operator.process.cluster.kinds import FLOWJOBS, FLOWSNAPSHOTS
-from flowjob_operator.process.cluster.mirror import Mirror
+from flowjob_operator.process.cluster.mirror import Mirror, Missing
 from flowjob_operator.process.cluster.surveying import Canary
 from flowjob_operator.process.looks.reconciling import Key
 from flowjob_operator.process.looks.routing import Routing
@@ -70,5 +70,18 @@ def test_of_what_has_ended_before_its_last_change_was_answered_no_watch_is_expec
         canary.expect(snapshot(4))
         await asyncio.sleep(100)
         assert canary.silent_for() == 0.0
+
+    play(scenario)
+
+
+def test_of_what_a_list_shows_to_be_gone_no_watch_is_expected_to_tell() -> None:
+    async def scenario() -> None:
+        canary, added = Canary(VirtualClock()), list[Key]()
+        routing = Routing(Mirror(), canary, lambda key, _: added.append(key))
+        canary.expect(snapshot(4))
+        routing.lost(FLOWSNAPSHOTS, Missing("shop", "orders-s1", "s", "orders"))
+        await asyncio.sleep(100)
+        assert canary.silent_for() == 0.0
+        assert SNAPSHOT in added
 
     play(scenario)

@@ -18,15 +18,24 @@ from hypothesis import strategies as st
 from flowjob.runtime.checkpoint import preparing
 from flowjob.runtime.checkpoint.checksums import crc32_of_both
 from flowjob.runtime.checkpoint.plain_types import plain_table
+from flowjob.runtime.checkpoint.preparing import prepared
 from flowjob.runtime.checkpoint.sections import Distribution, Rows, Section
-from flowjob.runtime.checkpoint.state_files import inlined, write_objects, write_parts
-from tests.runtime.checkpoint.snapshots import groups_of, keyed_section, keyed_table
+from flowjob.runtime.checkpoint.state_files import append_parts, inlined, write_objects, write_parts
+from tests.runtime.checkpoint.snapshots import groups_of, hashes_of, keyed_section, keyed_table
 
 
 def written(*sections: Section, max_parallelism: int = 8) -> tuple[bytes, list[Any]]:
     file = BytesIO()
     entries = write_parts(sections, max_parallelism, range(max_parallelism), file)
     return file.getvalue(), entries
+
+
+def table_of(data: bytes, entry: Any) -> pa.Table:
+    return pa.ipc.open_file(data[entry.offset : entry.offset + entry.length]).read_all()
+
+
+def kept(block: Any) -> tuple[int, int, int]:
+    return block.rows, block.first_group, block.last_group
 
 
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,6 +122,51 @@ def test_rows_made_one_block_at_a_time_are_written_as_if_they_were_a_table(
     assert zlib.crc32(data) == entry.crc32
     assert entry.rows == whole.rows == rows
     assert max(made[1:], default=0) <= 130
+
+
+@given(st.integers(0, 9000), st.sampled_from([1, 7, 128]))
+@settings(max_examples=20, deadline=None)
+def test_what_is_made_at_once_is_what_is_made_block_by_block(rows: int, groups: int) -> None:
+    table = keyed_table(rows, keys=rows + 1)
+    numbers = table["row"].combine_chunks()
+    table = table.append_column("half", numbers.cast(pa.float32()))
+    table = table.append_column(
+        "some", pa.array(numbers.to_numpy(), mask=numbers.to_numpy() % 3 == 0)
+    )
+    section = replace(keyed_section(table), hashes=hashes_of(table))
+    lists = Section("lists", Distribution.SPLIT, table)
+    with pytest.MonkeyPatch.context() as patch:
+        small_blocks(patch)
+        expected, blocks = written(section, lists, max_parallelism=groups)
+        made = [p.detached() for p in prepared([section, lists], groups, range(groups))]
+        file = BytesIO()
+        at_once = append_parts(made, file)
+    for entry, before in zip(at_once, blocks, strict=True):
+        assert table_of(file.getvalue(), entry) == table_of(expected, before)
+        assert [kept(b) for b in entry.blocks] == [kept(b) for b in before.blocks]
+
+
+def test_of_state_that_has_no_rows_nothing_is_made() -> None:
+    def take(numbers: Any) -> pa.RecordBatch:
+        raise AssertionError("there are none")
+
+    rows = Rows(pa.schema([("a", pa.int64())]), 0, take)
+    section = Section("s", Distribution.KEYED, rows, np.empty(0, np.uint64))
+    (made,) = [p.detached() for p in prepared([section], 8, range(8))]
+    assert list(made.batches) == []
+
+
+def test_what_is_made_at_once_shares_no_memory_with_the_operator() -> None:
+    values = np.arange(10_000)
+    table = pa.table({"a": pa.array(values), "b": pa.array(values, mask=values < 3)})
+    kept = table.take(pa.array(values))
+    keyed = Section("k", Distribution.KEYED, table, hashes=values.astype(np.uint64))
+    split = Section("s", Distribution.SPLIT, table)
+    made = [p.detached() for p in prepared([keyed, split], 1, range(1))]
+    values[:] = -1
+    for each in made:
+        got = pa.Table.from_batches([batch for _, batch in each.batches])
+        assert got.select(["a", "b"]) == kept
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))

@@ -30,6 +30,17 @@ class Silence:
         await asyncio.Event().wait()
 
 
+class NobodyThere:
+    """A process that has ended: its host says so."""
+
+    async def connect(self, *_: Any, **__: Any) -> Any:
+        raise ConnectionRefusedError
+
+
+def unheard(_: str) -> None:
+    """Nobody wants to know who leads."""
+
+
 class LoopClock:
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
@@ -42,7 +53,9 @@ def test_one_that_is_told_to_leave_leaves_nothing_waiting() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        waiting = asyncio.ensure_future(until_nobody_leads(env, log, HERE, lambda _: False))
+        waiting = asyncio.ensure_future(
+            until_nobody_leads(env, log, HERE, lambda _: False, unheard)
+        )
         await asyncio.sleep(0.5)  # virtual: it asks, and pauses until it asks again
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -56,18 +69,35 @@ def test_one_that_led_before_at_the_same_address_need_not_ask_itself() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        await until_nobody_leads(env, log, Endpoint("ws://10.0.0.1:7000", "token"), lambda _: False)
+        await until_nobody_leads(
+            env, log, Endpoint("ws://10.0.0.1:7000", "token"), lambda _: False, unheard
+        )
         assert asyncio.get_running_loop().time() == 0
 
     run_virtually(scenario())
 
 
-def test_the_only_one_there_is_to_be_asks_once() -> None:
+def test_the_only_one_there_is_to_be_asks_once_and_does_not_wait_long() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        await until_nobody_leads(env, log, HERE, lambda _: False, 1)
-        assert asyncio.get_running_loop().time() == 1
+        await until_nobody_leads(env, log, HERE, lambda _: False, unheard, 1)
+        assert asyncio.get_running_loop().time() == 0.25
+
+    run_virtually(scenario())
+
+
+@pytest.mark.parametrize(("there", "seconds"), [(Silence(), 3), (NobodyThere(), 0.5)])
+def test_a_leader_whose_process_has_ended_is_followed_sooner_than_a_silent_one(
+    there: Any, seconds: float
+) -> None:
+    async def scenario() -> None:
+        env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=there)
+        log: Any = Log()
+        told: list[str] = []
+        await until_nobody_leads(env, log, HERE, lambda _: False, told.append)
+        assert asyncio.get_running_loop().time() == seconds
+        assert told == ["", "", ""], "TaskManagers would be sent to it"
 
     run_virtually(scenario())
 
@@ -76,7 +106,7 @@ def test_a_leader_of_an_older_revision_is_not_waited_for() -> None:
     async def scenario() -> None:
         env: Any = SimpleNamespace(clock=LoopClock(), random=None, control=Silence())
         log: Any = Log()
-        await until_nobody_leads(env, log, HERE, lambda state: state.job_revision < 1)
+        await until_nobody_leads(env, log, HERE, lambda state: state.job_revision < 1, unheard)
         assert asyncio.get_running_loop().time() == 0
 
     run_virtually(scenario())

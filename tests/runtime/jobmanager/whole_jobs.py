@@ -269,7 +269,7 @@ class Attempt:
                 run.graph,
                 exchange,
                 self,
-                RunOptions(run_id=run.run_id, batch_rows=7),
+                RunOptions(run_id=run.run_id, batch_rows=7, latency_interval=0.002),
                 snapshots=Snapshots(run.plan, run.store.store),
                 attempt=self._number,
             )

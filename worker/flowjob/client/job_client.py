@@ -28,7 +28,7 @@ from flowjob.cluster.job_details import (
     Plan,
     Tasks,
 )
-from flowjob.errors import BadRequest, ServiceError
+from flowjob.errors import ServiceError
 
 T = TypeVar("T")
 
@@ -178,15 +178,12 @@ class JobClient:
     ) -> Operation:
         return self._post("/restart", {"reason": reason}, force=force, key=key)
 
-    def restore(self, source: RestoreSource, *, force: bool = False) -> Operation:
-        """Refused: going back is a wish about the FlowJob, which the service has no path for."""
-        local = self.namespace == LOCAL_NAMESPACE
-        raise BadRequest(
-            "the service cannot have a job go back to a snapshot",
-            next_step=f"Stop it, and begin again: flowjob run … --from {source.path or 'PATH'}"
-            if local
-            else "Say it to the cluster: leave --server and FLOWJOB_SERVER out, and say -n or --context",
-        )
+    def restore(
+        self, source: RestoreSource, *, force: bool = False, key: str | None = None
+    ) -> Operation:
+        """What the job has done since is given up."""
+        body = {"snapshot": source.snapshot, "path": source.path, "job": source.job}
+        return self._post("/restore", body, force=force, key=key)
 
     def verify_snapshot(self, name: str, *, key: str | None = None) -> Operation:
         return self._post(f"/snapshots/{quote(name, safe='')}/verify", {}, key=key)

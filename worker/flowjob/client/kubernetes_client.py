@@ -91,6 +91,16 @@ class KubernetesClient:
     def job(self, name: str, namespace: str) -> KubernetesJob:
         return KubernetesJob(self._cluster, namespace, name)
 
+    def submit(self, body: Any, namespace: str) -> Operation:
+        """Raises Conflict when there is one of that name."""
+        wanted = {**body, "metadata": {**body.get("metadata", {}), "namespace": namespace}}
+        made = self._cluster.json(
+            "create", f"--field-manager={MANAGER}", "--filename=-", sent=wanted
+        )
+        generation = part(made, "metadata", "generation") or 1
+        id = f"Submit:{ref_of(made)}/{part(made, 'metadata', 'uid')}.{generation}"
+        return operation_of(made, id, "Submit", generation)
+
     def operation(self, id: str) -> Operation:
         """Of the ids that KubernetesJob gives: `kind:namespace/name/what`."""
         kind, _, rest = id.partition(":")

@@ -168,13 +168,27 @@ class PlannedChange(_Data, frozen=True, kw_only=True, rename="camel"):
     new: str | None = None
 
 
+class StatePart(_Data, frozen=True, kw_only=True, rename="camel"):
+    """One state of an operator, by its name in the program."""
+
+    name: str
+    rows: int = 0
+    bytes: int = 0
+
+
 class StateMove(_Data, frozen=True, kw_only=True, rename="camel"):
-    """`outcome`: Kept, Redistributed, Dropped, New or Incompatible."""
+    """`outcome`: Kept, Redistributed, Dropped, New, Incompatible or Unknown. `rows`, `bytes`: in the newest snapshot,
+    None where nobody has looked."""
 
     operator: str
     uid: str | None = None
     outcome: str = ""
     text: str = ""
+    rows: int | None = None
+    bytes: int | None = None
+    subtasks_before: int | None = None
+    subtasks_after: int | None = None
+    states: list[StatePart] = []
 
 
 class UpgradePlan(_Data, frozen=True, kw_only=True, rename="camel"):

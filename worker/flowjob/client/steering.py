@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from flowjob.client.models import Job, JobSummary, Operation, Snapshots, UpgradePlan, UpgradeWish
 from flowjob.client.waiting import OnProgress
@@ -76,6 +76,10 @@ class Steering(Protocol):
         self, *, namespace: str | None = None, state: str | None = None, q: str | None = None
     ) -> Iterator[JobSummary]: ...
     def job(self, name: str, namespace: str) -> SteeredJob: ...
+    def submit(self, body: Any, namespace: str) -> Operation:
+        """`body`: a FlowJob, as `kubectl apply` takes it."""
+        ...
+
     def operation(self, id: str) -> Operation: ...
     def wait(
         self,

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from flowjob.cluster.control_api import JobManagerView, OperationView, Request
+from flowjob.cluster.control_api import JobManagerView, OperationView
 from flowjob.cluster.job_figures import METRICS as METRICS
 from flowjob.cluster.job_figures import Data
 from flowjob.cluster.job_figures import EdgeFacts as EdgeFacts
@@ -38,11 +38,13 @@ from flowjob.cluster.job_history import CheckpointSubtask as CheckpointSubtask
 from flowjob.cluster.job_history import CheckpointVertex as CheckpointVertex
 from flowjob.cluster.job_history import ExceptionFacts as ExceptionFacts
 from flowjob.cluster.job_history import Exceptions as Exceptions
+from flowjob.cluster.job_history import LogLevel as LogLevel
 from flowjob.cluster.job_history import LogLine as LogLine
 from flowjob.cluster.job_history import Logs as Logs
 from flowjob.cluster.job_history import SnapshotFacts as SnapshotFacts
 from flowjob.cluster.job_history import Snapshots as Snapshots
 from flowjob.cluster.job_history import Statistics as Statistics
+from flowjob.cluster.local_requests import AnyRequest, PlannedUpgrade, UpgradeJob
 
 MOST_LINES = 1000
 """Log lines in one answer."""
@@ -126,7 +128,7 @@ class LogQuery(Data, frozen=True, kw_only=True, rename="camel"):
     after: int | None = None
     limit: int = 200
     wait: float = 0.0
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "DEBUG"
+    level: LogLevel = "DEBUG"
     vertex: int | None = None
     subtask: int | None = None
     source: Literal["JobManager", "TaskManager", "Slot"] | None = None
@@ -207,8 +209,9 @@ class JobDetails(Protocol):
 class JobOperations(Protocol):
     """Writes: `PUT` and `GET /internal/v1/operations/<id>`. Both raise DetailsError."""
 
-    async def ask(self, id: str, request: Request) -> OperationView:
-        """Begins an operation. The same request under the same id is the same operation, however often it comes."""
+    async def ask(self, id: str, request: AnyRequest) -> OperationView:
+        """Begins an operation. The same request under the same id is the same operation, however often it comes. Those
+        of local_requests.py are for a LiveJob only."""
         ...
 
     async def look(self, id: str) -> OperationView:
@@ -226,6 +229,15 @@ class LiveJob(Protocol):
     @property
     def operations(self) -> JobOperations: ...
 
+    @property
+    def rests(self) -> bool:
+        """It is suspended, and can be resumed."""
+        ...
+
     async def ended(self) -> None:
-        """Returns when the job is over. `details` goes on answering."""
+        """Returns when the job is over, and is not to go on. `details` goes on answering."""
+        ...
+
+    async def plan_upgrade(self, wish: UpgradeJob) -> PlannedUpgrade:
+        """What an upgrade would do. Takes as long as importing the program takes."""
         ...

@@ -1,7 +1,7 @@
 """What a running job looks like, as data: its graph with figures, its tasks, and their history as time series.
 
 A part of job_details.py, which says who answers it. Fields are only ever added. Totals count from the start of the
-current attempt; rates and shares are of the last interval between two reports of a task (some seconds at most). Names
+current attempt; rates and shares are smooth, of the last seconds, or of the last batches where those take longer. Names
 end in their unit; a watermark is a time of events, in ms since the epoch, UTC, and None before the first one."""
 
 from __future__ import annotations

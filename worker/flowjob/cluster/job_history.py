@@ -175,13 +175,16 @@ class Exceptions(Data, frozen=True, kw_only=True, rename="camel"):
     dropped: int = 0
 
 
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
 class LogLine(Data, frozen=True, kw_only=True, rename="camel"):
     """One line of a process, or what user code printed or logged."""
 
     sequence: int
     """Counts from 1, without gaps but for lines that were dropped"""
     at: str
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    level: LogLevel = "INFO"
     logger: str = ""
     message: str
     source: Literal["JobManager", "TaskManager", "Slot"] = "JobManager"

@@ -23,6 +23,9 @@ MOST_SUBTASKS = 1_000
 SERIES_PER_VERTEX = 30
 """Of a vertex as a whole, or of one of its subtasks."""
 
+SERIES_OF_LATENCY = 20
+"""Of a pair of a source and a vertex; how many pairs there may be, runtime/observing/latencies.py says."""
+
 SERIES_PER_JOB = 60
 """Of a job beside its vertices. A test keeps these bounds."""
 
@@ -49,15 +52,20 @@ _OPERATOR = (
 )
 
 
+Histogram = tuple[Sequence[tuple[str, float]], float]
+
+
 @dataclass(slots=True)
 class Family:
-    """One metric. `samples`: values by their labels' values, in order of `labels`."""
+    """One metric. `samples`: values by their labels' values, in order of `labels`; of a histogram in their place
+    `histograms`: how many in all up to each bound, by the bound as text, and the sum."""
 
     name: str
     kind: str
     text: str
     labels: tuple[str, ...] = ()
     samples: dict[tuple[str, ...], float] = field(default_factory=dict)
+    histograms: dict[tuple[str, ...], Histogram] = field(default_factory=dict)
 
 
 Tasks = Mapping[tuple[int, int], Mapping[str, Any]]
@@ -191,11 +199,21 @@ def of_taskmanager(*, registered: bool, slots: int, used: int) -> list[Family]:
 def text_of(families: Iterable[Family]) -> bytes:
     """Prometheus' text format."""
     from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
 
     class Collector:
         def collect(self) -> Iterator[Any]:
             for family in families:
+                if family.kind == "histogram":
+                    many = HistogramMetricFamily(family.name, family.text, labels=family.labels)
+                    for labels, (buckets, total) in family.histograms.items():
+                        many.add_metric(labels, buckets, total)
+                    yield many
+                    continue
                 kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
                 metric = kind(family.name, family.text, labels=family.labels)
                 for labels, value in family.samples.items():

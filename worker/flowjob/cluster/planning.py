@@ -14,6 +14,7 @@ import traceback
 import msgspec
 
 from flowjob.cluster.job_file import JobFile
+from flowjob.cluster.state_moves import StateMove, moves_of
 
 TAIL = 600
 """Characters of what a child said last that become part of the reason."""
@@ -30,7 +31,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """`problem`, with the code of its kind, or all the rest."""
+    """`problem`, with the code of its kind, or all the rest; `moves` also where state does not fit."""
 
     problem: str | None = None
     error_code: str | None = None
@@ -39,6 +40,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     parallelism: int = 0
     slots: dict[str, int] = {}
     restored: list[str] = []
+    moves: list[StateMove] = []
 
 
 def plan_in_child(question: Question, within: float) -> Planned:
@@ -83,8 +85,9 @@ def plan(question: Question) -> Planned:
     from flowjob.cluster.requests import check, run_options
     from flowjob.cluster.settings import checkpoints_of, restarts_of
     from flowjob.entrypoint import Entrypoint, load
+    from flowjob.errors import StateMismatch
     from flowjob.plan import compile_job, digest
-    from flowjob.plan.restore import plan_restore
+    from flowjob.plan.restore import judge_restore
     from flowjob.runtime.checkpoint.manifest_io import decode_manifest
 
     file = question.file
@@ -98,17 +101,27 @@ def plan(question: Question) -> Planned:
         restarts_of(file.restarts, kept.strategy())
     graph = compile_job(job, parallelism=file.parallelism)
     most = max(vertex.parallelism for vertex in graph.vertices)
-    lines: list[str] = []
+    lines, moves = [], []
     if question.manifest is not None:
         manifest = decode_manifest(question.manifest, "the snapshot")
         allowed = file.restore.allow_non_restored
-        lines = plan_restore(graph, manifest, allow_non_restored=allowed).lines
+        judged = judge_restore(graph, manifest, allow_non_restored=allowed)
+        moves = moves_of(judged.plan)
+        if judged.problem is not None:
+            return Planned(
+                problem=judged.problem,
+                error_code=StateMismatch.code,
+                digest=digest(graph),
+                moves=moves,
+            )
+        lines = judged.plan.lines
     return Planned(
         digest=digest(graph),
         max_parallelism=graph.max_parallelism,
         parallelism=most,
         slots={"default": most},  # subtask i of every vertex shares slot i
         restored=lines,
+        moves=moves,
     )
 
 

@@ -73,6 +73,7 @@ def preflight(file: JobFile, directory: Path, plan_within: float = PLAN_WITHIN) 
             max_parallelism=planned.max_parallelism,
             parallelism=planned.parallelism,
             slots=planned.slots,
+            state=tuple(planned.moves),
         )
     return msgspec.structs.replace(
         answer,
@@ -155,4 +156,4 @@ async def _beginning(env: Env, store: SnapshotStore, file: JobFile) -> RestorePo
 
 
 def _path(point: RestorePoint) -> str:
-    return f"{point.location.url.rstrip('/')}/{point.directory}".rstrip("/")
+    return point.place.rstrip("/")

@@ -9,6 +9,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from flowjob.cluster.state_moves import StateMove
+
 MOST_BYTES = 4096
 """What Kubernetes keeps of a termination message; it cuts the rest off."""
 
@@ -38,6 +40,7 @@ class PreflightAnswer(_Data, frozen=True, kw_only=True, rename="camel"):
     parallelism      of the most parallel operator
     restore_from     the snapshot that was matched; None: it would begin with nothing
     error_code       of the first problem, as in docs/errors.md
+    state            what becomes of which operator's state; those that do not fit in here are left out
     """
 
     protocol: int = 1
@@ -52,6 +55,7 @@ class PreflightAnswer(_Data, frozen=True, kw_only=True, rename="camel"):
     parallelism: int = 0
     slots: dict[str, int] = {}
     restore_from: str | None = None
+    state: tuple[StateMove, ...] = ()
 
     @property
     def needed(self) -> int:
@@ -131,9 +135,15 @@ def _shortened(answer: Answer, longest: int) -> Answer:
 
 
 def _smaller(answer: PreflightAnswer) -> PreflightAnswer:
-    """Without what matters least: slots by group, then the last note, then the last but one problem."""
+    """Without what matters least: parts of state, slots by group, the last operator's state, the last note, the last
+    but one problem."""
+    if any(move.states for move in answer.state):
+        bare = tuple(msgspec.structs.replace(move, states=[]) for move in answer.state)
+        return msgspec.structs.replace(answer, state=bare)
     if len(answer.slots) > 1:
         return msgspec.structs.replace(answer, slots={"": answer.needed})
+    if answer.state:
+        return msgspec.structs.replace(answer, state=answer.state[:-1])
     if answer.notes:
         return msgspec.structs.replace(answer, notes=answer.notes[:-1])
     return msgspec.structs.replace(answer, problems=answer.problems[:1] + answer.problems[1:-1])

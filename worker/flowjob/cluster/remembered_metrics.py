@@ -5,9 +5,13 @@ must not know where facts come from."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+
 from flowjob.cluster.job_figures import Graph, VertexFacts
 from flowjob.cluster.job_history import CheckpointFacts, Checkpoints
 from flowjob.cluster.metrics import MOST_VERTICES, Family, labels_of, one
+from flowjob.core.durations import BOUNDS
 
 _OF_VERTEX = (
     ("vertex_parallelism", "Subtasks."),
@@ -51,6 +55,29 @@ def _values(vertex: VertexFacts) -> dict[str, float | None]:
         found["source_lag_bytes"] = lag.bytes
         found["source_splits_waiting"] = lag.splits_waiting
     return found
+
+
+def of_latencies(
+    totals: Mapping[tuple[int, int], Sequence[int]], names: Sequence[str]
+) -> list[Family]:
+    """`totals`: by vertex of the source, and vertex; counts by durations.BOUNDS, and behind them the sum in µs.
+    `names`: of the vertices, by number."""
+    text = (
+        "From leaving a source until a vertex is through with all that was before, of marked rows."
+    )
+    found = Family("flowjob_latency_seconds", "histogram", text, ("source", "vertex"))
+    labels = labels_of(names)[:MOST_VERTICES]
+    for (source, vertex), counts in sorted(totals.items()):
+        if max(source, vertex) < len(labels):
+            upto = list(accumulate(int(count) for count in counts[:-1]))
+            buckets = [(str(BOUNDS[i] / 1e6), float(upto[i])) for i in _SHOWN]
+            buckets.append(("+Inf", float(upto[-1])))
+            found.histograms[labels[source], labels[vertex]] = buckets, int(counts[-1]) / 1e6
+    return [found]
+
+
+_SHOWN = range(BOUNDS.index(1000), len(BOUNDS), 2)
+"""Bounds that double, from a millisecond on: Prometheus needs no more."""
 
 
 def of_checkpoints(checkpoints: Checkpoints) -> list[Family]:

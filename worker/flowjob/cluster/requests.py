@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec.structs
 
+from flowjob.args import parse_duration
 from flowjob.checkpointing import Checkpoints
 from flowjob.cluster.artifacts import entrypoint_of
 from flowjob.cluster.identity import DATA_KEY
@@ -191,6 +192,16 @@ def _count(value: str | int) -> int:
     return found
 
 
+def _interval(value: str | int) -> float:
+    """Seconds; 0 is `Off`."""
+    if value == "Off":
+        return 0.0
+    found = float(value) if isinstance(value, int) else parse_duration(value).total_seconds()
+    if not SHORTEST_INTERVAL <= found <= 3600:
+        raise ValueError
+    return found
+
+
 def _compression(value: str | int) -> str | None:
     known = {"none": None, "lz4": "lz4", "zstd": "zstd"}
     if value not in known:
@@ -198,14 +209,19 @@ def _compression(value: str | int) -> str | None:
     return known[str(value)]
 
 
+SHORTEST_INTERVAL = 0.01
+"""Seconds between markers: more of them would be more work than they tell."""
+
 _CONFIG: Mapping[str, Callable[[str | int], Any]] = {
     "batchRows": _count,
+    "latencyInterval": _interval,
     "exchange.compression": _compression,
     "exchange.receiveBudget": _count,
 }
 
 _SNAKE = {
     "batchRows": "batch_rows",
+    "latencyInterval": "latency_interval",
     "compression": "compression",
     "receiveBudget": "receive_budget",
 }

@@ -9,11 +9,14 @@ import base64
 import csv
 import hashlib
 import io
+import lzma
 import platform
 import shutil
 import stat
+import struct
 import sys
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from flowjob.errors import BadArtifact
@@ -21,6 +24,19 @@ from flowjob.errors import BadArtifact
 MOST_FILES = 20_000
 MOST_BYTES = 2 << 30
 """Unpacked."""
+
+# What zipfile lets through of bytes that are none of its own: names that are no text, unknown methods, broken streams.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+)
 
 
 def unpack(artifact: Path, directory: Path) -> None:
@@ -35,7 +51,7 @@ def unpack(artifact: Path, directory: Path) -> None:
         with zipfile.ZipFile(artifact) as archive:
             _check(archive, artifact.name)
             archive.extractall(directory)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except _DAMAGED as error:
         raise BadArtifact(f"{artifact.name} cannot be unpacked: {error}") from None
     if artifact.suffix == ".whl":
         _check_record(directory, artifact.name)

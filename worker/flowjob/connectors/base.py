@@ -66,6 +66,14 @@ class Discovery:
     complete: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is not read yet; None: that cannot be told, which is not nothing."""
+
+    rows: int | None = None
+    bytes: int | None = None
+
+
 class SplitEnumerator(ABC):
     """Finds splits; runs in the JobManager."""
 
@@ -171,6 +179,11 @@ class Source(ABC, Generic[T_co]):
         event-time column is read anyhow when it is declared by name."""
         return None
 
+    def left(self, split: Split, position: Position | None) -> Left:
+        """What of a split is behind `position` (None: all of it). Opens nothing: it is asked often, of splits that are
+        being read and of those that wait."""
+        return Left()
+
     @abstractmethod
     def enumerator(self, env: Env) -> SplitEnumerator: ...
 
@@ -236,7 +249,8 @@ class SinkWriter(ABC):
 
     async def finish(self) -> None:
         """The input has ended well. Where snapshots are taken, `prepare` and `commit` follow, and what was written
-        becomes visible by them; else (`SinkContext.commits` is False) make everything written visible now."""
+        becomes visible by them; else (`SinkContext.commits` is False) make everything written visible now. What earlier
+        attempts staged is swept once more: theirs may have gone on for a while beside this one."""
 
     async def close(self) -> None:
         """Release resources; called once, also after a failure (then without `finish`)."""

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, overload
 import msgspec
 import pyarrow as pa
 
-from flowjob.connectors.base import Position, Read, Source, Split, SplitEnumerator, SplitReader
+from flowjob.connectors.base import (
+    Left,
+    Position,
+    Read,
+    Source,
+    Split,
+    SplitEnumerator,
+    SplitReader,
+)
 from flowjob.connectors.formats.required import missing
 from flowjob.connectors.known_splits import KnownSplits
 from flowjob.connectors.options import (
@@ -220,6 +228,10 @@ class CollectionSource(Source):
         if self.declared.is_objects:
             return None
         return replace(self, columns=needed(self, columns))
+
+    def left(self, split: Split, position: Position | None) -> Left:
+        given = (position or {}).get("rows", 0)
+        return Left(rows=split.data["stop"] - split.data["start"] - given)
 
     def enumerator(self, env: Env) -> SplitEnumerator:
         size, n = self.table.num_rows, self.splits

@@ -64,5 +64,19 @@ class Barrier:
     directory: str = ""
 
 
-Control = Watermark | Status | EndOfInput | Barrier
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """How long have rows been on their way? It left a source when the rows did that went before it.
+
+    It means nothing to what is computed: no operator sees it, it hurries no rows, it may get lost, no snapshot has it.
+
+    vertex  of the source
+    time    of the wall clock there (µs UTC), when it left
+    """
+
+    vertex: int
+    time: int
+
+
+Control = Watermark | Status | EndOfInput | Barrier | Marker
 """What may stand between two batches."""

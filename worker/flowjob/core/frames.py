@@ -12,18 +12,30 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flowjob.core.elements import Barrier, Stop
+from flowjob.core.elements import Barrier, Marker, Stop
 from flowjob.errors import ProtocolError
 
-VERSION = 2
+VERSION = 3
 
 _TYPES = (
     "HELLO", "WELCOME", "REFUSED", "OPEN", "BATCH", "WATERMARK", "STATUS", "END", "CREDIT", "BARRIER", "CHALLENGE",
-    "PROOF",
+    "PROOF", "MARKER",
 )  # fmt: skip
-HELLO, WELCOME, REFUSED, OPEN, BATCH, WATERMARK, STATUS, END, CREDIT, BARRIER, CHALLENGE, PROOF = (
-    range(1, 13)
-)
+(
+    HELLO,
+    WELCOME,
+    REFUSED,
+    OPEN,
+    BATCH,
+    WATERMARK,
+    STATUS,
+    END,
+    CREDIT,
+    BARRIER,
+    CHALLENGE,
+    PROOF,
+    MARKER,
+) = range(1, 14)
 NAMES = dict(enumerate(_TYPES, 1))
 
 HEADER = struct.Struct("<IBBHI")
@@ -41,6 +53,7 @@ NONCE_SIZE = PROOF_SIZE = 32
 _OPEN = struct.Struct("<III")
 _CREDIT = struct.Struct("<III")
 _TIME = struct.Struct("<q")
+_MARKER = struct.Struct("<Iq")
 _BARRIER = struct.Struct("<QBB")
 
 SAVEPOINT, UNALIGNED = 0x01, 0x02
@@ -71,6 +84,7 @@ def from_producer(largest_batch: int) -> Mapping[int, int]:
         STATUS: CONTROL_LIMIT,
         END: CONTROL_LIMIT,
         BARRIER: BARRIER_LIMIT,
+        MARKER: CONTROL_LIMIT,
     }
 
 
@@ -134,6 +148,11 @@ def barrier(channel: int, element: Barrier) -> bytes:
     return header(len(body), BARRIER, 0, 0, channel) + body
 
 
+def marker(channel: int, element: Marker) -> bytes:
+    body = _MARKER.pack(element.vertex, element.time)
+    return header(len(body), MARKER, 0, 0, channel) + body
+
+
 def credit(grants: Iterable[tuple[int, int, int]]) -> bytes:
     """(channel, bytes consumed, bytes newly granted) of at most CREDITS_PER_FRAME channels, in one frame."""
     body = b"".join(_CREDIT.pack(*grant) for grant in grants)
@@ -178,6 +197,12 @@ def parse_barrier(body: bytes) -> Barrier:
     return Barrier(
         checkpoint, bool(flags & SAVEPOINT), bool(flags & UNALIGNED), STOPS[stop], directory
     )
+
+
+def parse_marker(body: bytes) -> Marker:
+    if len(body) != _MARKER.size:
+        raise ProtocolError(f"MARKER has {len(body)} bytes instead of {_MARKER.size}")
+    return Marker(*_MARKER.unpack(body))
 
 
 def parse_credit(body: bytes) -> list[tuple[int, int, int]]:

@@ -13,7 +13,7 @@ IN_LINE = 0.035
 TRIED = 0.15
 """A copy that needed no more has done all that would be needed in line, and much that would not: then that is tried."""
 
-WORDS = 0.8e-9
+WORDS = 0.5e-9
 """Seconds of CPU per byte of columns of fixed width: what is supposed of them until it is measured. Python objects take
 a hundred times as long."""
 

@@ -7,7 +7,7 @@ is looked at. The asyncio side (running enumerators, reading snapshots) is runti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -70,6 +70,14 @@ class SplitAssigner(Generic[S]):
     def unassigned(self) -> int:
         """Splits found and given to nobody yet."""
         return len(self._free) + len(self._some) + sum(len(q) for q in self._own)
+
+    @property
+    def waiting(self) -> Iterator[S]:
+        """They themselves."""
+        yield from self._free
+        yield from (split for _, split in self._some)
+        for queue in self._own:
+            yield from queue
 
     @property
     def owes(self) -> bool:

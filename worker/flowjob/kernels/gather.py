@@ -24,6 +24,20 @@ def gather_words(values: Any, order: Any, out: Any) -> None:
         out[i] = values[order[i]]
 
 
+@kernel(types.void(I64S, I64S_OUT))
+def invert(order: Any, places: Any) -> None:
+    """Where `order`, a permutation, puts each row."""
+    for i in range(order.shape[0]):
+        places[order[i]] = i
+
+
+@kernel(types.void(I64S, I64S, I64S_OUT))
+def scatter_words(values: Any, places: Any, out: Any) -> None:
+    """The eight-byte values to their `places`."""
+    for i in range(places.shape[0]):
+        out[places[i]] = values[i]
+
+
 @kernel(types.int64(I32S, I64S, I32S_OUT))
 def gather_lengths(offsets: Any, order: Any, out: Any) -> Any:
     """Offsets of the strings at `order`; the bytes they take, or -1 when more than 32-bit offsets can say."""
@@ -64,6 +78,33 @@ def gather(columns: pa.RecordBatch, order: Int64s) -> pa.RecordBatch:
     if not gathered:
         return columns.take(positions)
     return pa.RecordBatch.from_arrays(gathered, schema=columns.schema)
+
+
+def sorted_by(columns: pa.RecordBatch, order: Int64s) -> pa.RecordBatch:
+    """As `gather`, for an `order` that has every row once and in which rows of few runs alternate, as a stable sort by
+    few values gives it: reading on and writing to the ends of the runs takes a fifth of the time of reading here and
+    there."""
+    places = np.empty(len(order), np.int64)
+    invert(order, places)
+    rest = [i for i, column in enumerate(columns.columns) if not _is_words(column)]
+    others = iter(gather(columns.select(rest), order).columns if rest else ())
+    found = [
+        _scattered(column, places) if _is_words(column) else next(others)
+        for column in columns.columns
+    ]
+    return pa.RecordBatch.from_arrays(found, schema=columns.schema)
+
+
+def _is_words(column: pa.Array) -> bool:
+    words = _WORDS.get(column.type.id)
+    return words is not None and words.itemsize == 8 and column.null_count == 0
+
+
+def _scattered(column: pa.Array, places: Int64s) -> pa.Array:
+    values = np.frombuffer(column.buffers()[1], np.int64, len(column), column.offset * 8)
+    taken = pa.allocate_buffer(len(places) * 8)
+    scatter_words(values, places, np.frombuffer(taken, np.int64))
+    return pa.Array.from_buffers(column.type, len(places), [None, taken], 0)
 
 
 def _taken(column: pa.Array, order: Int64s) -> pa.Array | None:

@@ -35,14 +35,32 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A named part of an operator's state, all its subtasks together: `state:count`, `timers`, …"""
+
+    section: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorPlan:
-    """`details`: what else there is to say, in lines."""
+    """details  what else there is to say, in lines
+    before   subtasks in the snapshot; 0: it is not in it
+    after    subtasks in the program; 0: it is not in it
+    parts    of its state in the snapshot
+    against  why the state cannot be taken over, or is not; sentences
+    """
 
     uid: str
     name: str
     fate: Fate
     summary: str
     details: tuple[str, ...] = ()
+    before: int = 0
+    after: int = 0
+    parts: tuple[StoredPart, ...] = ()
+    against: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +100,7 @@ class _Stored:
     subtasks: int = 0
     pending: int = 0
     rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    bytes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     layout: StateLayout | None = None
 
     def add(self, state: OperatorState) -> None:
@@ -92,10 +111,23 @@ class _Stored:
         for part in state.parts:
             same = part.distribution == "broadcast" and part.section in self.rows
             self.rows[part.section] += 0 if same else part.rows
+            self.bytes[part.section] += part.length
+
+    @property
+    def parts(self) -> tuple[StoredPart, ...]:
+        return tuple(StoredPart(name, rows, self.bytes[name]) for name, rows in self.rows.items())
 
     @property
     def total(self) -> int:
         return sum(self.rows.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A plan, also where it is refused: `problem` has every reason then, for people."""
+
+    plan: RestorePlan
+    problem: str | None
 
 
 def plan_restore(
@@ -105,6 +137,16 @@ def plan_restore(
 
     Raises StateMismatch with every reason against it. `allow_non_restored` lets state go that has no place in the
     program any more, but never results that a sink has prepared and not yet made visible."""
+    judged = judge_restore(graph, manifest, allow_non_restored=allow_non_restored)
+    if judged.problem is not None:
+        raise StateMismatch(judged.problem)
+    return judged.plan
+
+
+def judge_restore(
+    graph: JobGraph, manifest: Manifest, *, allow_non_restored: bool = False
+) -> Judged:
+    """The same for those who want to see the plan whatever speaks against it."""
     stored = _stored(manifest)
     nodes = {n.uid: (n, v.parallelism) for v in graph.vertices for n in v.nodes if n.uid}
     refused = list(_of_the_whole(graph, manifest))
@@ -112,7 +154,9 @@ def plan_restore(
     planned = []
     for uid, (node, parallelism) in nodes.items():
         if uid not in stored:
-            planned.append(OperatorPlan(uid, node.name, Fate.NEW, "starts empty"))
+            planned.append(
+                OperatorPlan(uid, node.name, Fate.NEW, "starts empty", after=parallelism)
+            )
             continue
         planned.append(_restored(stored[uid], node, parallelism, refused, lost))
     for uid, operator in stored.items():
@@ -120,9 +164,10 @@ def plan_restore(
             planned.append(
                 _left_behind(operator, list(_alike(operator, stored, nodes)), refused, lost)
             )
+    plan = RestorePlan(_title(manifest, stored), tuple(planned))
     if refused or (lost and not allow_non_restored):
-        raise StateMismatch(_refusal(manifest, refused, [] if allow_non_restored else lost))
-    return RestorePlan(_title(manifest, stored), tuple(planned))
+        return Judged(plan, _refusal(manifest, refused, [] if allow_non_restored else lost))
+    return Judged(plan, None)
 
 
 def _stored(manifest: Manifest) -> dict[str, _Stored]:
@@ -157,7 +202,7 @@ def _restored(
     """Adds to `refused` what speaks against it, and to `lost` what has no place any more."""
     new = layout_of(node)
     before = old.layout or msgspec.structs.replace(new, kind=old.kind)
-    details = []
+    details, against = [], []
     for change in changes(before, new, node.spec):
         rows = old.rows.get(change.lost, 0) if change.lost else 0
         if change.lost and rows:
@@ -168,10 +213,14 @@ def _restored(
             details.append(change.text)
         else:
             refused.append(f"`{node.name}`: {change.text}{_advice(node, change.text)}")
+            against.append(change.text)
     scale = "" if old.subtasks == parallelism else f", {old.subtasks} -> {parallelism} subtasks"
     pending = f", {_results(old.pending)} to be made visible first" if old.pending else ""
     summary = f"{_count(old.total)} of state{scale}{pending}"
-    return OperatorPlan(old.uid, node.name, Fate.RESTORED, summary, tuple(details))
+    return OperatorPlan(
+        old.uid, node.name, Fate.RESTORED, summary, tuple(details),
+        before=old.subtasks, after=parallelism, parts=old.parts, against=tuple(against),
+    )  # fmt: skip
 
 
 def _renamed(old: StateLayout, new: StateLayout, lost: str) -> str:
@@ -209,11 +258,14 @@ def _left_behind(
             would = f"how far it was read would be lost: {_AGAIN}"
         lost.append(f"{label} is not in the program, and {would}{hint}")
     if not old.total and not old.pending:
-        return OperatorPlan(old.uid, old.name, Fate.GONE, "it had no state")
+        return OperatorPlan(old.uid, old.name, Fate.GONE, "it had no state", before=old.subtasks)
     left = f"{_count(old.total)} of state left behind"
     if old.kind == "source":
         left = f"how far it was read is left behind: {_AGAIN}"
-    return OperatorPlan(old.uid, old.name, Fate.DROPPED, left)
+    against = (f"{_results(old.pending)} written but not yet visible",) if old.pending else ()
+    return OperatorPlan(
+        old.uid, old.name, Fate.DROPPED, left, before=old.subtasks, parts=old.parts, against=against
+    )
 
 
 def _alike(

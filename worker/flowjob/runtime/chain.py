@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import NoReturn, Protocol
 
-from flowjob.core.elements import END_OF_INPUT, Barrier, Control, Status, Watermark
+from flowjob.core.elements import END_OF_INPUT, Barrier, Control, Marker, Status, Watermark
 from flowjob.plan.job_graph import ChainNode
 from flowjob.runtime.batch import Batch, Data, Rows
 from flowjob.runtime.blame import EXITS, blame
@@ -34,6 +34,8 @@ class Outlet(Protocol):
     def write(self, batch: Batch) -> None: ...
 
     def control(self, element: Control) -> None: ...
+
+    def mark(self, marker: Marker) -> None: ...
 
     async def writable(self) -> None: ...
 
@@ -217,6 +219,10 @@ class Chain:
     def __init__(self, links: Sequence[Link]) -> None:
         self.links = links
         self.head = links[0]
+        sides = [outlets for link in links for _, outlets in link.sides.values()]
+        self._outlets = [
+            o for outlets in [*(link.outlets for link in links), *sides] for o in outlets
+        ]
         plain = Operator.next_timer
         self._timed = [x for x in links if type(x.operator).next_timer is not plain]
 
@@ -244,6 +250,11 @@ class Chain:
     def on_status(self, status: Status) -> None:
         """Passes idleness on."""
         self.head.on_control(status)
+
+    def on_marker(self, marker: Marker) -> None:
+        """Passes by all operators: everything of before it has been through them."""
+        for outlet in self._outlets:
+            outlet.mark(marker)
 
     def on_barrier(self, barrier: Barrier, *, forward: bool) -> Iterator[Signal]:
         """Makes every operator ready for a snapshot. `forward` the barrier, unless the outlets have ended."""

@@ -54,9 +54,10 @@ class Driver:
             elif hasattr(signal, "writable"):
                 if self.hurried:
                     continue
-                began = self.clock.monotonic()
+                began = self.metrics.blocked_since = self.clock.monotonic()
                 await signal.writable()
                 now = self._slice_began = self.clock.monotonic()
+                self.metrics.blocked_since = None
                 self.metrics.backpressured += now - began
             else:
                 await self._wait_for(signal, signals)

@@ -5,14 +5,14 @@ It registers there, since only the answer tells who leads. What the TaskManager 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime import messages
 from flowjob.runtime.env import ControlConnection, Env
 from flowjob.runtime.messages import NotLeading, Refused, Register, Shutdown, Welcome
-from flowjob.runtime.outbox import first_of
+from flowjob.runtime.outbox import cancel_all, first_of
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two rounds; each is longer than the last one, and chance makes it up to half shorter."""
@@ -57,6 +57,7 @@ class JobManagerSearch:
         until = clock.monotonic() + within
         pause = FIRST_PAUSE
         last = "nobody was asked"
+        at_once = False
         while not ending.is_set():
             for url in self._candidates():
                 left = until - clock.monotonic()
@@ -65,13 +66,17 @@ class JobManagerSearch:
                         f"no JobManager at {' or '.join(self._urls)} for {within:g} s (last error: {last})"
                     )
                 try:
-                    return await self._try(url, min(left, ANSWER_WITHIN))
+                    return await self._unless(ending, self._try(url, min(left, ANSWER_WITHIN)))
                 except HandshakeRefused as error:
                     raise SentAway(f"{error}; it must be that of the JobManager's job") from error
                 except (OSError, TimeoutError, ProtocolError) as error:
                     last = str(error) or "nobody answered in time"
                 if ending.is_set():
                     return None
+            # Two that send it to each other are not asked without end.
+            at_once = bool(self._told) and not at_once
+            if at_once:
+                continue
             await first_of(clock.sleep(pause * (1 - self._env.random.random() / 2)), ending.wait())
             pause = min(1.5 * pause, LONGEST_PAUSE)
         return None
@@ -80,6 +85,18 @@ class JobManagerSearch:
         """Whom somebody has named as the leader first."""
         told, self._told = self._told, ""
         return list(dict.fromkeys([*filter(None, [told]), *self._urls]))
+
+    async def _unless(
+        self, ending: asyncio.Event, trying: Coroutine[None, None, Found]
+    ) -> Found | None:
+        """Whoever is to end does not wait for an address that swallows everything. None: it is called off."""
+        found = asyncio.ensure_future(trying)
+        ended = asyncio.ensure_future(ending.wait())
+        try:
+            await asyncio.wait([found, ended], return_when=asyncio.FIRST_COMPLETED)
+            return found.result() if found.done() else None
+        finally:
+            await cancel_all([found, ended])
 
     async def _try(self, url: str, deadline: float) -> Found:
         connection = await self._env.control.connect(url, self._token, deadline=deadline)
@@ -104,8 +121,8 @@ class JobManagerSearch:
                 raise _Unsuited(
                     f"the JobManager at {url} is of generation {generation}, and {hello.generation} has led since"
                 )
-            case NotLeading(leader=leader):
-                self._told = leader
+            case NotLeading(leader=leader, come_again=come_again):
+                self._told = url if come_again else leader
                 raise _Unsuited(f"the JobManager at {url} does not lead the job (yet)")
             case Refused(reason=reason, again=True):
                 raise _Unsuited(f"the JobManager at {url}: {reason}")

@@ -20,6 +20,7 @@ from flowjob.runtime.codec import Codec
 from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.job_description import JobDescription
 from flowjob.runtime.speaking import Mark
+from flowjob.runtime.wire import SaidLine as SaidLine
 from flowjob.runtime.wire import SplitProgress as SplitProgress
 from flowjob.runtime.wire import TaskInventory as TaskInventory
 from flowjob.runtime.wire import TaskMetrics as TaskMetrics
@@ -64,9 +65,12 @@ class Refused(Message, frozen=True):
 
 
 class NotLeading(Message, frozen=True):
-    """This JobManager does not lead the job, or not yet. `leader`: the control address of one that may."""
+    """This JobManager does not lead the job, or not yet. `leader`: the control address of one that may.
+
+    come_again  it leads since it was asked, and wants to hear what is the case now"""
 
     leader: str = ""
+    come_again: bool = False
 
 
 class StartSlot(Message, frozen=True):
@@ -110,16 +114,8 @@ class Answered(Message, frozen=True):
 
 
 ToTaskManager = (
-    Welcome
-    | Refused
-    | NotLeading
-    | StartSlot
-    | StopSlot
-    | ToSlot
-    | JobManagerAlive
-    | Shutdown
-    | Answered
-)
+    Welcome | Refused | NotLeading | StartSlot | StopSlot | ToSlot | JobManagerAlive | Shutdown | Answered
+)  # fmt: skip
 
 
 # TaskManager -> JobManager ------------------------------------------------------------------------
@@ -138,7 +134,10 @@ class Register(Message, frozen=True):
 
 
 class TaskManagerAlive(Message, frozen=True):
-    pass
+    """`lines`: what it has said since the last one. `dropped`: lines that were too many, in all its life."""
+
+    lines: list[SaidLine] = []
+    dropped: int = 0
 
 
 class Leaving(Message, frozen=True):

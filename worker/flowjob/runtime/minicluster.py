@@ -58,13 +58,14 @@ class MiniCluster:
         started: Sequence[OwnedProcess] = (),
         stuck_after: float = 600.0,
     ) -> None:
-        self._env = env
-        self._count = taskmanagers
+        self.env = env
+        self._count = self._asked = taskmanagers
         self._slots = slots
         self._waiting = list(started)
         self._stuck_after = stuck_after
         self._processes: dict[str, OwnedProcess] = {}
         self._lives: dict[str, int] = {}
+        self._slots_of: dict[str, int] = {}
         self._watchers: list[asyncio.Task[None]] = []
         self._replacing: dict[str, asyncio.Task[None]] = {}
         self._endpoint: Endpoint | None = None
@@ -76,6 +77,24 @@ class MiniCluster:
         self._endpoint, self._exited = endpoint, exited
         for number in range(1, self._count + 1):
             await self._start_one(f"taskmanager-{number}")
+
+    async def grow(self, slots: int) -> None:
+        """See local_hosting.LocalCluster."""
+        self._count += 1
+        name = f"taskmanager-{self._count}"
+        self._slots_of[name] = slots
+        await self._start_one(name)
+
+    def successor(self, slots: int) -> MiniCluster:
+        """See local_hosting.LocalCluster. Its processes are started anew."""
+        next = MiniCluster(
+            self.env,
+            taskmanagers=self._asked,
+            slots=-(-slots // self._asked),
+            stuck_after=self._stuck_after,
+        )
+        next._lives = self._lives
+        return next
 
     def replace(self, name: str) -> None:
         """See manager.Cluster. While that is done it may be said again, for another reason: two of one name would be
@@ -99,7 +118,7 @@ class MiniCluster:
         if self._waiting:
             process = self._waiting.pop(0)
         else:
-            process = await self._env.launcher.launch(["flowjob.runtime.taskmanager", "--owned"])
+            process = await self.env.launcher.launch(["flowjob.runtime.taskmanager", "--owned"])
         self._processes[name] = process
         self._watchers.append(asyncio.ensure_future(self._watch(name, process)))
         # A process that was killed leaves its scratch files; the next one must not stumble over them.
@@ -109,8 +128,8 @@ class MiniCluster:
             "name": name,
             "urls": [self._endpoint.url],
             "token": self._endpoint.token,
-            "slots": self._slots,
-            "directory": str(self._env.directory / directory),
+            "slots": self._slots_of.get(name, self._slots),
+            "directory": str(self.env.directory / directory),
             "stuck_after": self._stuck_after,
         }
         process.send(msgspec.json.encode(settings) + b"\n")
@@ -201,25 +220,33 @@ def run_local(
         )
         if options.serve is None:
             return JobManager(env, request, listeners), cluster
-        return _served(env, job, request, listeners, options), cluster
+        return _served(cluster, job, request, listeners, options), cluster
 
     return run_on_this_machine(manage, options.started)
 
 
 def _served(
-    env: Env, job: Job, request: JobRequest, listeners: Listeners, options: LocalOptions
+    cluster: MiniCluster, job: Job, request: JobRequest, listeners: Listeners, options: LocalOptions
 ) -> LocalRun:
     from flowjob.runtime.observing.local_hosting import LocalPlanner, local_run
+    from flowjob.runtime.observing.local_program import Program
 
     first = request.job
 
-    def plan(parallelism: int, checkpoints: Checkpoints | None) -> JobRequest:
-        again = options if checkpoints is None else replace(options, checkpoints=checkpoints)
-        return job_request(job, parallelism, first.run_id, first.token, again)
+    def make(program: Program, start: StartFrom, run_id: str) -> JobRequest:
+        again = replace(
+            options,
+            source=program.source,
+            checkpoints=program.checkpoints,
+            run=program.options,
+            start=start,
+        )
+        return job_request(program.job, program.parallelism, run_id, first.token, again)
 
-    kept = (job.checkpoints if options.checkpoints is None else options.checkpoints) or None
+    program = Program(job, first.source, first.parallelism, options.checkpoints, first.run)
     assert options.serve is not None
-    return local_run(env, LocalPlanner(request, plan, kept), request, listeners, options.serve)
+    planner = LocalPlanner(program, make, first.run_id)
+    return local_run(cluster, planner, request, listeners, options.serve)
 
 
 def job_request(

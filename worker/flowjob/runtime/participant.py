@@ -216,9 +216,10 @@ class Participant:
         """Until released, then the outlets end as well; or until the snapshot for which the task stands still is given
         up, then it goes on."""
         driver = self._driver
-        began = driver.clock.monotonic()
+        began = driver.metrics.idle_since = driver.clock.monotonic()
         while self.suspended is not None and not self._released:
             await self._next_order()
+        driver.metrics.idle_since = None
         driver.metrics.idle += driver.woke() - began
         if self._released:
             driver.chain.head.on_control(END_OF_INPUT)

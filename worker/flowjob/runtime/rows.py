@@ -17,7 +17,7 @@ from flowjob.plan.types import OBJECT_COLUMN, OBJECT_WIRE_SCHEMA, StreamType
 from flowjob.runtime.column_reading import Reader, reader, row_maker
 from flowjob.runtime.column_writing import REFUSED, REFUSED_BY_ARROW, Writer, fetcher, writer
 from flowjob.runtime.printing import shown
-from flowjob.schema import Column, Schema, columns_of, row_class
+from flowjob.schema import Column, Schema, class_text, columns_of, row_class
 
 _MAX_SHOWN = 300
 
@@ -91,7 +91,7 @@ class RowCodec:
         for index, row in enumerate(rows):
             if not isinstance(row, wanted):
                 message = (
-                    f"declared returns={wanted.__name__}, got {type(row).__name__} in row {index}: "
+                    f"declared returns={class_text(wanted)}, got {class_text(type(row))} in row {index}: "
                     f"{shown(row, _MAX_SHOWN)}. "
                     f"Return a {wanted.__name__}, or declare another `returns=`"
                 )
@@ -112,7 +112,7 @@ class RowCodec:
     def _explain(self, column: Column, row: Any, index: int, reason: str) -> str:
         value = getattr(row, column.attribute)
         field = f"`{column.attribute}: {_declared(column)}`"
-        got = "None" if value is None else f"{type(value).__name__} {shown(value, _MAX_SHOWN)}"
+        got = "None" if value is None else f"{class_text(type(value))} {shown(value, _MAX_SHOWN)}"
         return (
             f"declared returns={self.row_class.__name__}, field {field}, got {got} in row {index}: "
             f"{shown(row, _MAX_SHOWN)} ({reason})"

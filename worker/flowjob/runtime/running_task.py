@@ -63,7 +63,9 @@ class RunningTask:
         driver, task = self.task.driver, self.task
         found = driver.metrics.snapshot(driver.chain, clock, buffers)
         if isinstance(task, SourceTask):
+            left = task.left
             found.update({"splits": task.splits, "splits_read": task.splits_read})
+            found.update({"left_rows": left.rows, "left_bytes": left.bytes})
         else:
             found.update({"inputs": holding_back(task.waits_for(), self._channels)})
         return found

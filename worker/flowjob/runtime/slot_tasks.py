@@ -27,7 +27,14 @@ from flowjob.runtime.messages import (
 )
 from flowjob.runtime.slot import Assigned, RestoreFrom, SlotContext, SnapshotOrder
 from flowjob.runtime.storage.object_store import ObjectStore
-from flowjob.runtime.task_set import DEFAULT_BATCH_ROWS, RunOptions, Snapshots, TaskKey, TaskSet
+from flowjob.runtime.task_set import (
+    DEFAULT_BATCH_ROWS,
+    LATENCY_INTERVAL,
+    RunOptions,
+    Snapshots,
+    TaskKey,
+    TaskSet,
+)
 
 
 class SlotTasks:
@@ -58,6 +65,7 @@ class SlotTasks:
         options = RunOptions(
             run_id=context.job.run_id,
             batch_rows=batch_rows,
+            latency_interval=context.job.run.get("latency_interval", LATENCY_INTERVAL),
             checked=context.job.run.get("checked", False),
         )
         self._tasks = TaskSet(

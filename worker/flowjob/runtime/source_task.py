@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -15,11 +17,12 @@ from flowjob.connectors.base import (
     BAD_ROW_TYPE,
     BAD_ROWS,
     BadRow,
+    Left,
     Read,
     Source,
     Split,
 )
-from flowjob.core.elements import MIN_TIME, Watermark
+from flowjob.core.elements import MIN_TIME, Marker, Watermark
 from flowjob.core.split_watermarks import SplitWatermarks
 from flowjob.core.watermark_valve import Combined
 from flowjob.errors import MalformedInput
@@ -33,11 +36,20 @@ from flowjob.runtime.event_times import timestamps_of
 from flowjob.runtime.messages import SplitProgress, WireSplit
 from flowjob.runtime.operators.base import Side
 from flowjob.runtime.participant import Participant
-from flowjob.runtime.split_reading import ActiveSplit, SplitInbox
+from flowjob.runtime.split_reading import ActiveSplit, SplitInbox, left_of
 from flowjob.watermarks import EventTime, micros
 
 WATERMARK_INTERVAL = 0.02
 """Seconds between watermarks, unless the source pins their positions: each one flushes what waits to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """`batch_rows`: the most rows of a batch. A Marker of `vertex` every `latency_interval` seconds; 0: none."""
+
+    batch_rows: int
+    vertex: int
+    latency_interval: float
 
 
 class SourceTask:
@@ -51,14 +63,14 @@ class SourceTask:
         inbox: SplitInbox,
         participant: Participant | None = None,
         *,
-        batch_rows: int,
+        settings: SourceSettings,
     ) -> None:
         self.source = source
         self.driver = driver
         self.inbox = inbox
         self.participant = participant
         self._env = env
-        self._batch_rows = batch_rows
+        self._settings = settings
         self._time = source.event_time
         self._active: dict[str, ActiveSplit] = {}
         self._finished: list[str] = []
@@ -69,6 +81,8 @@ class SourceTask:
         self._open_ended = False
         self.drained = False
         self.splits_read = 0
+        self._mark = False
+        self._mark_later: asyncio.TimerHandle | None = None
 
     def stay_open(self) -> None:
         """Do not end when the source does: for tests that look at an open stream."""
@@ -93,6 +107,7 @@ class SourceTask:
                 None if time.idle_after is None else micros(time.idle_after),
                 now=self._now(),
             )
+            self._mark_in_time()
             if await self._loop():
                 return
             self.drained = True
@@ -103,6 +118,8 @@ class SourceTask:
             if participant is not None:
                 await participant.stay()
         finally:
+            if self._mark_later is not None:
+                self._mark_later.cancel()
             for active in self._active.values():
                 with contextlib.suppress(*EXITS):  # only after a failure are there any left
                     await active.close()
@@ -127,19 +144,21 @@ class SourceTask:
                 progressed |= await self._advance(active)
             await self.driver.fire_timers()
             await self._keep_time()
+            if self._mark:
+                self._send_marker()
             if progressed:
                 await self.driver.breathe()
             else:
                 await self._wait()
 
     async def _adopt_splits(self) -> None:
-        waiting, head = self.inbox.waiting, self.driver.chain.head
+        waiting, head, rows = self.inbox.waiting, self.driver.chain.head, self._settings.batch_rows
         reached = []
         while waiting:
             given = waiting.popleft()
             try:
                 split = Split(given.id, given.data)
-                reader = self.source.reader(self._env, split, given.position, self._batch_rows)
+                reader = self.source.reader(self._env, split, given.position, rows)
             except EXITS as error:
                 head.blame(error)
             self._active[given.id] = ActiveSplit(given, reader, head)
@@ -190,6 +209,13 @@ class SourceTask:
     def splits(self) -> int:
         """That it is reading, or is to read."""
         return len(self._active) + len(self.inbox.waiting)
+
+    @property
+    def left(self) -> Left:
+        """Of these."""
+        active = ((a.split, a.reached) for a in self._active.values())
+        waiting = ((Split(w.id, w.data), w.position) for w in self.inbox.waiting)
+        return left_of(self.source, itertools.chain(active, waiting))
 
     @property
     def unfinished(self) -> list[str]:
@@ -291,6 +317,23 @@ class SourceTask:
             said = self._watermarks.observe(active.split.id, active.largest, self._now())
             await self._say(said, at_once=pinned)
 
+    # -- markers
+
+    def _mark_in_time(self) -> None:
+        """By a timer of its own, so that reading does not have to look at the clock."""
+        if self._settings.latency_interval > 0:
+            loop = asyncio.get_running_loop()
+            self._mark_later = loop.call_later(self._settings.latency_interval, self._mark_now)
+
+    def _mark_now(self) -> None:
+        self._mark = True
+        self._wake.set()
+
+    def _send_marker(self) -> None:
+        self._mark = False
+        self.driver.chain.on_marker(Marker(self._settings.vertex, self.driver.clock.wall()))
+        self._mark_in_time()
+
     # -- time
 
     def _now(self) -> int:
@@ -333,7 +376,7 @@ class SourceTask:
             deadlines.append(idle_at / 1e6)
         if self._held is not None:
             deadlines.append(self._marked_at + WATERMARK_INTERVAL)
-        began = clock.monotonic()
+        began = metrics.idle_since = clock.monotonic()
         timer: asyncio.Task[None] | None = None
         if deadlines:
             delay = max(0.0, min(deadlines) - began)
@@ -346,6 +389,7 @@ class SourceTask:
         finally:
             if timer is not None:
                 timer.cancel()
+        metrics.idle_since = None
         metrics.idle += clock.monotonic() - began
 
 

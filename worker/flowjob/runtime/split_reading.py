@@ -9,11 +9,27 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from flowjob.connectors.base import Position, Read, Split, SplitReader
+from flowjob.connectors.base import Left, Position, Read, Source, Split, SplitReader
 from flowjob.core.elements import MIN_TIME
 from flowjob.runtime.blame import EXITS
 from flowjob.runtime.chain import Link
 from flowjob.runtime.messages import SplitProgress, WireSplit
+
+
+def left_of(source: Source, splits: Iterable[tuple[Split, Position | None]]) -> Left:
+    """All of them together; not known where it is not of one. A source that fails to tell has said nothing."""
+    rows: int | None = 0
+    size: int | None = 0
+    try:
+        for split, position in splits:
+            left = source.left(split, position)
+            rows = None if rows is None or left.rows is None else rows + left.rows
+            size = None if size is None or left.bytes is None else size + left.bytes
+            if rows is None and size is None:
+                break
+    except EXITS:
+        return Left()
+    return Left(rows, size)
 
 
 class SplitInbox:
@@ -90,6 +106,11 @@ class ActiveSplit:
         read = pending.result()
         self.position = self.reader.position()
         return read
+
+    @property
+    def reached(self) -> Position | None:
+        """Exactly behind the rows taken so far."""
+        return self.reader.position() if self.reader.immediate else self.position
 
     def state(self, reached: int) -> WireSplit:
         """The split as it would have to be read on: what has been read ahead is read again. `reached`: what its

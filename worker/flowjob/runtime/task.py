@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from flowjob.core.elements import Barrier, Control, EndOfInput, Status, Watermark
+from flowjob.core.elements import Barrier, Control, EndOfInput, Marker, Status, Watermark
 from flowjob.core.watermark_valve import WatermarkValve
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.driver import Driver
@@ -83,8 +83,9 @@ class Task:
                 continue
             arrival = gate.poll()
             if arrival is None:
-                began = driver.clock.monotonic()
+                began = metrics.idle_since = driver.clock.monotonic()
                 await gate.wait(driver.wake_at())
+                metrics.idle_since = None
                 metrics.idle += driver.woke() - began
             else:
                 channel, port, element = arrival
@@ -109,6 +110,11 @@ class Task:
         if isinstance(element, Barrier):
             if self.participant is not None:
                 await self.participant.on_barrier(channel, element)
+            return
+        if isinstance(element, Marker):
+            driver = self.driver
+            driver.metrics.marked(element.vertex, driver.clock.wall() - element.time)
+            driver.chain.on_marker(element)
             return
         await self._keep_time(channel, element)
         if isinstance(element, EndOfInput):

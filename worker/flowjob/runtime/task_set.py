@@ -37,7 +37,7 @@ from flowjob.runtime.operators.registry import build
 from flowjob.runtime.operators.union import Union
 from flowjob.runtime.participant import Abort, Ends, Overflow, Participant, Release, Trigger
 from flowjob.runtime.running_task import RunningTask
-from flowjob.runtime.source_task import SourceTask
+from flowjob.runtime.source_task import SourceSettings, SourceTask
 from flowjob.runtime.speaking import SPEAKER
 from flowjob.runtime.split_reading import SplitInbox
 from flowjob.runtime.storage.object_store import ObjectStore
@@ -65,12 +65,18 @@ DEFAULT_BATCH_ROWS = 16_384
 """The most rows that sources and operators should put into a batch."""
 
 
+LATENCY_INTERVAL = 1.0
+"""Of jobs that say nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What holds for all tasks of a run."""
 
     run_id: str = "run"
     batch_rows: int = DEFAULT_BATCH_ROWS
+    latency_interval: float = 0.0
+    """Seconds between two markers of a source's subtask; 0: it sends none."""
     checked: bool = False
     """Assert the promises of every operator (runtime/operators/checked.py)."""
 
@@ -273,7 +279,8 @@ class TaskSet:
             inbox = self._inboxes[key] = SplitInbox(partial(self._upstairs.request_splits, key))
             participant = self._participant(key, driver, None, writers)
             rows = self._options.batch_rows
-            task = SourceTask(head.source, driver, self._env, inbox, participant, batch_rows=rows)
+            settings = SourceSettings(rows, vertex.id, self._options.latency_interval)
+            task = SourceTask(head.source, driver, self._env, inbox, participant, settings=settings)
         else:
             specs = self._channels(vertex, subtask)
             gate = self._exchange.add_gate(vertex.id, subtask, specs)

@@ -34,8 +34,10 @@ from flowjob.runtime.messages import (
     Welcome,
 )
 from flowjob.runtime.outbox import Outbox, cancel_all, first_of
+from flowjob.runtime.said_lines import SaidLines
 from flowjob.runtime.slot_launcher import SlotLauncher, SlotProcess
 from flowjob.runtime.speaking import unmarked
+from flowjob.runtime.wire import SaidLine
 
 _log = logging.getLogger("flowjob.taskmanager")
 
@@ -92,6 +94,7 @@ class TaskManager:
         self._emptied = asyncio.Event()
         self.registered = False
         self.gave_up = False
+        self.said = SaidLines()
         self._jobmanager_seen = 0.0
 
     @property
@@ -112,6 +115,7 @@ class TaskManager:
             self.shut_down(reason)
             return
         self._leaving = (reason, self._env.clock.monotonic() + within)
+        self.say(f"is to end, because {reason}: its tasks have {within:g} s to be taken elsewhere")
         self._tell(Leaving(reason=reason, within=within))
         self._keep(self._leave_empty(reason, within))
 
@@ -178,6 +182,7 @@ class TaskManager:
         finally:
             self.registered = False
             if self._ending.is_set():
+                self._tell(self._alive())
                 self._tell(Leaving(reason=self._reason))
                 await first_of(
                     self._outbox.flushed(), self._drain(connection), self._env.clock.sleep(0.5)
@@ -200,14 +205,23 @@ class TaskManager:
         """Shows life, and returns when the JobManager has not for too long. Also watches for silent slots."""
         clock = self._env.clock
         self._jobmanager_seen = clock.monotonic()
-        alive = messages.to_jobmanager.encode(TaskManagerAlive(generation=self._generation))
         while True:
-            await connection.send(alive)
+            await connection.send(messages.to_jobmanager.encode(self._alive()))
             await clock.sleep(welcome.heartbeat_interval)
             now = clock.monotonic()
             if now - self._jobmanager_seen > welcome.heartbeat_timeout:
                 raise ConnectionError(f"it was silent for {now - self._jobmanager_seen:.1f} s")
             self._watch_for_silence(now)
+
+    def _alive(self) -> TaskManagerAlive:
+        lines, dropped = self.said.take(), self.said.dropped
+        return TaskManagerAlive(lines=lines, dropped=dropped, generation=self._generation)
+
+    def say(self, text: str, level: str = "INFO", slot: _Slot | None = None) -> None:
+        """A line of this TaskManager in the job's log."""
+        number, attempt = (-1, 0) if slot is None else (slot.number, slot.attempt)
+        now = self._env.clock.wall()
+        self.said.add(SaidLine(now, level, "flowjob.taskmanager", text, number, attempt))
 
     def _watch_for_silence(self, now: float) -> None:
         for slot in self._slots.values():
@@ -329,6 +343,7 @@ class TaskManager:
     async def _kill_later(self, slot: _Slot, grace: float) -> None:
         await self._env.clock.sleep(grace)
         if self._slots.get(slot.number) is slot:
+            self.say(f"was asked to end, and has not for {grace:g} s: it is killed", slot=slot)
             self._kill(slot)
 
     def _kill(self, slot: _Slot) -> None:

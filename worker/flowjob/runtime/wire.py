@@ -49,6 +49,17 @@ class TaskMetrics(msgspec.Struct, frozen=True):
     values: dict[str, Any]
 
 
+class SaidLine(msgspec.Struct, frozen=True, array_like=True):
+    """What a TaskManager itself says, and not what runs in it. `at`: µs UTC; `slot`: the one that it is about."""
+
+    at: int
+    level: str
+    logger: str
+    text: str
+    slot: int = -1
+    attempt: int = 0
+
+
 class TaskInventory(msgspec.Struct, frozen=True):
     """A task as its slot knows it, for a JobManager that did not start it.
 

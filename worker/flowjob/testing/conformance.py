@@ -124,12 +124,26 @@ def _check_batch(source: Source, read: Read, batch_rows: int) -> None:
 
 async def _check_positions(source: Source, env: Env, split: Split) -> None:
     whole = await _read_all(source, env, split, 3)
+    _check_left(source, split, whole)
     step = max(1, len(whole.after) // MOST_POSITIONS)
     for rows, bad, position in whole.after[::step]:
         rest = await _read_all(source, env, split, 1000, position)
         what = f"split {split.id}, continued at {position}"
         _expect_rows(rest.rows, whole.rows[rows:], True, what)
         assert rest.bad == whole.bad[bad:], f"{what}: other bad rows"
+
+
+def _check_left(source: Source, split: Split, whole: _Part) -> None:
+    """What is said to be left: rows exactly, bytes never more than before; or nothing is said."""
+    before: int | None = None
+    for rows, bad, position in [(0, 0, None), *whole.after]:
+        left, what = source.left(split, position), f"split {split.id}: left at {position}"
+        if left.rows is not None:
+            least = len(whole.rows) - rows
+            assert least <= left.rows <= least + len(whole.bad) - bad, f"{what}: {left.rows} rows"
+        if left.bytes is not None:
+            assert 0 <= left.bytes <= (before if before is not None else left.bytes), what
+            before = left.bytes
 
 
 async def _check_cancellation(source: Source, env: Env, split: Split, part: _Part) -> None:

@@ -68,6 +68,8 @@ class Life:
     stop: Stop = Stop.NO
     aborted: Wait | None = None
     batch_rows: int = 7
+    latency_interval: float = 0.001
+    """Of markers. Each is a turn of the loop: a program that waits for hours wants fewer."""
 
 
 @dataclass
@@ -197,7 +199,12 @@ class _Attempt:
             self._graph,
             exchange,
             self,
-            RunOptions(run_id="run", batch_rows=life.batch_rows, checked=True),
+            RunOptions(
+                run_id="run",
+                batch_rows=life.batch_rows,
+                checked=True,
+                latency_interval=life.latency_interval,
+            ),
             snapshots=Snapshots(world.plan, world.store),
             attempt=world.attempt,
         )

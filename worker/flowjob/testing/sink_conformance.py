@@ -26,7 +26,8 @@ async def check_exactly_once_sink(
     """Checks a sink that starts empty. `make` gives it anew, `read_back` all rows that are visible in its system.
 
     What was prepared shows only when it is committed, by whichever writer; once, however often; it survives the
-    end of its writer, and is swept when no snapshot knows of it. Needs three batches or more, each with rows."""
+    end of its writer, and is swept when no snapshot knows of it, by its heir: when that opens and again when its input
+    has ended. Needs three batches or more, each with rows."""
     await _Checks(make, list(batches), env, read_back).all()
 
 
@@ -57,6 +58,7 @@ class _Checks:
         await self._shows_only_what_is_committed()
         await self._lets_others_commit_what_outlived_its_writer()
         await self._sweeps_what_no_snapshot_knows()
+        await self._sweeps_what_came_later()
 
     async def _shows_only_what_is_committed(self) -> None:
         first, second, third = self._batches[:3]
@@ -115,14 +117,21 @@ class _Checks:
         unknown = await dead.prepare(1)
         await dead.close()
         heir = await self._writer(run="failed", attempt=2, pending=[])
-        try:
-            await heir.commit(unknown, CommitPermit(1, 2))
-        except LostData:
-            pass
-        else:
-            raise AssertionError("what no snapshot knows of was kept, or its loss not noticed")
+        await _expect_lost(heir, unknown)
         await heir.close()
         await self._expect("a snapshot that was never completed")
+
+    async def _sweeps_what_came_later(self) -> None:
+        """A task whose JobManager was overtaken does not know it at once."""
+        overtaken = await self._writer(run="overtaken")
+        heir = await self._writer(run="overtaken", attempt=2, pending=[])
+        await _write(overtaken, self._batches[0])
+        unknown = await overtaken.prepare(1)
+        await overtaken.close()
+        await heir.finish()
+        await _expect_lost(heir, unknown)
+        await heir.close()
+        await self._expect("a snapshot of an attempt that went on beside its heir")
 
     async def _writer(
         self, *, run: str, subtask: int = 0, attempt: int = 1, pending: list[bytes] | None = None
@@ -141,6 +150,14 @@ class _Checks:
         found = sorted(map(repr, await seen(self._read_back)))
         expected = sorted(map(repr, self._expected))
         assert found == expected, f"{when}: visible are {found}, expected {expected}"
+
+
+async def _expect_lost(heir: SinkWriter, unknown: list[bytes]) -> None:
+    try:
+        await heir.commit(unknown, CommitPermit(1, 2))
+    except LostData:
+        return
+    raise AssertionError("what no snapshot knows of was kept, or its loss not noticed")
 
 
 async def _write(writer: SinkWriter, batch: Batch) -> None:

@@ -1,7 +1,8 @@
 """What JobManagers said last, asked in the background: no reconcile waits for one that hangs, but for the first look.
 
-A job is asked every few seconds, while something is being done with it every second. A change that matters has the job
-reconciled; that another checkpoint was completed matters only now and then. Draws no conclusions from answers."""
+A job is asked every few seconds, while something is being done with it every second, and more often for a moment behind
+each change: one step follows the other. A change that matters has the job reconciled; that another checkpoint was
+completed matters only now and then. Draws no conclusions from answers."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from flowjob_operator.process.clock import Clock
 from flowjob_operator.process.queue import FORGET, Again, Answer
 
 SOON: Final = 1.0
+AT_ONCE: Final = 0.25
 CHECKPOINTS_SECONDS: Final = 60.0
 """Newer checkpoints have a job reconciled at most so often."""
 LONGEST_SILENCE: Final = 15.0
@@ -71,6 +73,8 @@ class _Job:
     told: float = 0.0
     """When a change was last told"""
     silent: int = 0
+    stirred: float = 0.0
+    """When something has changed that may be followed by more"""
 
 
 class Looking:
@@ -95,8 +99,10 @@ class Looking:
         """What was last seen; asked now only if nothing that is still there has been asked yet."""
         known = self._jobs.get(key)
         if known is None or known.interest.job != interest.job:
-            known = self._jobs[key] = _Job(interest)
+            known = self._jobs[key] = _Job(interest, stirred=self._clock.monotonic())
         old, known.interest = known.interest, interest
+        if interest.busy and (not old.busy or interest.addresses != old.addresses):
+            known.stirred = self._clock.monotonic()
         if not interest.addresses:
             return Seen(Unreachable(reason="there is no pod of a JobManager that runs"))
         seen = known.seen
@@ -107,7 +113,7 @@ class Looking:
         too_old = seen is not None and self._clock.monotonic() - seen.at > 4 * self._poll
         if seen is None or answerer_is_gone or too_old or (new_ids and seen.by):
             seen = known.seen = await self._look(known)
-        self._wake(key, SOON if interest.busy else self._poll)
+        self._wake(key, self._pace(known))
         return seen
 
     async def look(self, key: Key) -> Answer:
@@ -118,11 +124,19 @@ class Looking:
         known.seen = seen
         now = self._clock.monotonic()
         if before is None or self._matters(before, seen, known, now):
-            known.told = now
+            known.told = known.stirred = now
             self._changed(key)
+        pace = self._pace(known)
         if isinstance(seen.view, Unreachable):
-            return Again(min(SOON * 2 ** min(known.silent, 10), max(LONGEST_SILENCE, self._poll)))
-        return Again(SOON if known.interest.busy else self._poll)
+            pace = min(pace, SOON) * 2 ** min(known.silent, 10)
+            return Again(min(pace, max(LONGEST_SILENCE, self._poll)))
+        return Again(pace)
+
+    def _pace(self, known: _Job) -> float:
+        """Seconds until it is asked again."""
+        if not known.interest.busy:
+            return self._poll
+        return min(SOON, AT_ONCE * (1 + self._clock.monotonic() - known.stirred))
 
     async def ask(self, key: Key, id_: str, request: Request) -> OperationView:
         """Raises Silent, Refused."""
@@ -135,7 +149,8 @@ class Looking:
             known.seen = Seen(
                 known.seen.view, operations, known.seen.at, known.seen.by, known.seen.asked
             )
-        self._wake(key, SOON / 4)
+        known.stirred = self._clock.monotonic()
+        self._wake(key, AT_ONCE)
         return found
 
     def forget(self, key: Key) -> None:

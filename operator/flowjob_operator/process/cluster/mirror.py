@@ -32,6 +32,16 @@ class News(Enum):
     OBJECT = "object"
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What was known, and is there no longer."""
+
+    namespace: str
+    name: str
+    uid: str
+    job: str
+
+
 @dataclass(slots=True)
 class _Kept:
     uid: str
@@ -85,16 +95,16 @@ class Mirror:
 
     def missing(
         self, resource: Resource, namespace: str | None, listed: set[str], version: int
-    ) -> list[tuple[str, str, str]]:
+    ) -> list[Missing]:
         """Forgets what a list of `version`, whose uids are `listed`, would have if it were still there: the watch has
-        missed its end. Returns namespace, name and job of each."""
+        missed its end."""
         found = []
         for (plural, within), kept in list(self._kept.items()):
             if plural != resource.plural or namespace not in (None, within):
                 continue
             for name, one in list(kept.items()):
                 if one.uid not in listed and one.version <= version:
-                    found.append((within, name, one.job))
+                    found.append(Missing(within, name, one.uid, one.job))
                     self._forget((plural, within, name))
         return found
 

@@ -13,7 +13,7 @@ import structlog
 
 from flowjob_operator.process.clock import Clock
 from flowjob_operator.process.cluster.api import Api, ApiError, Object, Resource
-from flowjob_operator.process.cluster.mirror import Mirror, News, version_of
+from flowjob_operator.process.cluster.mirror import Mirror, Missing, News, version_of
 from flowjob_operator.process.cluster.scopes import LISTED, WATCHED, Selection
 
 log: Final = structlog.get_logger("flowjob_operator.surveying")
@@ -33,7 +33,7 @@ class Survey:
 
 
 class Surveyor:
-    """`changed` is told of every object that is news, `lost` of every one that is gone: its place, and its job."""
+    """`changed` is told of every object that is news, `lost` of every one that is gone."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Surveyor:
         mirror: Mirror,
         selection: Selection,
         changed: Callable[[Resource, Object], None],
-        lost: Callable[[Resource, str, str, str], None],
+        lost: Callable[[Resource, Missing], None],
     ) -> None:
         self._api = api
         self._mirror = mirror
@@ -89,8 +89,8 @@ class Surveyor:
                 listed.add(found["metadata"]["uid"])
                 if self._mirror.note(resource, found) is not News.NONE:
                     self._changed(resource, found)
-        for namespace, name, job in self._mirror.missing(resource, scope, listed, version):
-            self._lost(resource, namespace, name, job)
+        for missing in self._mirror.missing(resource, scope, listed, version):
+            self._lost(resource, missing)
 
 
 class Canary:

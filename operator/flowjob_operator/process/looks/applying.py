@@ -33,8 +33,6 @@ from flowjob_operator.resources.kinds import API_VERSION, FlowJob, FlowSnapshot
 
 log: Final = structlog.get_logger("flowjob_operator.applying")
 
-MADE_BY: Final = "flowjob.dev/made-by"
-FACT: Final = "flowjob.dev/fact"
 NAME_LABEL: Final = "app.kubernetes.io/name"
 
 
@@ -260,8 +258,8 @@ class Applier:
             "metadata": {
                 "name": action.name,
                 "namespace": about.namespace,
-                "labels": {**labels, MADE_BY: action.made_by},
-                "annotations": {FACT: action.fact} if action.fact else {},
+                "labels": {**labels, actions.MADE_BY: action.made_by},
+                "annotations": {actions.FACT: action.fact} if action.fact else {},
             },
             "spec": action.spec.wire(),
         }

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator
 
 from flowjob_operator.process.cluster.api import Object, Resource
 from flowjob_operator.process.cluster.kinds import CONFIGMAPS, FLOWJOBS, FLOWSNAPSHOTS
-from flowjob_operator.process.cluster.mirror import JOB_LABEL, Mirror, News, version_of
+from flowjob_operator.process.cluster.mirror import (
+    JOB_LABEL,
+    Mirror,
+    Missing,
+    News,
+    version_of,
+)
 from flowjob_operator.process.cluster.reading import labels_of
 from flowjob_operator.process.cluster.scopes import DEFAULTS_CONFIGMAP, WATCHED
 from flowjob_operator.process.cluster.surveying import Canary
@@ -45,14 +51,15 @@ class Routing:
             self._canary.expect(found)
         self._wake(resource, found, urgent=False)
 
-    def lost(self, resource: Resource, namespace: str, name: str, job: str) -> None:
-        """Gone, as a list shows."""
+    def lost(self, resource: Resource, missing: Missing) -> None:
+        """Gone, as a list shows. No watch will tell more of it."""
+        self._canary.gone(resource.kind, missing.uid)
         if resource == FLOWJOBS:
-            self._add(Key("FlowJob", namespace, name), True)
+            self._add(Key("FlowJob", missing.namespace, missing.name), True)
         elif resource == FLOWSNAPSHOTS:
-            self._add(Key("FlowSnapshot", namespace, name), True)
-        if job:
-            self._add_job(namespace, job, urgent=True)
+            self._add(Key("FlowSnapshot", missing.namespace, missing.name), True)
+        if missing.job:
+            self._add_job(missing.namespace, missing.job, urgent=True)
 
     def written(self, found: Object) -> None:
         """By this operator: the watch has to tell it, which is no news then. Whoever has written it knows; but nobody

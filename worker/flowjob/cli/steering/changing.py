@@ -205,7 +205,9 @@ def outcome(operation: Operation, verb: str) -> list[str]:
         return [f"{verb}: begun, as operation {operation.id}"]
     result = operation.result
     lines = []
-    if result is not None and result.snapshot is not None:
+    # Of what only passes through one, nobody asked for its place.
+    wanted = operation.kind not in ("Scale", "Restart", "Upgrade")
+    if wanted and result is not None and result.snapshot is not None:
         lines.append(result.snapshot.path or result.snapshot.name or "")
     notes = result.notes if result is not None else []
     if not lines:

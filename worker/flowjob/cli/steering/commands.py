@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flowjob.cli.options import SavepointName
+from flowjob.cli.steering.submit_command import submit
 from flowjob.cli.steering.where import Where, asking
 
 
@@ -267,7 +268,7 @@ def restore(
     wait: Wait = True,
     timeout: Timeout = "15m",
 ) -> None:
-    """Have a cluster's job go back to a snapshot: what it has done since is given up."""
+    """Have a job go back to a snapshot: what it has done since is given up."""
     from flowjob.cli.steering.changing import Patience, restore_job
 
     restore_job(where, job, from_, Patience(wait, timeout), yes=yes, force=force)
@@ -355,6 +356,7 @@ def register(app: typer.Typer) -> None:
         status,
         graph,
         logs,
+        submit,
         upgrade,
         scale,
         suspend,

@@ -27,6 +27,7 @@ def plan_lines(plan: UpgradePlan) -> Iterator[str]:
             if move.uid in (None, move.operator)
             else f"{move.operator} (`{move.uid}`)"
         )
-        yield f"  state {move.outcome.lower():<13} {label}{': ' if move.text else ''}{move.text}"
+        size = f" ({move.bytes:,} bytes)" if move.bytes else ""
+        yield f"  state {move.outcome.lower():<13} {label}{': ' if move.text else ''}{move.text}{size}"
     for note in plan.notes:
         yield f"  note: {note}"

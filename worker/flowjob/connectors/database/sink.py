@@ -84,9 +84,7 @@ class TableWriter(SinkWriter):
         context = self._context
         await self._do(lambda: self._staging.prepare(stages=context.commits))
         self._staging.check_threads()
-        leftovers = Leftovers.of(context)
-        if leftovers is not None:
-            await self._do(partial(self._staging.sweep, self._run, leftovers, self._keep))
+        await self._sweep()
 
     def write(self, batch: Batch) -> Awaitable[None] | None:
         columns = [batch.columns.column(name).to_pylist() for name in self._columns]
@@ -108,11 +106,19 @@ class TableWriter(SinkWriter):
 
     async def finish(self) -> None:
         await self._flush()
+        await self._sweep()
 
     async def close(self) -> None:
         if self._staged:  # in no snapshot: nobody will commit them
             await self._do(lambda: self._staging.discard(self._writer, self._epoch))
         await self._do(self._staging.close)
+
+    async def _sweep(self) -> None:
+        """When it opens, and again when all is written: tasks of a JobManager that was overtaken may have staged rows
+        since then, which nobody would remove after the job's end."""
+        leftovers = Leftovers.of(self._context)
+        if leftovers is not None:
+            await self._do(partial(self._staging.sweep, self._run, leftovers, self._keep))
 
     async def _flush(self) -> None:
         rows, self._waiting = self._waiting, []

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from flowjob.connectors.base import (
     Assignment,
+    Left,
     Position,
     Read,
     Source,
@@ -137,6 +138,14 @@ class DatagenSource(Source):
     def project(self, columns: tuple[str, ...]) -> DatagenSource:
         return replace(self, columns=needed(self, columns))
 
+    def left(self, split: Split, position: Position | None) -> Left:
+        rows = self.rows_of(split.data["index"])
+        return Left(None if rows is None else rows - (position or {}).get("rows", 0))
+
+    def rows_of(self, index: int) -> int | None:
+        """How many rows a split has; None: without end."""
+        return None if self.rows is None else (self.rows - index + self.splits - 1) // self.splits
+
     def enumerator(self, env: Env) -> SplitEnumerator:
         return KnownSplits(tuple(Split(f"rows-{i}", {"index": i}) for i in range(self.splits)))
 
@@ -178,8 +187,8 @@ class DatagenReader(SplitReader):
     async def read(self) -> Read | None:
         source = self._source
         count = self._batch_rows
-        if source.rows is not None:
-            mine = (source.rows - self._index + source.splits - 1) // source.splits
+        mine = source.rows_of(self._index)
+        if mine is not None:
             count = min(count, mine - self._given)
         if count <= 0:
             return None

@@ -59,9 +59,9 @@ def byte_ranges(file: Found, split_bytes: int) -> list[dict[str, Any]]:
     """Equal ranges of about `split_bytes`; a compressed file is one."""
     count = 1 if compression_of(file.path) else max(1, round(file.size / split_bytes))
     if count == 1:
-        return [{"path": file.path}]
+        return [{"path": file.path, "size": file.size}]
     bounds = [file.size * i // count for i in range(count + 1)]
-    ranges = [{"path": file.path, "start": a, "end": b} for a, b in pairwise(bounds)]
+    ranges = [{"path": file.path, "start": a, "end": b, "size": b - a} for a, b in pairwise(bounds)]
     del ranges[-1]["end"]  # the last one reads what may have been added since
     return ranges
 
@@ -80,7 +80,7 @@ class CsvFormat:
 
     def parts(self, file: Found, split_bytes: int) -> list[dict[str, Any]]:
         if self.options.multiline:
-            return [{"path": file.path}]
+            return [{"path": file.path, "size": file.size}]
         return byte_ranges(file, split_bytes)
 
     def open(self, part: Part, place: Place | None) -> BlockStream:

@@ -34,7 +34,7 @@ class ParquetFormat:
     def parts(self, file: Found, split_bytes: int) -> list[dict[str, Any]]:
         """Runs of row groups of about `split_bytes` uncompressed bytes."""
         if file.size <= split_bytes:
-            return [{"path": file.path}]
+            return [{"path": file.path, "size": file.size}]
         with pq.ParquetFile(file.path) as opened:
             sizes = [
                 opened.metadata.row_group(i).total_byte_size
@@ -45,7 +45,9 @@ class ParquetFormat:
         for group, more in enumerate(sizes):
             size += more
             if size >= split_bytes or group == len(sizes) - 1:
-                runs.append({"path": file.path, "start": start, "end": group + 1})
+                share = file.size * size // max(1, sum(sizes))
+                run = {"path": file.path, "start": start, "end": group + 1, "size": share}
+                runs.append(run)
                 start, size = group + 1, 0
         return runs
 

@@ -136,6 +136,7 @@ class FileWriter(SinkWriter):
     async def finish(self) -> None:
         self._put(ROLL)
         await self._wait(0)
+        await self._env.run_blocking(self._sweep)
 
     async def close(self) -> None:
         self._queue.clear()
@@ -199,9 +200,14 @@ class FileWriter(SinkWriter):
 
     def _prepare_place(self) -> int:
         number = self._place.prepare(self._prefix)
+        self._sweep()
+        return number
+
+    def _sweep(self) -> None:
+        """When it opens, and again when all is written: tasks of a JobManager that was overtaken may have staged files
+        since then, which nobody would remove after the job's end."""
         if self._leftovers is not None:
             self._place.sweep(self._run, self._leftovers, self._pending)
-        return number
 
     def _open_part(self, now: int) -> PartFile:
         name = f"{self._prefix}{self._number:05d}{self._sink.encoding.ending}"

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from flowjob.connectors.base import Position, Source, Split, SplitEnumerator, SplitReader
+from flowjob.connectors.base import Left, Position, Source, Split, SplitEnumerator, SplitReader
 from flowjob.connectors.files.blocks import BlockReader, BlockStream, Place
 from flowjob.connectors.files.enumerator import FileEnumerator
 from flowjob.connectors.files.formats import FileFormat, Part
+from flowjob.connectors.files.left import left_of
 from flowjob.connectors.files.listing import find
 from flowjob.connectors.files.parquet_blocks import file_schema
 from flowjob.connectors.options import needed, projected
@@ -63,6 +64,9 @@ class FileSource(Source):
 
     def project(self, columns: tuple[str, ...]) -> FileSource:
         return replace(self, columns=needed(self, columns))
+
+    def left(self, split: Split, position: Position | None) -> Left:
+        return left_of(split.data, position)
 
     def enumerator(self, env: Env) -> SplitEnumerator:
         return FileEnumerator(env, self.patterns, self.format, self.split_bytes, self.follow)

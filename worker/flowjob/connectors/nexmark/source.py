@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowjob.connectors.base import (
     Assignment,
+    Left,
     Position,
     Read,
     Source,
@@ -64,6 +65,11 @@ class NexmarkSource(Source):
 
     def project(self, columns: tuple[str, ...]) -> NexmarkSource:
         return replace(self, columns=needed(self, columns))
+
+    def left(self, split: Split, position: Position | None) -> Left:
+        if not self.bounded:
+            return Left()
+        return Left(rows=self.rows(split.data["generator"]) - (position or {}).get("rows", 0))
 
     def enumerator(self, env: Env) -> SplitEnumerator:
         return KnownSplits(

@@ -109,6 +109,11 @@ def picked(values: npt.NDArray[Any], at: Int64s | None) -> npt.NDArray[Any]:
     return values if at is None else values[at]
 
 
+def is_run(rows: npt.NDArray[np.integer]) -> bool:
+    """Whether each is one more than the one before it; there is at least one."""
+    return int(rows[-1]) - int(rows[0]) == len(rows) - 1 and bool((np.diff(rows) == 1).all())
+
+
 def grown(array: npt.NDArray[Any], n_slots: int, fill: Any) -> npt.NDArray[Any]:
     """`array` with room for `n_slots`, new places holding `fill`; doubles, so growing is cheap."""
     if n_slots <= len(array):

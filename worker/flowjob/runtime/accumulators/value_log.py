@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from flowjob.runtime.accumulators.base import is_run
 from flowjob.runtime.batch import Int64s
 
 _COMPACT_ABOVE = 1024
@@ -59,6 +60,8 @@ class ValueLog:
         mask = rows < 0
         if mask.any():
             return self._whole().take(pa.array(np.where(mask, 0, rows), mask=mask))
+        if len(rows) and is_run(rows):
+            return self._run(int(rows[0]), len(rows))
         if len(self._chunks) == 1:
             return self._chunks[0].take(pa.array(rows))
         return self._gather(rows)
@@ -83,12 +86,6 @@ class ValueLog:
         return self._chunks[0]
 
     def _gather(self, rows: npt.NDArray[np.integer]) -> pa.Array:
-        if (
-            len(rows)
-            and int(rows[-1]) - int(rows[0]) == len(rows) - 1
-            and (np.diff(rows) == 1).all()
-        ):
-            return self._run(int(rows[0]), len(rows))
         # Out of several chunks a row costs many times what it costs to put them together.
         self._gathered += len(rows)
         if self._gathered >= len(self) // _ROWS_PER_GATHERED:
@@ -109,7 +106,7 @@ class ValueLog:
         return pa.concat_arrays(parts).take(pa.array(back)) if parts else pa.array([], self.type)
 
     def _run(self, first: int, count: int) -> pa.Array:
-        """Consecutive rows."""
+        """Consecutive rows, which may share the log's buffers: those are never written to again."""
         parts = []
         for chunk, start in zip(self._chunks, self._starts):
             low, high = max(first - start, 0), min(first + count - start, len(chunk))

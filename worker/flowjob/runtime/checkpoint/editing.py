@@ -6,7 +6,6 @@ know what the sections of an operator mean."""
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,6 +18,7 @@ from flowjob.errors import SnapshotError
 from flowjob.kernels.keys import encode_keys
 from flowjob.kernels.partitioning import key_groups
 from flowjob.plan.stored_state import KEY_PREFIX
+from flowjob.runtime.checkpoint.checksums import crc32
 from flowjob.runtime.checkpoint.manifest import (
     Manifest,
     OperatorState,
@@ -227,6 +227,6 @@ async def _copied(
     wanted = Range(object_name(origin.directory, entry), entry.offset, entry.length)
     fetcher = Fetcher(origin.store, asyncio.Semaphore(1))
     data = (await fetcher.fetch([wanted]))[wanted]
-    check_crc(zlib.crc32(data), entry.crc32, describe(entry, wanted.name))
+    check_crc(crc32(data), entry.crc32, describe(entry, wanted.name))
     await target.put(name, bytes(data))
     return msgspec.structs.replace(entry, object=name, offset=0)

@@ -6,12 +6,12 @@ is the log's business (storage/log.py), which holds `digest` of its manifest."""
 from __future__ import annotations
 
 import hashlib
-import zlib
 from dataclasses import dataclass
 
 import msgspec
 
 from flowjob.errors import DamagedSnapshot, SnapshotError
+from flowjob.runtime.checkpoint.checksums import crc32
 from flowjob.runtime.checkpoint.manifest import FORMAT, Manifest
 from flowjob.runtime.storage.object_store import ObjectMissing, ObjectStore
 from flowjob.runtime.storage.paths import MANIFEST, is_section_object, is_try, join, prefix_of
@@ -90,7 +90,7 @@ async def read_manifest(
             f"{name} in {store.url} is not the manifest that was committed: its digest should be {expected}, "
             f"and is {digest(data)}"
         )
-    if expected_crc is not None and zlib.crc32(data) != expected_crc:
+    if expected_crc is not None and crc32(data) != expected_crc:
         raise DamagedSnapshot(f"{name} in {store.url} is not the manifest that was committed")
     return decode_manifest(data, f"{name} in {store.url}")
 

@@ -4,7 +4,6 @@ Pure: bytes in, tables out. Fetching them is ranges.py, deciding who gets which 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from flowjob.errors import DamagedSnapshot
+from flowjob.runtime.checkpoint.checksums import crc32
 from flowjob.runtime.checkpoint.manifest import Block, PartEntry
 from flowjob.runtime.checkpoint.ranges import Range
 from flowjob.runtime.checkpoint.sections import HASH_COLUMN
@@ -117,7 +117,7 @@ def read_whole(entry: PartEntry, data: Bytes, where: str) -> pa.Table:
         raise DamagedSnapshot(
             f"{where} is cut off: it should have {entry.length} bytes, and has {len(data)}"
         )
-    check_crc(zlib.crc32(data), entry.crc32, where)
+    check_crc(crc32(data), entry.crc32, where)
     try:
         table = pa.ipc.open_file(pa.py_buffer(data)).read_all()
         table.validate()
@@ -131,7 +131,7 @@ def read_whole(entry: PartEntry, data: Bytes, where: str) -> pa.Table:
 def read_block(block: Block, schema: pa.Schema, data: Bytes, where: str) -> pa.RecordBatch:
     """The rows of one block."""
     what = f"{where}, block at {block.offset},"
-    check_crc(zlib.crc32(data), block.crc32, what)
+    check_crc(crc32(data), block.crc32, what)
     try:
         batch = pa.ipc.read_record_batch(pa.py_buffer(data), schema)
         batch.validate()

@@ -5,7 +5,6 @@ the file it is given. It must not know stores; reading is restoring.py, the orde
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from flowjob.runtime.checkpoint.checksums import crc32_of_both
+from flowjob.runtime.checkpoint.checksums import crc32, crc32_of_both
 from flowjob.runtime.checkpoint.manifest import Block, PartEntry
 from flowjob.runtime.checkpoint.preparing import Batches, Prepared, prepared
 from flowjob.runtime.checkpoint.sections import Section
@@ -166,7 +165,7 @@ class _Sink:
             self.cut()
         elif self.position < self._head < self.position + view.nbytes:
             raise AssertionError("Arrow's writer gave head and first batch in one piece")
-        self._block_crc = zlib.crc32(view, self._block_crc)
+        self._block_crc = crc32(view, self._block_crc)
         self._file.write(view)
         self.position += view.nbytes
         return view.nbytes

@@ -5,13 +5,13 @@ Reads all of it, part by part, with as much memory as a few requests. It must no
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 
 from flowjob.errors import DamagedSnapshot, SnapshotError
+from flowjob.runtime.checkpoint.checksums import crc32
 from flowjob.runtime.checkpoint.manifest import Manifest, PartEntry
 from flowjob.runtime.checkpoint.part_reading import (
     check_crc,
@@ -105,9 +105,9 @@ async def _check_blocks(fetcher: Fetcher, entry: PartEntry, name: str, order: _O
         wanted = Range(name, entry.offset + position, stop - position)
         data = (await fetcher.fetch([wanted]))[wanted]
         order.check(read_block(block, schema, data[block.offset - position :], order.where))
-        crc, position, rows = zlib.crc32(data, crc), stop, rows + block.rows
+        crc, position, rows = crc32(data, crc), stop, rows + block.rows
     tail = Range(name, entry.offset + position, entry.length - position)
-    check_crc(zlib.crc32((await fetcher.fetch([tail]))[tail], crc), entry.crc32, order.where)
+    check_crc(crc32((await fetcher.fetch([tail]))[tail], crc), entry.crc32, order.where)
     if rows != entry.rows:
         raise SnapshotError(f"{order.where} should have {entry.rows} rows, not {rows}")
 

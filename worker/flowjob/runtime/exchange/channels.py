@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from flowjob.core.credit import SendCredit
-from flowjob.core.elements import Barrier, Control, Watermark
+from flowjob.core.elements import Barrier, Control, Marker, Watermark
 from flowjob.runtime.batch import Batch, concat
 from flowjob.runtime.exchange.overtaking import Frame
 from flowjob.runtime.exchange.serialization import WireFormat
@@ -19,6 +19,10 @@ from flowjob.runtime.exchange.settings import ExchangeSettings
 
 MOST_QUEUED = 64
 """Elements that may wait for credit before the writer counts as blocked: controls cost no credit, but memory."""
+
+
+MOST_MARKERS = 4
+"""That may wait at one channel. They measure how long it takes, so they must not be what takes long."""
 
 
 class Link(Protocol):
@@ -76,6 +80,7 @@ class OutputChannel:
         "_flusher",
         "_full_bytes",
         "_full_rows",
+        "_markers",
         "_parts",
         "_queue",
         "consumer",
@@ -126,6 +131,7 @@ class OutputChannel:
         self._full_rows = settings.batch_rows
         self._full_bytes = settings.frame_bytes
         self._parts: list[Batch] = []
+        self._markers: list[Marker] = []
         self._queue: deque[tuple[int, Any, int] | Control] = deque()
 
     @property
@@ -166,6 +172,17 @@ class OutputChannel:
         else:
             queue.append(element)
         self._judge()
+
+    def mark(self, marker: Marker) -> None:
+        """Goes out behind every row so far, when they go: unlike other elements it makes nothing leave sooner."""
+        if self._parts:
+            if len(self._markers) < MOST_MARKERS:
+                self._markers.append(marker)
+        elif self._queue:
+            if sum(isinstance(e, Marker) for e in self._queue) < MOST_MARKERS:
+                self._queue.append(marker)
+        elif self.link is not None:
+            self.link.send_control(self.number, marker)
 
     def overtake(self, barrier: Barrier) -> list[Frame]:
         """The barrier goes out now, before everything that still waits here: that is returned, and follows."""
@@ -256,6 +273,10 @@ class OutputChannel:
                 self.queued_bytes += size
         if queue:
             self._await_link()
+        if self._markers:
+            markers, self._markers = self._markers, []
+            for marker in markers:
+                self.mark(marker)
 
     def _unlinked(self, batch: Batch) -> Iterator[tuple[int, Any, int]]:
         raise RuntimeError("an output was written to before its exchange was connected")

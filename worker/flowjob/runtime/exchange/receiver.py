@@ -45,7 +45,7 @@ class Owner(Protocol):
         ...
 
 
-_CONTROLS = (frames.WATERMARK, frames.STATUS, frames.END, frames.BARRIER)
+_CONTROLS = (frames.WATERMARK, frames.STATUS, frames.END, frames.BARRIER, frames.MARKER)
 
 
 class IncomingConnection(asyncio.BufferedProtocol):
@@ -185,6 +185,8 @@ class IncomingConnection(asyncio.BufferedProtocol):
             channel.deliver_control(Status.IDLE if idle else Status.ACTIVE)
         elif kind == frames.BARRIER:
             channel.deliver_control(frames.parse_barrier(body))
+        elif kind == frames.MARKER:
+            channel.deliver_control(frames.parse_marker(body))
         else:
             if body:
                 raise ProtocolError("END with a body")

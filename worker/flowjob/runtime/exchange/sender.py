@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from flowjob.core import frames
-from flowjob.core.elements import Barrier, Control, EndOfInput, Status, Watermark
+from flowjob.core.elements import Barrier, Control, EndOfInput, Marker, Status, Watermark
 from flowjob.core.handshake import Connecting
 from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime.batch import Batch
@@ -82,6 +82,8 @@ class OutgoingConnection(asyncio.BufferedProtocol):
                 self._open_channels -= 1
             case Barrier():
                 data = frames.barrier(number, element)
+            case Marker():
+                data = frames.marker(number, element)
             case _:
                 data = frames.status(number, idle=element is Status.IDLE)
         self._out.append(data)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flowjob.core.elements import Marker
 from flowjob.runtime.batch import Batch, concat
-from flowjob.runtime.exchange.channels import Flusher, OutputChannel
+from flowjob.runtime.exchange.channels import MOST_MARKERS, Flusher, OutputChannel
 from flowjob.runtime.exchange.partitioners import Partitioner
 
 ENOUGH_ROWS = 4096
@@ -18,7 +19,15 @@ ENOUGH_ROWS = 4096
 class Stage:
     """In front of an edge's channels; see channels.Shippable."""
 
-    __slots__ = ("_channels", "_flusher", "_partitioner", "_parts", "rows", "shipped_at")
+    __slots__ = (
+        "_channels",
+        "_flusher",
+        "_markers",
+        "_partitioner",
+        "_parts",
+        "rows",
+        "shipped_at",
+    )
 
     def __init__(
         self, channels: Sequence[OutputChannel], partitioner: Partitioner, flusher: Flusher
@@ -29,6 +38,7 @@ class Stage:
         self._partitioner = partitioner
         self._flusher = flusher
         self._parts: list[Batch] = []
+        self._markers: list[tuple[OutputChannel, Marker]] = []
 
     @property
     def buffered_bytes(self) -> int:
@@ -42,6 +52,7 @@ class Stage:
             channels = self._channels
             for target, part in self._partitioner.split(self._take()):
                 channels[target].append(part, part.columns.num_rows)
+            self._mark()
         elif len(self._parts) == 1:
             self._flusher.schedule(self)
 
@@ -51,6 +62,14 @@ class Stage:
             channels = self._channels
             for target, part in self._partitioner.split(self._take()):
                 channels[target].add(part, part.columns.num_rows)
+            self._mark()
+
+    def mark(self, channel: OutputChannel, marker: Marker) -> None:
+        """For one channel, behind all rows so far."""
+        if not self._parts:
+            channel.mark(marker)
+        elif len(self._markers) < MOST_MARKERS:
+            self._markers.append((channel, marker))
 
     def ship(self) -> None:
         """The rows should leave now."""
@@ -59,6 +78,12 @@ class Stage:
         for channel in self._channels:
             if channel.rows:
                 channel.ship()
+
+    def _mark(self) -> None:
+        if self._markers:
+            markers, self._markers = self._markers, []
+            for channel, marker in markers:
+                channel.mark(marker)
 
     def _take(self) -> Batch:
         batch = concat(self._parts)

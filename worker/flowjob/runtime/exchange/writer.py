@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from flowjob.core.elements import Barrier, Control
+from flowjob.core.elements import Barrier, Control, Marker
 from flowjob.runtime.batch import Batch
 from flowjob.runtime.exchange.channels import OutputChannel
 from flowjob.runtime.exchange.overtaking import Frame, InFlight
@@ -45,6 +45,7 @@ class EdgeWriter:
         self._waiters: list[asyncio.Future[bool]] = []
         self.overtaken_as: str | None = None
         self._kept: list[InFlight] = []
+        self._marked = producer
         for channel in channels:
             channel.on_stall = self._on_stall
 
@@ -95,6 +96,15 @@ class EdgeWriter:
             return
         for channel in self.channels:
             channel.control(element)
+
+    def mark(self, marker: Marker) -> None:
+        """To one consumer, the next one each time, behind all rows written so far: each hears of some."""
+        channel = self.channels[self._marked % len(self.channels)]
+        self._marked += 1
+        if self._stage is not None:
+            self._stage.mark(channel, marker)
+        else:
+            channel.mark(marker)
 
     def holds(self, checkpoint: int) -> bool:
         """Whether a barrier of `checkpoint` waits for credit that could overtake what is in front of it."""

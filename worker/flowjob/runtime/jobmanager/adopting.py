@@ -103,6 +103,9 @@ class Adopting:
         self._changed.set()
 
     def received(self, name: str, message: messages.ToJobManager) -> None:
+        if isinstance(message, messages.TaskManagerAlive):  # with lines, for the job's log
+            self._held.append((name, message))
+            return
         slot = self._slots.get((name, getattr(message, "slot", -1)))
         if slot is None or message.attempt != slot.attempt:
             return

@@ -125,6 +125,11 @@ class CheckpointService:
     # -- what people ask
 
     @property
+    def has_begun(self) -> bool:
+        """Tasks have been started, and something is due some time."""
+        return self._coordinator.wake_at is not None
+
+    @property
     def newest(self) -> RestorePoint | None:
         """Where a restart would begin now."""
         return self._newest

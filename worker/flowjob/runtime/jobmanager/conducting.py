@@ -177,6 +177,9 @@ class Conductor:
 
     def received(self, name: str, message: messages.ToJobManager) -> None:
         """A TaskManager's message."""
+        if isinstance(message, messages.TaskManagerAlive):
+            self._watcher.said(name, message)
+            return
         slot = getattr(message, "slot", -1)
         record = self.machine.slots.get(slot)
         attempt = self.machine.attempt_of(slot)

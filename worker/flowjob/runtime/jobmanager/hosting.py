@@ -162,10 +162,13 @@ class Host:
 
     async def _lead(self) -> None:
         """Returns when the job is over, or was refused."""
+        began = self.env.clock.monotonic()
         try:
             request = await self.env.run_blocking(
                 self.planner.request, self._parallelism, self.settings
             )
+            took = self.env.clock.monotonic() - began
+            _log.info("planned the job for parallelism %d in %.1f s", self._parallelism, took)
             manager = self.manager = JobManager(self.env, request, self.heard())
             if self._leaving.is_set():
                 manager.leave("told to leave")

@@ -166,8 +166,8 @@ def ended(outcome: JobOutcome, log: LogState, *, in_cluster: bool) -> tuple[str,
 async def stand_by(
     env: Env, request: JobRequest, endpoint: Endpoint, leader: Callable[[str], None]
 ) -> None:
-    """A standby returns from here when its turn has come. `leader` gets the address of whoever leads until then. Raises
-    AlreadyEnded when the run is over, and HandshakeRefused."""
+    """A standby returns from here when its turn has come. `leader` gets the address of whoever answers as the leader
+    until then, and nothing when nobody does. Raises AlreadyEnded when the run is over, and HandshakeRefused."""
     service, plan = request.service, request.job.checkpoints
     if service is None or not service.standby or plan is None:
         return
@@ -178,11 +178,10 @@ async def stand_by(
 
     def heard(state: LogState) -> bool:
         refuse_what_is_over(state, run)
-        leader(f"ws://{state.address}" if state.address else "")
         return state.job_revision < revision  # who leads by an older job file is to be replaced
 
     try:
-        await until_nobody_leads(env, store, endpoint, heard, service.misses)
+        await until_nobody_leads(env, store, endpoint, heard, leader, service.misses)
     finally:
         await store.close()
 

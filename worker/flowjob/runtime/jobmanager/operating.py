@@ -19,13 +19,13 @@ from flowjob.cluster.control_api import (
     ChangeSettings,
     NewAttempt,
     OperationView,
-    Request,
     Rescale,
     Snapshot,
     StopJob,
     TakeCheckpoint,
     TakeSavepoint,
 )
+from flowjob.cluster.local_requests import AnyRequest
 from flowjob.cluster.settings import change_needs_attempt, checkpoints_of, restarts_of, seconds_of
 from flowjob.core.checkpoint_settings import CheckpointSettings, Mode
 from flowjob.core.coordinator_events import CheckpointRequested, SavepointRequested
@@ -64,10 +64,10 @@ class Unfulfilled(Exception):
 
 
 @dataclass(slots=True)
-class _Operation:
+class Operation:
     """`planned`: how the job is to go on, where that changes."""
 
-    request: Request
+    request: AnyRequest
     view: OperationView
     snapshot: Snapshot | None = None
     planned: JobRequest | None = None
@@ -79,16 +79,16 @@ class Operations:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._known: dict[str, _Operation] = {}
+        self._known: dict[str, Operation] = {}
         self._one = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
 
-    def ask(self, id: str, request: Request) -> OperationView | None:
+    def ask(self, id: str, request: AnyRequest) -> OperationView | None:
         """Begins it, unless it is known. None: that id is another request's."""
         known = self._known.get(id)
         if known is not None:
             return known.view if known.request == request else None
-        operation = self._known[id] = _Operation(request, OperationView(id=id, state="UnderWay"))
+        operation = self._known[id] = Operation(request, OperationView(id=id, state="UnderWay"))
         task = asyncio.ensure_future(self._run(operation))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -107,7 +107,7 @@ class Operations:
         for id in over[: max(0, len(over) - REMEMBERED)]:
             del self._known[id]
 
-    async def _run(self, operation: _Operation) -> None:
+    async def _run(self, operation: Operation) -> None:
         replace = msgspec.structs.replace
         try:
             if isinstance(operation.request, CancelJob):
@@ -116,7 +116,9 @@ class Operations:
                 async with self._one:
                     await self._carry_out(operation)
         except (Unfulfilled, FlowjobError) as error:
-            _log.warning("%s: %s", operation.view.id, error)
+            _log.warning(
+                "%s: %s", operation.view.id, str(error)
+            )  # a record may be kept, and all with it
             operation.view = replace(
                 operation.view, state="Failed", error=str(error), error_code=error.code
             )
@@ -128,7 +130,7 @@ class Operations:
         else:
             operation.view = replace(operation.view, state="Done", snapshot=operation.snapshot)
 
-    async def _carry_out(self, operation: _Operation) -> None:
+    async def _carry_out(self, operation: Operation) -> None:
         decision = decide(_KINDS[type(operation.request)], await self._facts(operation))
         if isinstance(decision, Refused):
             raise Unfulfilled(decision.code, decision.reason)
@@ -139,7 +141,7 @@ class Operations:
 
     # -- what is the case
 
-    async def _facts(self, operation: _Operation) -> Facts:
+    async def _facts(self, operation: Operation) -> Facts:
         host, request = self._host, operation.request
         checkpoints = self._checkpoints_or_none()
         facts: dict[str, Any] = {"state": host.state, "keeps": host.planner.checkpoints is not None}
@@ -157,7 +159,7 @@ class Operations:
                 facts["effect"] = self._effect(operation, request)
         return Facts(**facts)
 
-    async def _rescaling(self, operation: _Operation, request: Rescale) -> dict[str, Any]:
+    async def _rescaling(self, operation: Operation, request: Rescale) -> dict[str, Any]:
         host, places = self._host, Places(request.task_managers)
         manager = host.manager
         if manager is None or host.state in ENDED:
@@ -179,7 +181,7 @@ class Operations:
             "offered": sum(places.usable(name, slots) for name, slots in offers.items()),
         }
 
-    def _effect(self, operation: _Operation, request: ChangeSettings) -> Effect:
+    def _effect(self, operation: Operation, request: ChangeSettings) -> Effect:
         """Raises PlanError."""
         host = self._host
         now = host.settings.checkpoints or host.planner.checkpoints
@@ -193,7 +195,7 @@ class Operations:
 
     # -- the steps
 
-    def _steps(self) -> dict[Step, Callable[[_Operation], Awaitable[None]]]:
+    def _steps(self) -> dict[Step, Callable[[Operation], Awaitable[None]]]:
         return {
             Step.SAVEPOINT: self._savepoint,
             Step.CHECKPOINT: self._checkpoint,
@@ -225,7 +227,7 @@ class Operations:
             raise Unfulfilled("NO_STORAGE", "the job takes no snapshots")
         return checkpoints
 
-    async def _savepoint(self, operation: _Operation) -> None:
+    async def _savepoint(self, operation: Operation) -> None:
         request, checkpoints = operation.request, self._checkpoints
         assert isinstance(request, TakeSavepoint)
         token = self._host.env.random.token()
@@ -235,7 +237,7 @@ class Operations:
         found = await checkpoints.store.savepoint(request.name)
         operation.snapshot = None if found is None else self._host.facts.of(found)
 
-    async def _checkpoint(self, operation: _Operation) -> None:
+    async def _checkpoint(self, operation: Operation) -> None:
         checkpoints = self._checkpoints
         token = self._host.env.random.token()
         answer = await checkpoints.request(CheckpointRequested(token))
@@ -246,13 +248,13 @@ class Operations:
             checksum = checkpoints.store.checksum(newest)
             operation.snapshot = self._host.facts.of(newest, checksum)
 
-    async def _try_checkpoint(self, operation: _Operation) -> None:
+    async def _try_checkpoint(self, operation: Operation) -> None:
         try:
             await self._within(CHECKPOINT_WITHIN, self._checkpoint(operation))
         except (TimeoutError, Unfulfilled) as error:
             _log.warning("going on from an older checkpoint: %s", error or "none came in time")
 
-    async def _stop(self, operation: _Operation) -> None:
+    async def _stop(self, operation: Operation) -> None:
         request = operation.request
         assert isinstance(request, StopJob)
         stop = Stop.DRAIN if request.drain else Stop.SUSPEND
@@ -270,10 +272,10 @@ class Operations:
         if answer.failure is not None and self._host.state != "Suspended":
             raise Unfulfilled("SAVEPOINT_FAILED", answer.failure)
 
-    async def _cancel(self, operation: _Operation) -> None:
+    async def _cancel(self, operation: Operation) -> None:
         self._manager.cancel("asked for by the operator")
 
-    async def _ended(self, operation: _Operation) -> None:
+    async def _ended(self, operation: Operation) -> None:
         host = self._host
         await self._until(lambda: host.state in ENDED)
         operation.snapshot = host.view().final
@@ -282,7 +284,7 @@ class Operations:
         if isinstance(operation.request, CancelJob) and operation.request.discard:
             await host.discard()
 
-    async def _reclaim(self, operation: _Operation) -> None:
+    async def _reclaim(self, operation: Operation) -> None:
         host, request, planned = self._host, operation.request, operation.planned
         assert isinstance(request, Rescale)
         assert planned is not None
@@ -293,7 +295,7 @@ class Operations:
             raise Unfulfilled("ENDING", str(error)) from None
         host.rescaled(request.parallelism)
 
-    async def _change(self, operation: _Operation) -> None:
+    async def _change(self, operation: Operation) -> None:
         host, settings, manager = self._host, operation.settings, self._manager
         assert settings is not None
         conductor = manager.tenure.conductor
@@ -303,12 +305,12 @@ class Operations:
         conductor.machine.restarts = settings.restarts
         host.settings = settings
 
-    async def _restart(self, operation: _Operation) -> None:
+    async def _restart(self, operation: Operation) -> None:
         request = operation.request
         reason = request.reason if isinstance(request, NewAttempt) else "its settings have changed"
         self._manager.tenure.conductor.handle(RestartRequested(reason))
 
-    async def _run_again(self, operation: _Operation) -> None:
+    async def _run_again(self, operation: Operation) -> None:
         host = self._host
         await self._until(lambda: host.state == "Running" or host.state in ENDED)
         if host.state in ENDED:

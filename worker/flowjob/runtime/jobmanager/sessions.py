@@ -33,6 +33,9 @@ from flowjob.runtime.outbox import Outbox, cancel_all, first_of
 
 _log = logging.getLogger("flowjob.jobmanager")
 
+HELD = 2.0
+"""Seconds that one which comes before anybody is known to lead is kept waiting: it would come again later than that."""
+
 _WHY = 1.0
 """Seconds between the loss of a connection and its report: whoever watches the process may know more."""
 
@@ -48,6 +51,8 @@ class Session:
     connection: ControlConnection
     outbox: Outbox = field(default_factory=Outbox)
     leaving: str | None = None
+    dropped: set[int] = field(default_factory=set)
+    """Generations for which it had messages that came too late."""
 
 
 class Sessions:
@@ -61,7 +66,7 @@ class Sessions:
     outdated    one of them knows a newer JobManager
 
     generation  the JobManager's; 0: it does not lead, so nobody may register
-    leader      the address of whoever leads meanwhile
+    leader      the address of whoever leads meanwhile, and has answered
     keeping     TaskManagers' slots go on until it is clear what becomes of them
     """
 
@@ -81,6 +86,7 @@ class Sessions:
         self._env = env
         self.generation = 0
         self.leader = ""
+        self._leads = asyncio.Event()
         self.keeping = False
         self._outdated = outdated
         self._monitor = monitor
@@ -127,12 +133,14 @@ class Sessions:
 
     def renew(self) -> None:
         """Has all TaskManagers register anew, under the generation that is now: their slots go on until they have."""
+        self._leads.set()
         former, self._sessions = self._sessions, {}
         for session in former.values():
             self._keep(session.connection.close("the job has been claimed anew"))
 
     async def close(self) -> None:
-        """Connections are closed behind those that have come again."""
+        """Connections are closed behind those that have come again. Whoever is kept waiting need not wait any more."""
+        self._leads.set()
         await cancel_all(list(self._closing))
 
     def broadcast(self, message: ToTaskManager) -> None:
@@ -179,6 +187,9 @@ class Sessions:
         if not isinstance(hello, Register):
             raise ProtocolError(f"{type(hello).__name__} in place of Register")
         refusal = self._refusal(hello)
+        if isinstance(refusal, NotLeading) and not refusal.leader:
+            await first_of(self._leads.wait(), self._env.clock.sleep(HELD))
+            refusal = NotLeading(leader=self.leader, come_again=self.generation > 0)
         if refusal is not None:
             _log.info("refused %s: %s", hello.taskmanager, refusal)
             await connection.send(messages.to_taskmanager.encode(refusal))
@@ -221,13 +232,19 @@ class Sessions:
             self._monitor.seen(session.name, self._env.clock.monotonic())
             message = messages.to_jobmanager.decode(data)
             if message.generation != self.generation:
-                _log.warning(
-                    "dropped %s of generation %d", type(message).__name__, message.generation
-                )
+                if message.generation not in session.dropped:
+                    # All that its slots have said meanwhile: once is enough for a takeover.
+                    session.dropped.add(message.generation)
+                    _log.info(
+                        "what %s tells the JobManager of generation %d is dropped",
+                        session.name,
+                        message.generation,
+                    )
                 continue
             match message:
-                case TaskManagerAlive():
-                    pass
+                case TaskManagerAlive(lines=lines):
+                    if lines:
+                        self._received(session.name, message)
                 case Leaving(reason=reason, within=within) if within:
                     self._departing(session.name, reason, within)
                 case Leaving(reason=reason):
@@ -255,6 +272,8 @@ class Sessions:
         if self._sessions.get(session.name) is session:
             del self._sessions[session.name]
             self._monitor.forget(session.name)
+        if not self.generation:
+            return  # another JobManager has them
         if session.leaving is None:
             await self._env.clock.sleep(_WHY)
         if session.name not in self._sessions:

@@ -59,6 +59,11 @@ class RestorePoint:
         """Of the manifest's object."""
         return f"{self.directory}/{MANIFEST}" if self.directory else MANIFEST
 
+    @property
+    def place(self) -> str:
+        """Of its directory, with the store it is in."""
+        return f"{self.location.url.rstrip('/')}/{self.directory}"
+
 
 class SnapshotStore:
     """Nothing is read or written before `claim` or `look`."""

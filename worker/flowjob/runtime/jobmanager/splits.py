@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 
-from flowjob.connectors.base import Assignment, Source, SplitEnumerator
+from flowjob.connectors.base import Assignment, Left, Source, Split, SplitEnumerator
 from flowjob.core.failures import ErrorInfo
 from flowjob.core.job_events import TaskId
 from flowjob.core.split_assignment import Given, Remembered, SplitAssigner
@@ -19,6 +19,10 @@ from flowjob.runtime.env import Env
 from flowjob.runtime.failures import describe, one_line, user_traceback, users_frames
 from flowjob.runtime.messages import WireSplit
 from flowjob.runtime.outbox import cancel_all
+from flowjob.runtime.split_reading import left_of
+
+MOST_COUNTED = 20_000
+"""Splits that wait: what is left of more is not told, for counting it would take longer than is worth it."""
 
 Answer = Callable[[TaskId, list[WireSplit], bool], None]
 
@@ -123,6 +127,14 @@ class SplitService:
         """Splits that were found, and given to nobody yet; None: the vertex is no source."""
         assigner = self._assigners.get(vertex)
         return None if assigner is None else assigner.unassigned
+
+    def left(self, vertex: int) -> Left:
+        """What there is to read of those."""
+        assigner = self._assigners.get(vertex)
+        if assigner is None or assigner.unassigned > MOST_COUNTED:
+            return Left()
+        splits = ((Split(w.id, w.data), w.position) for w in assigner.waiting)
+        return left_of(self._sources[vertex], splits)
 
     async def close(self) -> None:
         await cancel_all(list(self._running.values()))

@@ -6,6 +6,7 @@ come back, is taken over by the next tenure as it is by another JobManager after
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,8 @@ from flowjob.runtime.jobmanager.conducting import Conductor
 from flowjob.runtime.jobmanager.leading import Lead, take_lead
 from flowjob.runtime.jobmanager.request import JobRequest, Listeners, TookOver
 from flowjob.runtime.jobmanager.sessions import Sessions
+
+_log = logging.getLogger("flowjob.jobmanager")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ class Tenure:
         shell = self.conductor.shell(partial(self._way.stand_down, self))
         lead = self.held = await take_lead(self._env, self.request, shell, address)
         if lead is not None:
+            _log.info("leads the job: claim %d of its log", lead.generation)
             conductor = self.conductor
             conductor.job = msgspec.structs.replace(conductor.job, run_id=lead.run)
             conductor.checkpoints = lead.checkpoints

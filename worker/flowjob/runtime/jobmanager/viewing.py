@@ -49,7 +49,7 @@ class SnapshotFacts:
 
     def of(self, point: RestorePoint, checksum: str = "") -> Snapshot:
         """`checksum`: of its manifest, as the log has it; else it is computed."""
-        place = f"{point.location.url.rstrip('/')}/{point.directory}"
+        place = point.place
         if self._known is None or self._known[0] != place:
             self._known = (place, _snapshot_of(point, place, checksum))
         return self._known[1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec.structs
 
-from flowjob.cluster.control_api import NotLeader, OperationView, Request
+from flowjob.cluster.control_api import NotLeader, OperationView
 from flowjob.cluster.job_details import (
     LONGEST_WAIT,
     METRICS,
@@ -34,6 +34,7 @@ from flowjob.cluster.job_details import (
     Snapshots,
     Tasks,
 )
+from flowjob.cluster.local_requests import AnyRequest
 from flowjob.errors import StorageError
 from flowjob.runtime.jobmanager.hosting import Host
 from flowjob.runtime.jobmanager.operating import Operations
@@ -183,7 +184,7 @@ class AskedOperations:
         self._host = host
         self._operations = operations
 
-    async def ask(self, id: str, request: Request) -> OperationView:
+    async def ask(self, id: str, request: AnyRequest) -> OperationView:
         self._lead()
         view = self._operations.ask(id, request)
         if view is None:

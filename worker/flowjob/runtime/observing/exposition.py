@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from flowjob.cluster.control_api import JobManagerView
 from flowjob.cluster.metrics import Family, of_job, of_vertices
-from flowjob.cluster.remembered_metrics import of_checkpoints, of_graph, of_memory
+from flowjob.cluster.remembered_metrics import of_checkpoints, of_graph, of_latencies, of_memory
 from flowjob.runtime.jobmanager.hosting import Host
 from flowjob.runtime.observing.checkpoint_view import checkpoints_of
 from flowjob.runtime.observing.graph_view import graph_of
@@ -22,8 +22,9 @@ def families_of(host: Host, view: JobManagerView | None, *, per_subtask: bool) -
     tasks = {(t.vertex, t.subtask): values for t, values in manager.metrics().items()}
     return [
         *families,
-        *of_vertices(tasks, names, per_subtask=per_subtask),
+        *of_vertices(observer.former.with_former(tasks), names, per_subtask=per_subtask),
         *of_graph(graph_of(observer, subtasks=False)),
+        *of_latencies(observer.latencies.shown, names),
         *of_checkpoints(checkpoints_of(observer)),
         *of_memory(exceptions=observer.exceptions.count, lines_dropped=observer.logs.dropped),
     ]

@@ -50,6 +50,7 @@ def graph_of(observer: Observer, *, subtasks: bool) -> Graph:
     for vertex in graph.vertices:
         table = observer.tables[vertex.id]
         found = vertex_facts(vertex, table, states, held_by(graph, table), conductor)
+        found = msgspec.structs.replace(found, latency=observer.latencies.of_vertex(vertex.id))
         if subtasks:
             each = [
                 SubtaskFacts(
@@ -278,7 +279,11 @@ def _operators(vertex: Vertex, conductor: Conductor) -> list[OperatorFacts]:
 
 
 def _source_lag(vertex: Vertex, table: VertexTable, conductor: Conductor) -> SourceLag:
+    waiting = conductor.splits.left(vertex.id)
+    rows, size = table.left.sum(axis=0).tolist()  # not known where it is not of one of them
     return SourceLag(
+        rows=None if waiting.rows is None or math.isnan(rows) else int(rows) + waiting.rows,
+        bytes=None if waiting.bytes is None or math.isnan(size) else int(size) + waiting.bytes,
         splits_waiting=conductor.splits.waiting(vertex.id),
         splits_under_way=table.latest("splits"),
         splits_read=table.latest("splits_read"),

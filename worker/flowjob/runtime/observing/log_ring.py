@@ -65,6 +65,10 @@ class LogRing:
     def weight(self) -> int:
         return self._ring.weight
 
+    def missed(self, count: int) -> None:
+        """So many were dropped on their way."""
+        self._too_many += count
+
     def add(self, source: str, lines: Iterable[LogLine], now: float) -> None:
         """`source`: whose allowance they use; sequence numbers are given here. `now`: seconds."""
         allowance = self._allowances.get(source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec.structs import replace
@@ -46,7 +46,10 @@ from flowjob.runtime.jobmanager.viewing import STATES, when
 from flowjob.runtime.observing.change_memory import ChangeMemory, Topic
 from flowjob.runtime.observing.checkpoint_memory import CheckpointMemory, Entry, Layout
 from flowjob.runtime.observing.exception_memory import At, ExceptionMemory, Result
+from flowjob.runtime.observing.former_counts import FormerCounts
+from flowjob.runtime.observing.latencies import LatencyMemory
 from flowjob.runtime.observing.log_ring import LogRing
+from flowjob.runtime.observing.process_lines import line_of, said_lines
 from flowjob.runtime.observing.task_table import AT_LEAST, TASKS_PER_SECOND, VertexTable
 from flowjob.runtime.observing.time_series import WHOLE_JOB, TimeSeries, figures_of, whole_job
 from flowjob.runtime.observing.watching import Watcher
@@ -68,6 +71,9 @@ class Observer(Watcher):
         self.checkpoints = CheckpointMemory()
         self.tables: dict[int, VertexTable] = {}
         self.series = TimeSeries(())
+        self.latencies = LatencyMemory()
+        self.former = FormerCounts()
+        self._dropped_there: dict[str, int] = {}
         self.conductor: Conductor | None = None
         self.request: JobRequest | None = None
         self._layout: Layout | None = None
@@ -92,6 +98,7 @@ class Observer(Watcher):
         if former is None or shape != [(v.id, v.parallelism) for v in former.graph.vertices]:
             self._layout = Layout(request.graph)
             self.tables = {v.id: VertexTable(v) for v in request.graph.vertices}
+            self.latencies, self.former = LatencyMemory(), FormerCounts()
             for table in self.tables.values():
                 table.at_least = max(AT_LEAST, self._layout.rows / TASKS_PER_SECOND)
         if self.series.vertices != [v.id for v in request.graph.vertices]:
@@ -108,7 +115,10 @@ class Observer(Watcher):
     def happened(self, event: Event) -> None:
         if isinstance(event, SlotFailed) and self.request is not None:
             self.exceptions.reported(event.error, self._at(event.slot), self.request.graph)
-        elif isinstance(event, SnapshotSaved):
+        line = line_of(event, self.now, self._place_of)
+        if line is not None:
+            self._processes(line.task_manager or "", [line])
+        if isinstance(event, SnapshotSaved):
             asyncio.get_running_loop().call_soon(self.sync)  # then the coordinator knows it too
 
     def heard(self, slot: int, message: messages.FromSlotBody | messages.SlotOutput) -> None:
@@ -118,7 +128,7 @@ class Observer(Watcher):
                 for task in tasks:
                     table = self.tables.get(task.task[0])
                     if table is not None and task.task[1] < len(table.at):
-                        table.report(task.task[1], task.values, now)
+                        self._report(table, task, now)
                 if self.series.due(now):
                     self.sample()
             case messages.SnapshotTaken(checkpoint=id, snapshot=snapshot):
@@ -127,6 +137,14 @@ class Observer(Watcher):
                     self.checkpoints.heard(id, snapshot, self._layout, attempt, at)
             case messages.SlotOutput():
                 self._output(slot, message)
+
+    def said(self, taskmanager: str, message: messages.TaskManagerAlive) -> None:
+        self._processes(taskmanager, said_lines(taskmanager, message))
+        known = self._dropped_there.get(taskmanager, 0)
+        # What it has dropped it says again each time; a process of the same name begins anew.
+        self.logs.missed(message.dropped - (known if message.dropped >= known else 0))
+        if message.dropped or known:
+            self._dropped_there[taskmanager] = message.dropped
 
     def noticed(self, notice: Notice) -> None:
         match notice:
@@ -150,6 +168,8 @@ class Observer(Watcher):
             table = self.tables.get(task.vertex)
             if table is not None and task.subtask < len(table.at):
                 table.forget(task.subtask)
+                self.latencies.forget(*task)
+                self._keep_counts(task)
 
     def finished(self, finish: Finish) -> None:
         self._judge(finish.outcome, None, ended=True)
@@ -159,6 +179,31 @@ class Observer(Watcher):
             table.rates[:] = 0.0
             table.lag[:] = math.nan
         self.sample()
+
+    def _keep_counts(self, task: TaskId) -> None:
+        values = None if self.conductor is None else self.conductor.metrics.get(task)
+        if values:
+            self.former.over((task.vertex, task.subtask), values)
+
+    def _processes(self, taskmanager: str, lines: Iterable[LogLine]) -> None:
+        told = [self._with_attempt(line) for line in lines]
+        self.logs.add(f"taskmanager {taskmanager}", told, self.clock.monotonic())
+
+    def _with_attempt(self, line: LogLine) -> LogLine:
+        if line.slot is None:
+            return line
+        attempt = self._counted(line.attempt) if line.attempt else self.attempt_of(line.slot)
+        return replace(line, attempt=attempt)
+
+    def _place_of(self, slot: int) -> str | None:
+        """The TaskManager that it is on."""
+        record = None if self.conductor is None else self.conductor.machine.slots.get(slot)
+        return None if record is None else record.taskmanager
+
+    def _report(self, table: VertexTable, task: messages.TaskMetrics, now: float) -> None:
+        vertex, subtask = task.task
+        if table.report(subtask, task.values, now):
+            self.latencies.heard(vertex, subtask, task.values.get("latency", ()), now)
 
     # -- what is made of it
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flowjob.core.job_machine import JobState
     from flowjob.runtime.jobmanager.conducting import Conductor
     from flowjob.runtime.jobmanager.request import JobEvent, JobRequest
-    from flowjob.runtime.messages import FromSlotBody, SlotOutput
+    from flowjob.runtime.messages import FromSlotBody, SlotOutput, TaskManagerAlive
 
 _log = logging.getLogger("flowjob.jobmanager")
 
@@ -33,6 +33,9 @@ class Watcher:
 
     def heard(self, slot: int, message: FromSlotBody | SlotOutput) -> None:
         """From a slot of the current attempt."""
+
+    def said(self, taskmanager: str, message: TaskManagerAlive) -> None:
+        """By a TaskManager of itself."""
 
     def noticed(self, notice: Notice) -> None:
         """A restart begins, has succeeded, or is given up."""
@@ -64,6 +67,9 @@ class Guarded(Watcher):
 
     def heard(self, slot: int, message: FromSlotBody | SlotOutput) -> None:
         self._tell(self._watcher.heard, slot, message)
+
+    def said(self, taskmanager: str, message: TaskManagerAlive) -> None:
+        self._tell(self._watcher.said, taskmanager, message)
 
     def noticed(self, notice: Notice) -> None:
         self._tell(self._watcher.noticed, notice)

@@ -9,6 +9,7 @@ from operator import length_hint
 from typing import Any
 
 from flowjob.runtime.printing import shown
+from flowjob.schema import class_text
 
 
 class RowFailed(Exception):
@@ -53,6 +54,6 @@ def first_of_other_type(values: list[Any], wanted: type[Any]) -> int | None:
 def wrong_type(function: str, verb: str, value: object, wanted: type[Any]) -> WrongResult:
     """The complaint about a value of another type than declared; `verb` is e.g. "returned"."""
     return WrongResult(
-        f"{function} declares {wanted.__qualname__} but {verb} {type(value).__qualname__}: {shown(value)}. "
-        f"Give it a {wanted.__qualname__}, or declare what it gives with `returns=…`"
+        f"{function} declares {class_text(wanted)} but {verb} {class_text(type(value))}: {shown(value)}. "
+        f"Give it a {wanted.__name__}, or declare what it gives with `returns=…`"
     )

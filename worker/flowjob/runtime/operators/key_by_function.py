@@ -19,7 +19,7 @@ from flowjob.runtime.operators.failures import WrongResult
 from flowjob.runtime.operators.row_functions import RowFunctionOperator
 from flowjob.runtime.operators.row_input import codec_of
 from flowjob.runtime.printing import shown
-from flowjob.schema import row_class
+from flowjob.schema import class_text, row_class
 
 _Refused = (*REFUSED, REFUSED_BY_ARROW)
 
@@ -81,7 +81,7 @@ class KeyByFunction(RowFunctionOperator):
                 raise
             value = values[bad]
             complaint = WrongResult(
-                f"the key function {self._name} declares {key.type} but returned {type(value).__qualname__}: "
+                f"the key function {self._name} declares {key.type} but returned {class_text(type(value))}: "
                 f"{shown(value)} ({error}). Annotate it with what it returns, or write `returns=…` in key_by"
             )
             raise self._failed(rows[bad], complaint) from complaint

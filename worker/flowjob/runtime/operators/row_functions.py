@@ -26,6 +26,7 @@ from flowjob.runtime.operators.failures import (
 )
 from flowjob.runtime.operators.pacing import Pacer
 from flowjob.runtime.printing import shown
+from flowjob.schema import class_text
 
 
 class RowFunctionOperator(Operator):
@@ -196,7 +197,7 @@ class FlatMap(RowFunctionOperator):
                 f"{self._name} returned None; a flat_map function returns the rows it makes: a list, empty for none, "
                 "or a generator"
             )
-        kind = type(result).__qualname__
+        kind = class_text(type(result))
         return WrongResult(
             f"{self._name} returned {kind}, which is not iterable: {shown(result)}. "
             "A flat_map function returns a list or another iterable of rows, even for one row"

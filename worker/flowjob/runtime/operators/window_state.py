@@ -18,7 +18,7 @@ from flowjob.errors import StateMismatch
 from flowjob.kernels.keys import encode_keys
 from flowjob.plan.stored_state import key_fields
 from flowjob.plan.types import HIDDEN_PREFIX, KeyField
-from flowjob.runtime.accumulators.base import Bools, picked
+from flowjob.runtime.accumulators.base import Bools, is_run, picked
 from flowjob.runtime.batch import Int64s
 from flowjob.runtime.checkpoint.sections import Distribution, Part, Rows, Section, UInt64s
 from flowjob.runtime.operators.window_contents import Contents
@@ -106,7 +106,7 @@ class Writing:
         are stored."""
         if len(slots):
             self._hashes.append(hashes)
-            same = bool(slots[0] == 0 and (np.diff(slots) == 1).all())
+            same = slots[0] == 0 and is_run(slots)
             self._pieces.append(_Piece(None if same else slots, columns, contents))
             self._starts.append(self._starts[-1] + len(slots))
 
@@ -118,6 +118,8 @@ class Writing:
     def _take(self, rows: Int64s) -> pa.RecordBatch:
         if len(self._pieces) == 1:
             return self._made(self._pieces[0], rows)
+        if len(rows) and is_run(rows):
+            return self._run(int(rows[0]), len(rows))
         places = np.searchsorted(self._starts, rows, side="right") - 1
         order = np.argsort(places, kind="stable")
         bounds = np.searchsorted(places[order], np.arange(len(self._starts)))
@@ -127,10 +129,19 @@ class Writing:
             if low < high
         ]
         if not made:
-            return self.schema.empty_table().to_batches()[0]
+            return pa.RecordBatch.from_pylist([], schema=self.schema)
         back = np.empty(len(order), np.int64)
         back[order] = np.arange(len(order))
         return pa.concat_batches(made).take(pa.array(back))
+
+    def _run(self, first: int, count: int) -> pa.RecordBatch:
+        """Consecutive rows."""
+        made = []
+        for piece, (start, stop) in zip(self._pieces, pairwise(self._starts)):
+            low, high = max(first, start), min(first + count, stop)
+            if low < high:
+                made.append(self._made(piece, np.arange(low - start, high - start)))
+        return made[0] if len(made) == 1 else pa.concat_batches(made)
 
     def _made(self, piece: _Piece, rows: Int64s) -> pa.RecordBatch:
         slots = rows if piece.slots is None else piece.slots[rows]

@@ -11,11 +11,13 @@ import logging
 import socket
 import struct
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from flowjob.cluster.identity import CONTROL_CLIENTS, JOBMANAGER
 from flowjob.errors import HandshakeRefused, ProtocolError
 from flowjob.runtime.env import ControlHandler
 from flowjob.runtime.messages import MAX_MESSAGE
+from flowjob.runtime.real.reaching import reach
 
 if TYPE_CHECKING:
     import ssl
@@ -118,8 +120,9 @@ class WebSocketControl:
         return _Server(server)
 
     async def connect(self, url: str, token: str, *, deadline: float) -> WebSocketConnection:
-        """Raises ConnectionError (refused, not a JobManager, or a certificate that may be renewed), TimeoutError, or
-        HandshakeRefused: token or certificate are another job's, and will be the next time."""
+        """Raises ConnectionError (ConnectionRefusedError where nobody listens; else not a JobManager, or a certificate
+        that may be renewed), TimeoutError, or HandshakeRefused: token or certificate are another job's, and will be
+        the next time."""
         from websockets.asyncio.client import ClientConnection, connect
         from websockets.exceptions import InvalidStatus, WebSocketException
 
@@ -136,8 +139,10 @@ class WebSocketControl:
             url = url.replace("ws://", "wss://", 1)
         try:
             async with asyncio.timeout(deadline):
+                place = urlsplit(url)
                 opened = await connect(
                     url,
+                    sock=await reach(place.hostname or "", place.port or 0),
                     max_size=MAX_MESSAGE,
                     compression=None,
                     ping_interval=None,
@@ -187,7 +192,8 @@ def _told(url: str, error: Exception, lost: BaseException) -> Exception:
         return ConnectionError(f"{url}: {explain(found)}")
     if isinstance(error, TimeoutError):
         return error
-    return ConnectionError(f"{url}: {str(error) or 'it has closed the connection'}")
+    kind = ConnectionRefusedError if isinstance(error, ConnectionRefusedError) else ConnectionError
+    return kind(f"{url}: {str(error) or 'it has closed the connection'}")
 
 
 def _quiet() -> logging.Logger:

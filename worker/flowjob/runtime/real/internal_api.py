@@ -100,7 +100,7 @@ class ApiServer:
             ws="none",
             timeout_keep_alive=30,
             h11_max_incomplete_event_size=LARGEST_BODY,
-            timeout_graceful_shutdown=2,
+            timeout_graceful_shutdown=1,  # for clients that do not say goodbye: the next JobManager waits for it
         )
         config.load()
         if self._context is not None:

@@ -73,6 +73,7 @@ class Probes:
         threading.Thread(target=self._server.serve_forever, name="probes", daemon=True).start()
 
     def stop(self) -> None:
+        """Takes up to half a second. A process that ends need not: the thread ends with it."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()

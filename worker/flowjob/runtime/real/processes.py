@@ -126,10 +126,10 @@ def spawn_taskmanager() -> RealProcess:
     return spawn_python(["flowjob.runtime.taskmanager", "--owned"])
 
 
-def spawn_zygote() -> tuple[RealProcess, socket.socket]:
-    """A fork server and our end of its channel."""
+def spawn_zygote(preload: Sequence[str] = ()) -> tuple[RealProcess, socket.socket]:
+    """A fork server and our end of its channel. `preload`: modules that its slots will need besides."""
     ours, theirs = socket.socketpair()
-    arguments = ["flowjob.runtime.real.zygote", str(theirs.fileno()), str(os.getpid())]
+    arguments = ["flowjob.runtime.real.zygote", str(theirs.fileno()), str(os.getpid()), *preload]
     process = spawn_python(arguments, environment=zygote_environment(), pass_fds=[theirs.fileno()])
     theirs.close()
     return process, ours

@@ -25,6 +25,7 @@ from flowjob.runtime.real.zygote_protocol import (
     Reply,
     ReplyReader,
     SignalRequest,
+    Warm,
     send,
 )
 from flowjob.runtime.slot_launcher import OnOutput
@@ -92,6 +93,8 @@ class _ZygoteClient:
         self._reader = ReplyReader()
         self._forks: deque[asyncio.Future[int]] = deque()
         self.lost: str | None = None
+        self.warm = asyncio.Event()
+        """Or lost: there is nothing to wait for"""
         self.watcher: asyncio.Task[None] | None = None
 
     def watch(self) -> None:
@@ -142,6 +145,8 @@ class _ZygoteClient:
                     self._early_exits[pid] = exit_reason(status)
                 else:
                     slot.exited(exit_reason(status))
+            case Warm():
+                self.warm.set()
 
     def _answer(self, answer: int | OSError) -> None:
         forked = self._forks.popleft()
@@ -160,6 +165,7 @@ class _ZygoteClient:
             loop.remove_reader(self._channel)
         self._channel.close()
         self.lost = f"its fork server (pid {self.process.pid}) {exit_reason(status)}"
+        self.warm.set()
         while self._forks:
             self._answer(OSError(self.lost))
         for slot in self.slots.values():
@@ -184,6 +190,11 @@ class ForkingLauncher:
         self._count = 0
         self._zygote: _ZygoteClient | None = None
         self._closed = False
+
+    async def warm(self, within: float) -> None:
+        """Returns when slots can be started in milliseconds, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._living_zygote().warm.wait(), within)
 
     async def start(self, name: str, on_output: OnOutput) -> ForkedSlot:
         zygote = self._living_zygote()

@@ -25,6 +25,7 @@ from flowjob.runtime.real.zygote_protocol import (
     ForkRefused,
     ForkRequest,
     SignalRequest,
+    Warm,
     receive,
     send,
 )
@@ -84,6 +85,8 @@ class Zygote:
         poller.register(self._channel, select.POLLIN)
         poller.register(self._wake_reader, select.POLLIN)
         try:
+            if not self._when_idle:
+                send(self._channel, Warm())
             while True:
                 ready = poller.poll(0 if self._when_idle else None)
                 if ready and not self._serve_once(ready):
@@ -92,6 +95,7 @@ class Zygote:
                     import_all([self._when_idle.popleft()])
                     if not self._when_idle:
                         freeze()
+                        send(self._channel, Warm())
         finally:
             for pid in self._children:
                 os.kill(pid, signal.SIGKILL)
@@ -205,7 +209,7 @@ def main() -> None:
             file=sys.stderr,
         )
     try:
-        Zygote(channel, PRELOADED_WHEN_IDLE).serve()
+        Zygote(channel, [*PRELOADED_WHEN_IDLE, *sys.argv[3:]]).serve()
     except OSError:
         pass  # the TaskManager went away in the middle of a message
     os._exit(0)

@@ -42,8 +42,12 @@ class ChildExited(msgspec.Struct, tag=True, frozen=True):
     status: int
 
 
+class Warm(msgspec.Struct, tag=True, frozen=True):
+    """All is imported that slots need: from here on a fork takes milliseconds."""
+
+
 Request = ForkRequest | SignalRequest
-Reply = Forked | ForkRefused | ChildExited
+Reply = Forked | ForkRefused | ChildExited | Warm
 
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)

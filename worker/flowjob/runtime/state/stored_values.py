@@ -19,7 +19,7 @@ from flowjob.plan.stored_state import PICKLED, StoredType
 from flowjob.runtime.column_reading import reader
 from flowjob.runtime.column_writing import REFUSED, REFUSED_BY_ARROW, Writer, writer
 from flowjob.runtime.state.evolution import evolved
-from flowjob.schema import Schema, row_class
+from flowjob.schema import Schema, class_text, row_class
 
 ROWS = 1 << 14
 """Rows converted at a time, at most: bounds what is held twice."""
@@ -109,9 +109,9 @@ def _exact(write: Writer, python: type[Any]) -> Writer:
     allowed = {python, _NONE}
 
     def checked(values: list[Any]) -> pa.Array:
-        wrong = sorted(t.__qualname__ for t in set(map(type, values)) - allowed)
+        wrong = sorted(class_text(t) for t in set(map(type, values)) - allowed)
         if wrong:
-            raise TypeError(f"a {wrong[0]} would come back as a {python.__qualname__}")
+            raise TypeError(f"a {wrong[0]} would come back as a {class_text(python)}")
         return write(values)
 
     return checked

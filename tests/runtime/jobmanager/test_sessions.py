@@ -1,0 +1,136 @@
+"""TaskManagers that come before the JobManager leads."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flowjob.core.heartbeats import HeartbeatMonitor
+from flowjob.runtime import messages
+from flowjob.runtime.jobmanager.sessions import HELD, Sessions
+from flowjob.testing import MockClock, run_virtually
+
+HELLO = messages.Register(
+    protocol=messages.PROTOCOL, taskmanager="tm", slots=1, pid=1, host="here", generation=1
+)
+
+
+class Connection:
+    """Of a TaskManager that registers, and then says nothing."""
+
+    def __init__(self) -> None:
+        self.sent: list[messages.ToTaskManager] = []
+
+    async def receive(self) -> bytes | None:
+        return messages.to_jobmanager.encode(HELLO) if not self.sent else None
+
+    async def send(self, message: bytes) -> None:
+        self.sent.append(messages.to_taskmanager.decode(message))
+
+    async def close(self, reason: str = "") -> None: ...
+
+
+def sessions_of(clock: MockClock) -> Sessions:
+    nothing: Any = lambda *_: None
+    return Sessions(
+        SimpleNamespace(clock=clock),  # type: ignore[arg-type]
+        monitor=HeartbeatMonitor(interval=1.0, timeout=10.0),
+        resumes=lambda _: False,
+        registered=nothing,
+        departing=nothing,
+        lost=nothing,
+        received=nothing,
+        asked=nothing,
+        outdated=nothing,
+    )
+
+
+@pytest.mark.parametrize(
+    ("leads_after", "answer"),
+    [
+        (0.5, messages.NotLeading(come_again=True)),
+        (None, messages.NotLeading()),
+    ],
+    ids=["it leads soon", "it does not lead"],
+)
+def test_one_that_comes_before_anybody_leads_is_kept_waiting_for_a_moment(
+    leads_after: float | None, answer: messages.NotLeading
+) -> None:
+    async def come() -> None:
+        clock, connection = MockClock(), Connection()
+        sessions, began = sessions_of(clock), clock.monotonic()
+        serving = asyncio.ensure_future(sessions.serve(connection))
+        if leads_after is not None:
+            await clock.sleep(leads_after)
+            sessions.generation = 2
+            sessions.renew()
+        await serving
+        assert connection.sent == [answer]
+        assert clock.monotonic() - began == (HELD if leads_after is None else leads_after)
+
+    run_virtually(come())
+
+
+def test_nobody_is_kept_waiting_by_one_that_ends() -> None:
+    async def come() -> None:
+        clock, connection = MockClock(), Connection()
+        sessions, began = sessions_of(clock), clock.monotonic()
+        serving = asyncio.ensure_future(sessions.serve(connection))
+        await clock.sleep(0.5)
+        await sessions.close()
+        await serving
+        assert connection.sent == [messages.NotLeading()]
+        assert clock.monotonic() - began == 0.5
+
+    run_virtually(come())
+
+
+def test_one_that_comes_to_a_standby_is_sent_to_the_leader_at_once() -> None:
+    async def come() -> None:
+        clock, connection = MockClock(), Connection()
+        sessions, began = sessions_of(clock), clock.monotonic()
+        sessions.leader = "ws://leader:7400"
+        await sessions.serve(connection)
+        assert connection.sent == [messages.NotLeading(leader="ws://leader:7400")]
+        assert clock.monotonic() == began
+
+    run_virtually(come())
+
+
+def test_one_that_leaves_its_taskmanagers_to_another_does_not_wait_for_what_became_of_them() -> (
+    None
+):
+    class Lasting(Connection):
+        """Says nothing more until it is closed."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.welcomed, self.closed = asyncio.Event(), asyncio.Event()
+
+        async def send(self, message: bytes) -> None:
+            await super().send(message)
+            self.welcomed.set()
+
+        async def receive(self) -> bytes | None:
+            if not self.sent:
+                return await super().receive()
+            await self.closed.wait()
+            return None
+
+        async def close(self, reason: str = "") -> None:
+            self.closed.set()
+
+    async def come_and_be_left() -> None:
+        clock, connection = MockClock(), Lasting()
+        sessions, began = sessions_of(clock), clock.monotonic()
+        sessions.generation = 1
+        serving = asyncio.ensure_future(sessions.serve(connection))
+        await connection.welcomed.wait()
+        await sessions.abandon()
+        await serving
+        assert clock.monotonic() == began
+
+    run_virtually(come_and_be_left())

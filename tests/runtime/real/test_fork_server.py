@@ -1,0 +1,65 @@
+"""The fork server of a TaskManager, as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from pathlib import Path
+
+import pytest
+
+from flowjob.runtime.real.processes import spawn_zygote
+from flowjob.runtime.real.slot_processes import ForkingLauncher
+from flowjob.runtime.real.taskmanager_process import WITH_S3
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def test_it_says_when_slots_can_be_started_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        launcher = ForkingLauncher(tmp_path)
+        await launcher.warm(0.0)
+        zygote = launcher._zygote
+        assert zygote is not None
+        assert not zygote.warm.is_set(), "whoever cannot wait is not held up"
+        await launcher.warm(100.0)
+        assert zygote.warm.is_set()
+        assert zygote.lost is None
+        await launcher.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_slots_need_besides_is_imported_once_for_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needed.py").write_text("open(__file__ + '.imported', 'w').close()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+
+    async def scenario() -> None:
+        launcher = ForkingLauncher(tmp_path, spawn_zygote(["needed"]))
+        await launcher.warm(100.0)
+        assert (tmp_path / "needed.py.imported").exists()
+        await launcher.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("module", WITH_S3)
+def test_what_is_needed_for_s3_is_there(module: str) -> None:
+    importlib.import_module(module)
+
+
+def test_nobody_waits_for_one_that_is_gone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        process, channel = spawn_zygote()
+        launcher = ForkingLauncher(tmp_path, (process, channel))
+        waiting = asyncio.ensure_future(launcher.warm(100.0))
+        await asyncio.sleep(0)
+        process.kill()
+        await waiting
+        assert launcher._zygote is not None
+        assert launcher._zygote.lost is not None
+        await launcher.close()
+
+    asyncio.run(scenario())
