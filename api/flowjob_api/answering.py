@@ -27,10 +27,10 @@ Encoded = Response
 
 
 def encoded(
-    request: Request, value: msgspec.Struct | BaseModel, *, etag: str | None = None
+    request: Request, value: msgspec.Struct | BaseModel | bytes, *, etag: str | None = None
 ) -> Encoded:
     """The answer of a GET. `etag`: the version of what was asked for; else one is made of the content."""
-    body = body_of(value)
+    body = value if isinstance(value, bytes) else body_of(value)
     strong = None if etag is None else f'"{etag}"'
     tag = strong or f'W/"{blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}

@@ -66,6 +66,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json",
         redirect_slashes=False,
+        generate_unique_id_function=documenting.operation_id,
     )
     app.state.parts = Parts(
         jobs=found,
@@ -73,7 +74,9 @@ def create_app(
         triggers=Rates(
             clock.monotonic, burst=settings.writes_at_once, per_minute=settings.writes_per_minute
         ),
-        following=Following(found, door, metrics, clock, settings.followers),
+        following=Following(
+            found, door, metrics, clock, settings.followers, settings.followers_each
+        ),
         metrics=metrics,
     )
     for module in (jobs, graph, history, snapshots, logs, events, actions, operations, session):

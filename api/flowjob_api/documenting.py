@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 from flowjob_api.schemas.history import Change, LogLine
 from flowjob_api.schemas.problems import FieldProblem, Problem
@@ -22,6 +23,11 @@ SECURITY: Final = {
 }
 EXTRA: Final = (Problem, FieldProblem, LogLine, Change)
 OPEN: Final = ("/healthz", "/readyz", "/metrics", "/api/v1/session")
+
+
+def operation_id(route: APIRoute) -> str:
+    """What scripts and generators call it: without the path, which may come to lie elsewhere."""
+    return route.name
 
 
 def install(app: FastAPI) -> None:

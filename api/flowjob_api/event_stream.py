@@ -49,6 +49,7 @@ class EventStream(Response):
         self._events = events
         self._clock = clock
         self._closed = closed
+        self._sending_since: float | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin: Message = {
@@ -59,6 +60,7 @@ class EventStream(Response):
         tasks = [
             asyncio.ensure_future(self._send_all(begin, send)),
             asyncio.ensure_future(_gone(receive)),
+            asyncio.ensure_future(self._stuck()),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -68,7 +70,7 @@ class EventStream(Response):
             await asyncio.gather(*tasks, return_exceptions=True)
             self._closed()
         failed = None if tasks[0].cancelled() else tasks[0].exception()
-        if failed is not None and not isinstance(failed, TimeoutError | OSError):
+        if failed is not None and not isinstance(failed, OSError):
             raise failed
 
     async def _send_all(self, begin: Message, send: Send) -> None:
@@ -82,22 +84,18 @@ class EventStream(Response):
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, message: Message) -> None:
-        """Raises TimeoutError."""
-        sending = asyncio.ensure_future(_sent(send, message))
-        alarm = asyncio.ensure_future(self._clock.sleep(SEND_WITHIN))
-        try:
-            await asyncio.wait([sending, alarm], return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
-                raise TimeoutError
-            sending.result()
-        finally:
-            for task in (sending, alarm):
-                task.cancel()
-            await asyncio.gather(sending, alarm, return_exceptions=True)
+        self._sending_since = self._clock.monotonic()
+        await send(message)
+        self._sending_since = None
 
-
-async def _sent(send: Send, message: Message) -> None:
-    await send(message)
+    async def _stuck(self) -> None:
+        """Returns when the client has taken too long over one event."""
+        while True:
+            now = self._clock.monotonic()
+            until = (self._sending_since if self._sending_since is not None else now) + SEND_WITHIN
+            if now >= until:
+                return
+            await self._clock.sleep(until - now)
 
 
 async def _gone(receive: Receive) -> None:

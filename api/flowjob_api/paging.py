@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from flowjob_api.problems import Refused
-from flowjob_api.schemas.jobs import JobList, JobSummary
+from flowjob_api.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +30,31 @@ class Wanted:
     after: str | None = None
 
 
-def page(jobs: Sequence[JobSummary], wanted: Wanted) -> JobList:
-    """`jobs` by namespace and name. Raises Refused: INVALID for a token that is none of ours."""
-    behind = None if wanted.after is None else _read(wanted.after)
-    found = [job for job in jobs if _fits(job, wanted)]
-    rest = [job for job in found if behind is None or (job.namespace, job.name) > behind]
+def page(rows: Sequence[Row], wanted: Wanted) -> bytes:
+    """A JobList as JSON. `rows` by namespace and name. Raises Refused: INVALID for a token that is none of ours."""
+    rest: Sequence[Row] = rows
+    if wanted.after is not None:
+        rest = rows[bisect_right(rows, _read(wanted.after), key=_key) :]
+    if wanted.states:
+        rest = [row for row in rest if row.state in wanted.states]
+    if text := wanted.text.casefold():
+        rest = [row for row in rest if text in row.text]
     shown = rest[: wanted.limit]
-    more = len(rest) > len(shown)
-    return JobList(
-        jobs=shown,
-        next=_token(shown[-1]) if more else None,
-        counts=dict(Counter(job.state for job in jobs)),
+    token = _token(shown[-1]) if len(rest) > len(shown) else None
+    counts = Counter([row.state for row in rows])
+    return b'{"jobs":[%b],"next":%b,"counts":%b}' % (
+        b",".join([row.body for row in shown]),
+        msgspec.json.encode(token),
+        msgspec.json.encode(counts),
     )
 
 
-def _fits(job: JobSummary, wanted: Wanted) -> bool:
-    if wanted.states and job.state not in wanted.states:
-        return False
-    text = wanted.text.casefold()
-    if not text:
-        return True
-    labels = (f"{key}={value}" for key, value in job.labels.items())
-    return any(
-        text in part.casefold() for part in (job.name, job.namespace, job.image or "", *labels)
-    )
+def _key(row: Row) -> tuple[str, str]:
+    return row.key
 
 
-def _token(last: JobSummary) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([last.namespace, last.name])).decode()
+def _token(last: Row) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(last.key)).decode()
 
 
 def _read(token: str) -> tuple[str, str]:

@@ -59,14 +59,15 @@ class Parts:
             return await self.jobs.begin(caller, ref, asked)
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:
+    # A coroutine, as all that routes depend on: functions are given to a thread.
     found: Parts = request.app.state.parts
     return found
 
 
 async def caller_of(request: Request) -> Caller:
     """Raises Refused: UNAUTHENTICATED, CSRF; TOO_MANY for writes."""
-    parts = parts_of(request)
+    parts = await parts_of(request)
     caller = await parts.door.caller(request)
     request.state.caller = caller
     if request.method not in SAFE:
@@ -106,7 +107,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-def ref_of(namespace: Namespace, name: Name) -> Ref:
+async def ref_of(namespace: Namespace, name: Name) -> Ref:
     return Ref(namespace, name)
 
 

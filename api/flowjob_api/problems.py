@@ -44,7 +44,7 @@ CODES: Final = {
     "TOO_MANY": (429, "Too many requests of this kind; the header Retry-After says when to come again."),
     "INTERNAL": (500, "A fault of this service; its log has it under the X-Request-Id."),
     "UNREACHABLE": (503, "The JobManager, its storage or Kubernetes does not answer now."),
-    "BUSY": (503, "As many clients as can be served follow already."),
+    "BUSY": (503, "More is asked at once than can be served; the header Retry-After says when to come again."),
     "SLOW": (408, "The request did not arrive in time."),
 }  # fmt: skip
 """Every code, with its status and what it means."""

@@ -20,6 +20,7 @@ from flowjob_api.app import create_app
 from flowjob_api.auth.local import LocalDoor
 from flowjob_api.auth.sessions import Sessions
 from flowjob_api.clock import Clock, RealClock
+from flowjob_api.patience import PatientProtocol
 from flowjob_api.services.local import LocalJobs
 
 QUIET: Final = 2.0
@@ -92,13 +93,13 @@ async def _seen(live: LiveJob, heard: _Heard, clock: Clock) -> None:
 def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=PatientProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="off",
         ws="none",
         proxy_headers=False,
-        limit_concurrency=1000,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=1,
     )

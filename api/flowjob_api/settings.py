@@ -15,6 +15,7 @@ class Settings:
     writes_per_minute  per caller, in the long run
     writes_at_once     per caller
     followers          clients that follow at once
+    followers_each     of one user
     page               whether the web page is served, if it was built
     """
 
@@ -24,4 +25,5 @@ class Settings:
     writes_per_minute: float = 60.0
     writes_at_once: int = 20
     followers: int = 500
+    followers_each: int = 100
     page: bool = True

@@ -28,12 +28,17 @@ class FakeKubernetes:
     owners: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """Who, method, path"""
+    names: set[tuple[str, str, str, str, str]] = field(default_factory=set)
+    """Rights of single names"""
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as long as tokens are looked up without delay"""
     version: int = 100
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     events: list[tuple[str, str, Object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tokens[SERVICE] = "service"
+        self.held.set()
         for verb in ("get", "list", "watch"):
             for resource in ("flowjobs", "flowsnapshots"):
                 self.rights.add(("service", verb, resource, "*"))
@@ -72,9 +77,15 @@ class FakeKubernetes:
     def _store(self, key: tuple[str, str, str], found: Object, kind: str) -> Object:
         self.version += 1
         found["metadata"]["resourceVersion"] = str(self.version)
-        ours = [path for path, owner in self.owners.get(key, {}).items() if owner == "flowjob-api"]
-        entry = {"manager": "flowjob-api", "operation": "Apply", "fieldsV1": fields_of(ours)}
-        found["metadata"]["managedFields"] = [entry] if ours else []
+        owners = self.owners.get(key, {})
+        found["metadata"]["managedFields"] = [
+            {
+                "manager": manager,
+                "operation": "Apply",
+                "fieldsV1": fields_of([path for path, owner in owners.items() if owner == manager]),
+            }
+            for manager in sorted(set(owners.values()))
+        ]
         self.objects[key] = found
         self.events.append((key[0], kind, copy.deepcopy(found)))
         self.changed.set()
@@ -140,6 +151,7 @@ class FakeKubernetes:
             return failure(403, "Forbidden", "no reviews")
         spec = (await request.json())["spec"]
         if plural == "tokenreviews":
+            await self.held.wait()
             found = self.tokens.get(spec["token"])
             status: Object = {"authenticated": found is not None}
             if found is not None:
@@ -153,7 +165,10 @@ class FakeKubernetes:
         resource = asked["resource"] + (
             f"/{asked['subresource']}" if "subresource" in asked else ""
         )
-        allowed = self.may(spec["user"], asked["verb"], resource, asked.get("namespace", ""))
+        namespace = asked.get("namespace", "")
+        allowed = self.may(spec["user"], asked["verb"], resource, namespace)
+        one = (spec["user"], asked["verb"], resource, namespace, asked.get("name", ""))
+        allowed = allowed or one in self.names
         return web.json_response({"status": {"allowed": allowed}})
 
     async def _watch(self, request: web.Request, plural: str) -> web.StreamResponse:
@@ -182,6 +197,8 @@ class FakeKubernetes:
     async def _apply(self, request: web.Request, key: tuple[str, str, str]) -> web.Response:
         body = await request.json()
         about = body["metadata"]
+        if about.get("managedFields"):
+            return failure(422, "Invalid", "metadata.managedFields must be nil")
         manager, force = request.query["fieldManager"], request.query["force"] == "true"
         old = self.objects.get(key)
         if old is None:

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from flowjob.cluster import control_api, job_details
-from flowjob.cluster.control_api import OperationView, Request
+from flowjob.cluster.control_api import OperationView
 from flowjob.cluster.job_details import DetailsError
+from flowjob.cluster.local_requests import AnyRequest, PlannedUpgrade, UpgradeJob
 
 AT = "2026-03-01T12:00:00.000Z"
 
@@ -121,9 +122,9 @@ class FakeOperations:
 
     def __init__(self) -> None:
         self.views: dict[str, OperationView] = {}
-        self.requests: dict[str, Request] = {}
+        self.requests: dict[str, AnyRequest] = {}
 
-    async def ask(self, id: str, request: Request) -> OperationView:
+    async def ask(self, id: str, request: AnyRequest) -> OperationView:
         self.requests[id] = request
         return self.views.setdefault(id, OperationView(id=id, state="UnderWay"))
 
@@ -143,6 +144,13 @@ class FakeLive:
         self.details = FakeDetails()
         self.operations = FakeOperations()
         self.over = asyncio.Event()
+        self.rests = False
+        self.planned: list[UpgradeJob] = []
+
+    async def plan_upgrade(self, wish: UpgradeJob) -> PlannedUpgrade:
+        self.planned.append(wish)
+        found: PlannedUpgrade = sample(PlannedUpgrade)
+        return found
 
     async def ended(self) -> None:
         await self.over.wait()

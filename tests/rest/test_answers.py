@@ -90,8 +90,7 @@ def test_every_refusal_is_a_problem_that_says_what_to_do() -> None:
         ("GET", f"{JOB}/checkpoints/1e3", 422, "INVALID"), ("GET", f"{JOB}/metrics?names=x", 422, "INVALID"),
         ("GET", f"{JOB}/logs?level=LOUD", 422, "INVALID"), ("GET", f"{JOB}/events?topics=x", 422, "INVALID"),
         ("GET", "/api/v1/operations/none", 404, "NOT_FOUND"), ("POST", f"{JOB}/scale", 422, "INVALID"),
-        ("POST", f"{JOB}/upgrade", 422, "INVALID"), ("POST", f"{JOB}/resume", 409, "UNSUPPORTED"),
-        ("DELETE", f"{JOB}/snapshots/first", 409, "UNSUPPORTED"),
+        ("POST", f"{JOB}/upgrade", 422, "INVALID"), ("POST", f"{JOB}/resume", 409, "NOT_NOW"),
     ]  # fmt: skip
 
     async def test(local: Local) -> None:

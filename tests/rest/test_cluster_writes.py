@@ -32,6 +32,12 @@ def job_of(cluster: Cluster) -> dict[str, Any]:
         ("/cancel", None, {"state": "Cancelled"}, "Cancel"),
         ("/resume", {"parallelism": 3}, {"state": "Running", "parallelism": 3}, "Resume"),
         ("/upgrade", {"args": {"window": "5m"}}, {"args": {"window": "5m"}}, "Upgrade"),
+        (
+            "/restore",
+            {"snapshot": "before"},
+            {"restoreFrom": {"snapshot": "before"}, "state": "Running"},
+            "Restore",
+        ),
     ],
 )
 def test_actions_are_edits_of_the_spec(
@@ -50,6 +56,24 @@ def test_actions_are_edits_of_the_spec(
         assert (found["kind"], found["state"]) == (kind, "Pending")
 
     in_cluster(test, tmp_path, ours)
+
+
+def test_a_write_claims_the_fields_that_it_changes_and_no_others(tmp_path: Path) -> None:
+    """Of a job that somebody else has made whole: what was theirs stays theirs alone."""
+
+    async def test(cluster: Cluster) -> None:
+        for body in ({}, {}):  # the second one says again what the first one did
+            answer = await cluster.post(f"{JOB}/cancel", body)
+            assert answer.status_code == 202, answer.text
+            owners = cluster.kubernetes.owners["flowjobs", "shop", "orders"]
+            of_service = {path for path, owner in owners.items() if owner == "flowjob-api"}
+            assert {path for path in of_service if path.startswith("spec.")} == {"spec.job.state"}
+            assert owners["spec.job.parallelism"] == "kubectl"
+
+    def unset(cluster: Cluster) -> None:
+        del cluster.kubernetes.owners["flowjobs", "shop", "orders"]["spec.job.state"]
+
+    in_cluster(test, tmp_path, unset)
 
 
 def test_a_field_that_another_manager_owns_is_a_conflict_that_names_both_and_force_is_explicit(
@@ -153,6 +177,7 @@ def test_a_dry_run_says_what_an_upgrade_would_do_and_changes_nothing(tmp_path: P
         plan = (await cluster.post(f"{JOB}/upgrade?dryRun=true", body)).json()
         assert plan["accepted"] is True
         assert plan["actions"] == ["Upgrade"]
+        assert plan["taskManagers"] == 4
         assert [(c["field"], c["kind"], c["old"], c["new"]) for c in plan["changes"]] == [
             ("image", "Upgrade", "registry.example/orders:7", "registry.example/orders:8"),
             ("job.parallelism", "Rescale", "2", "4"),
@@ -255,3 +280,55 @@ def test_an_operation_is_done_when_the_status_says_so(tmp_path: Path) -> None:
         }
 
     in_cluster(test, tmp_path, ours)
+
+
+def test_a_snapshot_is_verified_by_one_of_the_same_path_as_the_caller(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        add, objects = cluster.kubernetes.add, cluster.kubernetes.objects
+        mine = {"jobName": "orders", "jobUid": "uid-orders", "phase": "Completed"}
+        spec_ = {"jobRef": {"name": "orders"}}
+        add("FlowSnapshot", "shop", "old", spec=spec_, status={**mine, "path": "s3://b/x"})
+        add("FlowSnapshot", "shop", "new", spec=spec_, status={**mine, "phase": "InProgress"})
+        add("FlowSnapshot", "shop", "others", spec={"jobRef": {"name": "other"}}, status={})
+        assert (await cluster.post(f"{JOB}/snapshots/new/verify")).json()["code"] == "NOT_NOW"
+        assert (await cluster.post(f"{JOB}/snapshots/others/verify")).json()["code"] == "NOT_FOUND"
+        answer = await cluster.post(f"{JOB}/snapshots/old/verify")
+        operation = answer.json()
+        assert (answer.status_code, operation["kind"]) == (202, "VerifySnapshot")
+        name = operation["id"].removeprefix("snapshot.shop.")
+        made = objects["flowsnapshots", "shop", name]
+        assert made["spec"] == {**spec_, "path": "s3://b/x", "deletionPolicy": "Retain"}
+        assert made["metadata"]["ownerReferences"][0]["name"] == "old"
+        listed = (await cluster.get(f"{JOB}/snapshots")).json()["snapshots"]
+        assert "old" in {one["name"] for one in listed}
+        assert name not in {one["name"] for one in listed}
+        made["status"] = {"phase": "Failed", "error": "2 bytes are missing"}
+        cluster.kubernetes._store(("flowsnapshots", "shop", name), made, "MODIFIED")
+        where = answer.headers["Location"]
+        while (found := (await cluster.get(where)).json())["state"] != "Failed":
+            pass
+        wanted = {"code": "SNAPSHOT_DAMAGED", "message": "2 bytes are missing"}
+        assert (found["kind"], found["error"]) == ("VerifySnapshot", wanted)
+        again = (await cluster.post(f"{JOB}/snapshots/old/verify")).json()
+        checks = {name for _, _, name in objects if "-check-" in name}
+        assert checks == {again["id"].removeprefix("snapshot.shop.")}, "earlier ones go"
+        assert ("flowsnapshots", "shop", "old") in objects
+
+    in_cluster(test, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [({"parallelism": 5}, "Redistributed"), ({"image": "orders:8", "parallelism": 5}, "Unknown"),
+     ({"checkpoints": {"interval": "5s"}}, "Kept")],
+)  # fmt: skip
+def test_a_dry_run_says_which_state_there_is_and_what_becomes_of_it(
+    body: Any, outcome: str, tmp_path: Path
+) -> None:
+    async def test(cluster: Cluster) -> None:
+        ours(cluster)
+        found = (await cluster.post(f"{JOB}/upgrade?dryRun=true", body)).json()
+        (move,) = found["state"]
+        assert (move["operator"], move["outcome"], move["bytes"]) == ("a name", outcome, 3)
+
+    in_cluster(test, tmp_path)

@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from flowjob.cluster.job_details import DetailsError
+from flowjob.cluster.job_details import DetailsError, LogQuery
 from flowjob_api.auth.callers import NOBODY, Caller
 from flowjob_api.event_stream import EventStream
-from flowjob_api.following import Followed, Following, following_job, following_jobs
+from flowjob_api.following import (
+    Followed,
+    Following,
+    following_job,
+    following_jobs,
+    following_logs,
+)
 from flowjob_api.problems import Refused
+from flowjob_api.rows import row_of
+from flowjob_api.schemas.jobs import JobSummary
 from flowjob_api.service_metrics import ServiceMetrics
-from flowjob_api.services.jobs import Ref
+from flowjob_api.services.jobs import Listed, Ref
 from flowjob_api.services.local import LocalJobs
 from tests.rest.samples import FakeLive
 
@@ -103,11 +113,12 @@ def played(test: Callable[[Client], Awaitable[None]], most: int = 500) -> None:
 
 async def events(stream: EventStream) -> AsyncIterator[tuple[str, Any]]:
     async for data in stream._events:
-        fields = dict(line.partition(": ")[::2] for line in data.decode().strip().split("\n"))
-        yield (
-            fields.get("event", "beat" if "" in fields else "retry"),
-            json.loads(fields.get("data", "null")),
-        )
+        for one in data.decode().strip().split("\n\n"):
+            fields = dict(line.partition(": ")[::2] for line in one.split("\n"))
+            yield (
+                fields.get("event", "beat" if "" in fields else "retry"),
+                json.loads(fields.get("data", "null")),
+            )
 
 
 async def next_of(found: AsyncIterator[tuple[str, Any]], name: str) -> Any:
@@ -199,6 +210,65 @@ def test_only_so_many_follow_at_once_and_places_come_free() -> None:
         await client.open()
 
     played(test, most=1)
+
+
+def test_one_user_may_not_take_the_places_of_all_others() -> None:
+    async def test(client: Client) -> None:
+        def follow(user: str) -> Any:
+            followed = replace(client.followed(), caller=Caller(user))
+            return following_job(client.following, followed, ("job",), 2.0)
+
+        client.following.most_each = 2
+        first, _ = await follow("ann"), await follow("ann")
+        with pytest.raises(Refused) as refused:
+            await follow("ann")
+        assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "30")
+        await follow("bob")
+        first._closed()
+        await follow("ann")
+        assert client.following.followers == 3
+
+    played(test)
+
+
+def test_followers_of_one_log_are_told_by_one_question() -> None:
+    async def test(client: Client) -> None:
+        streams = [
+            await following_logs(client.following, client.followed(), LogQuery()) for _ in range(20)
+        ]
+        found = [events(one) for one in streams if isinstance(one, EventStream)]
+        await asyncio.gather(*(next_of(one, "line") for one in found))
+        assert client.live.details.asked.count("Logs") <= 2
+
+    played(test)
+
+
+def test_the_list_is_told_whole_and_then_only_what_has_changed_or_gone() -> None:
+    rows = {n: row_of(JobSummary(namespace="a", name=n, uid=n, state="Running")) for n in "xyz"}
+    steps = [
+        (list(rows.values()), [("job", "x"), ("job", "y"), ("job", "z")]),
+        ([rows["x"], replace(rows["y"], body=rows["y"].body.replace(b"Running", b"Failed"))],
+         [("gone", "z"), ("job", "y")]),
+    ]  # fmt: skip
+
+    async def test(client: Client) -> None:
+        listed: list[Any] = [steps[0][0]]
+        jobs: Any = SimpleNamespace(jobs=lambda *_: answer())
+        client.following.jobs = jobs
+
+        async def answer() -> Listed:
+            return Listed(listed[0], id(listed[0]))
+
+        stream = await following_jobs(client.following, client.followed(ref=False), None, 2.0)
+        assert isinstance(stream, EventStream)
+        found = events(stream)
+        assert (await found.__anext__())[0] == "retry"
+        for now, expected in steps:
+            listed[0] = now
+            told = [await found.__anext__() for _ in expected]
+            assert [(kind, data["name"]) for kind, data in told] == expected
+
+    played(test)
 
 
 def test_a_client_that_takes_nothing_for_half_a_minute_is_left() -> None:

@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from flowjob.cluster import control_api as asked
+from flowjob.cluster import local_requests as own
 from flowjob_api.settings import Settings
-from tests.rest.local_world import JOB, Local, in_local
+from tests.rest.local_world import JOB, Local, check, in_local
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,13 @@ from tests.rest.local_world import JOB, Local, in_local
         ("scale", {"parallelism": 4}, "Scale", asked.Rescale(parallelism=4, task_managers=3)),
         ("cancel", None, "Cancel", asked.CancelJob()),
         ("restart", {"reason": "why not"}, "Restart", asked.NewAttempt(reason="why not")),
+        ("restore", {"snapshot": "first"}, "Restore", own.RestoreJob(name="first")),
+        ("restore", {"path": "/x/y"}, "Restore", own.RestoreJob(path="/x/y")),
+        ("snapshots/first/verify", None, "VerifySnapshot", own.VerifySnapshot(name="first")),
     ],
 )  # fmt: skip
 def test_actions_are_the_operations_of_job_managers(
-    path: str, body: Any, kind: str, expected: asked.Request
+    path: str, body: Any, kind: str, expected: own.AnyRequest
 ) -> None:
     async def test(local: Local) -> None:
         answer = await local.http.post(f"{JOB}/{path}", json=body)
@@ -36,6 +40,97 @@ def test_actions_are_the_operations_of_job_managers(
         found = (await local.http.get(answer.headers["location"])).json()
         assert (found["state"], found["error"]) == ("Failed", {"code": "PLAN", "message": "no"})
         assert (await local.http.get(JOB)).json()["operation"] is None
+
+    in_local(test)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        ("suspend", {"drain": True}, own.SuspendJob(name="", drain=True)),
+        ("upgrade", {}, own.UpgradeJob(name="")),
+        ("upgrade", {"args": {"rate": 5, "old": None}, "checkpoints": {"interval": "5s"}, "parallelism": 3},
+         own.UpgradeJob(name="", args={"rate": "5", "old": None}, checkpoints={"interval": "5s"}, parallelism=3)),
+    ],
+)  # fmt: skip
+def test_what_stops_a_job_to_go_on_has_a_savepoint_of_its_own(
+    path: str, body: Any, expected: Any
+) -> None:
+    async def test(local: Local) -> None:
+        id = (await local.http.post(f"{JOB}/{path}", json=body)).json()["id"]
+        wanted = msgspec.structs.replace(expected, name=f"s-{id[:12]}")
+        assert local.live.operations.requests == {id: wanted}
+
+    in_local(test)
+
+
+def test_a_suspended_job_can_go_on_and_be_looked_after_and_nothing_else() -> None:
+    async def test(local: Local) -> None:
+        details, local.live.rests = local.live.details, True
+        view = msgspec.structs.replace(details.facts.view, state="Suspended")
+        details.facts = msgspec.structs.replace(details.facts, view=view)
+        actions = (await local.http.get(JOB)).json()["actions"]
+        of_snapshots = ["verifySnapshot", "deleteSnapshot", "restore"]
+        assert actions == ["resume", "upgrade", "cancel", *of_snapshots]
+        for path in ("savepoints", "restart"):
+            answer = await local.http.post(f"{JOB}/{path}")
+            assert (answer.status_code, answer.json()["code"]) == (409, "NOT_NOW")
+            assert "flowjob resume" in answer.json()["detail"]
+        resumed = await local.http.post(f"{JOB}/resume", json={"parallelism": 3})
+        deleted = await local.http.delete(f"{JOB}/snapshots/first")
+        assert [a.status_code for a in (resumed, deleted)] == [202, 202]
+        wishes = list(local.live.operations.requests.values())
+        assert wishes == [own.ResumeJob(parallelism=3), own.DeleteSnapshot(name="first")]
+
+    in_local(test)
+
+
+def test_a_dry_run_says_what_state_moves_and_asks_for_nothing() -> None:
+    async def test(local: Local) -> None:
+        path = f"{JOB}/upgrade?dryRun=true"
+        answer = await local.http.post(path, json={"parallelism": 3})
+        assert answer.status_code == 200
+        check(answer.json(), "UpgradePlan")
+        (move,) = answer.json()["state"]
+        assert (move["operator"], move["bytes"]) == ("a operator", 3)
+        assert move["states"] == [{"name": "a name", "rows": 3, "bytes": 3}]
+        assert [wish.parallelism for wish in local.live.planned] == [3]
+        assert local.live.operations.requests == {}
+
+    in_local(test)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "step"),
+    [
+        ({"image": "a:1"}, "UNSUPPORTED", "Edit that, and upgrade"),
+        ({"script": "x"}, "UNSUPPORTED", "Edit that, and upgrade"),
+        ({"checkpoints": {"interval": {"a": 1}}}, "INVALID", "such as interval: 30s"),
+        ({"mode": "LastState", "image": "a:1"}, "UNSUPPORTED", "Edit that, and upgrade"),
+    ],
+)
+def test_what_a_local_job_cannot_become_is_refused_with_the_next_step(
+    body: Any, code: str, step: str
+) -> None:
+    async def test(local: Local) -> None:
+        for path in ("upgrade", "upgrade?dryRun=true"):
+            problem = (await local.http.post(f"{JOB}/{path}", json=body)).json()
+            assert problem["code"] == code
+            assert step in problem["detail"]
+        assert (local.live.operations.requests, local.live.planned) == ({}, [])
+
+    in_local(test)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [({}, 422, "INVALID"), ({"snapshot": "a", "path": "b"}, 422, "INVALID"), ({"job": "other"}, 409, "UNSUPPORTED")],
+)  # fmt: skip
+def test_a_job_goes_back_to_one_snapshot_of_its_own(body: Any, status: int, code: str) -> None:
+    async def test(local: Local) -> None:
+        answer = await local.http.post(f"{JOB}/restore", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert local.live.operations.requests == {}
 
     in_local(test)
 

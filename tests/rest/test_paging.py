@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowjob_api.paging import Wanted, page
+from flowjob_api import paging
+from flowjob_api.paging import Wanted
 from flowjob_api.problems import Refused
 from flowjob_api.rates import Rates
-from flowjob_api.schemas.jobs import JobSummary
+from flowjob_api.rows import Row, row_of
+from flowjob_api.schemas.jobs import JobList, JobSummary
 
 NAMES = st.lists(
     st.tuples(st.sampled_from(["a", "a-b", "b"]), st.text("abc-", min_size=1, max_size=4)),
@@ -18,17 +20,23 @@ NAMES = st.lists(
 )
 
 
-def jobs(names: list[tuple[str, str]]) -> list[JobSummary]:
+def jobs(names: list[tuple[str, str]]) -> list[Row]:
     return [
-        JobSummary(
-            namespace=n,
-            name=m,
-            uid=m,
-            state="Running" if len(m) % 2 else "Failed",
-            labels={"team": n},
+        row_of(
+            JobSummary(
+                namespace=n,
+                name=m,
+                uid=m,
+                state="Running" if len(m) % 2 else "Failed",
+                labels={"team": n},
+            )
         )
         for n, m in sorted(names)
     ]
+
+
+def page(rows: list[Row], wanted: Wanted) -> JobList:
+    return JobList.model_validate_json(paging.page(rows, wanted))
 
 
 @given(NAMES, st.integers(1, 5), NAMES)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowjob_api.auth.kubernetes import MOST_WAITING
 from tests.rest.cluster_world import ANN, BOB, Cluster, in_cluster
 
 READS = ["", "/graph", "/tasks", "/checkpoints", "/checkpoints/3", "/snapshots", "/exceptions", "/metrics", "/logs",
@@ -121,7 +124,7 @@ def test_rights_and_tokens_are_remembered_for_ten_seconds_and_no_longer(tmp_path
 
         assert await look() == 200
         asked = len([r for r in cluster.kubernetes.requests if "reviews" in r[2]])
-        cluster.clock.ahead = 9
+        cluster.clock.ahead = 6
         assert await look() == 200
         assert len([r for r in cluster.kubernetes.requests if "reviews" in r[2]]) == asked
         cluster.kubernetes.rights.discard(("ann", "get", "flowjobs", "shop"))
@@ -130,6 +133,59 @@ def test_rights_and_tokens_are_remembered_for_ten_seconds_and_no_longer(tmp_path
         del cluster.kubernetes.tokens[ANN]
         cluster.clock.ahead = 22
         assert await look() == 401
+
+    in_cluster(test, tmp_path)
+
+
+def test_what_others_may_see_is_not_shared_with_who_follows_the_same_job(tmp_path: Path) -> None:
+    def prepare(cluster: Cluster) -> None:
+        cluster.kubernetes.rights.add(("bob", "get", "flowjobs", "shop"))
+
+    async def test(cluster: Cluster) -> None:
+        path = "/api/v1/jobs/shop/orders/events?topics="
+        assert (await cluster.get("/api/v1/jobs/shop/orders/snapshots")).status_code == 200
+        answer = await cluster.get(f"{path}graph,snapshots", BOB)
+        assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
+
+    in_cluster(test, tmp_path, prepare)
+
+
+def test_one_name_is_enough_and_a_whole_namespace_is_asked_about_once(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        for name in ("first", "second", "third"):
+            cluster.kubernetes.add("FlowJob", "shop", name, spec={})
+        for name in ("first", "second", "third"):
+            assert (await cluster.get(f"/api/v1/jobs/shop/{name}")).status_code in (200, 404)
+        asked = [r for r in cluster.kubernetes.requests if r[2].endswith("subjectaccessreviews")]
+        assert len(asked) == 1
+        cluster.kubernetes.tokens["eve-token"] = "eve"
+        cluster.kubernetes.names.add(("eve", "get", "flowjobs", "shop", "orders"))
+        for name, status in (("orders", 200), ("first", 403)):
+            answer = await cluster.get(f"/api/v1/jobs/shop/{name}/graph", "eve-token")
+            assert answer.status_code == status
+
+    in_cluster(test, tmp_path)
+
+
+def test_made_up_tokens_are_too_many_at_some_time_and_good_ones_never(tmp_path: Path) -> None:
+    async def test(cluster: Cluster) -> None:
+        assert (await cluster.get("/api/v1/jobs")).status_code == 200
+        cluster.clock.ahead = 11
+        cluster.kubernetes.held.clear()
+        path = "/api/v1/jobs"
+        flood = [asyncio.ensure_future(cluster.get(path, f"made-up-{n}")) for n in range(300)]
+        while sum(one.done() for one in flood) < 300 - MOST_WAITING:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        good = asyncio.ensure_future(cluster.get(path))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        cluster.kubernetes.held.set()
+        answers = Counter([(await one).status_code for one in flood])
+        assert answers == {503: 300 - MOST_WAITING, 401: MOST_WAITING}
+        refused = next(one.result() for one in flood if one.result().status_code == 503)
+        assert refused.json()["code"] == "BUSY"
+        assert refused.headers["retry-after"]
+        assert (await good).status_code == 200
 
     in_cluster(test, tmp_path)
 

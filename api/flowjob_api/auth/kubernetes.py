@@ -5,7 +5,10 @@ hold the token sealed."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
+from collections import OrderedDict
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -24,7 +27,15 @@ from flowjob_api.services.cluster.kubernetes import ApiError, Call, Kubernetes, 
 from flowjob_api.services.cluster.paths import TOKEN_REVIEWS
 from flowjob_api.sharing import Sharing
 
+_log = logging.getLogger("flowjob.api")
+
 REMEMBERED_SECONDS: Final = 10.0
+ASKED_AGAIN: Final = 7.0
+"""What is asked for that long after it was looked up is looked up again, and nobody waits for it."""
+REVIEWS_AT_ONCE: Final = 16
+MOST_LATELY: Final = 5000
+MOST_WAITING: Final = 256
+"""Tokens that nobody has seen before, and that wait to be looked up: more are a flood."""
 
 
 class KubernetesDoor:
@@ -36,7 +47,11 @@ class KubernetesDoor:
         self._kubernetes = kubernetes
         self._sessions = sessions
         self._metrics = metrics
-        self._sharing = Sharing(clock, most=5000)
+        self._sharing = Sharing(clock, most=MOST_LATELY)
+        self._gate = asyncio.Semaphore(REVIEWS_AT_ONCE)
+        self._waiting = 0
+        self._lately: OrderedDict[bytes, None] = OrderedDict()
+        """Tokens that were good when they were looked up last"""
 
     async def caller(self, request: Request) -> Caller:
         given = presented(request, self._sessions)
@@ -81,15 +96,35 @@ class KubernetesDoor:
             return None
         asked = False
 
+        # Not by the token itself: memory is dumped more often than hashes are reversed.
+        key = hashlib.sha256(token.encode()).digest()
+
         async def review() -> Caller | None:
             nonlocal asked
             asked = True
-            return await self._review(token)
+            return await self._looked_up(key, token)
 
-        # Not by the token itself: memory is dumped more often than hashes are reversed.
-        key = hashlib.sha256(token.encode()).digest()
-        found: Caller | None = await self._sharing.ask(key, REMEMBERED_SECONDS, review)
+        found: Caller | None = await self._sharing.ask(key, REMEMBERED_SECONDS, review, ASKED_AGAIN)
         self._metrics.reviews.labels("token", "no" if asked else "yes").inc()
+        return found
+
+    async def _looked_up(self, key: bytes, token: str) -> Caller | None:
+        """Whoever makes up tokens takes no turn of those who have one: these are never too many. Raises Refused."""
+        if key not in self._lately and self._waiting >= MOST_WAITING:
+            raise Refused(
+                "BUSY", "too many tokens wait to be looked up", headers={"Retry-After": "5"}
+            )
+        self._waiting += 1
+        try:
+            async with self._gate:
+                found = await self._review(token)
+        finally:
+            self._waiting -= 1
+        self._lately.pop(key, None)
+        if found is not None:
+            self._lately[key] = None
+            if len(self._lately) > MOST_LATELY:
+                self._lately.popitem(last=False)
         return found
 
     async def _review(self, token: str) -> Caller | None:
@@ -101,7 +136,9 @@ class KubernetesDoor:
         try:
             answer = await self._kubernetes.send(Call("POST", TOKEN_REVIEWS, body=body))
         except (ApiError, Unreachable) as error:
-            raise Refused("UNREACHABLE", f"tokens cannot be looked up: {error}") from None
+            # To whom nobody knows yet, no more is told.
+            _log.warning("tokens cannot be looked up: %s", error)
+            raise Refused("UNREACHABLE", "tokens cannot be looked up now") from None
         status: dict[str, Any] = answer.get("status") or {}
         user: dict[str, Any] = status.get("user") or {}
         if status.get("authenticated") is not True or not user.get("username"):

@@ -21,6 +21,7 @@ from flowjob_api.parts import (
 from flowjob_api.schemas.actions import (
     CancelWish,
     RestartWish,
+    RestoreWish,
     ResumeWish,
     SavepointWish,
     ScaleWish,
@@ -121,6 +122,12 @@ async def suspend(begin: BeginOf, wish: SuspendWish = SuspendWish()) -> Encoded:
 async def resume(begin: BeginOf, wish: ResumeWish = ResumeWish()) -> Encoded:
     """One that was suspended."""
     return await begin("Resume", wish)
+
+
+@router.post("/restore", **ACCEPTED, summary="Goes back to a snapshot")
+async def restore(begin: BeginOf, wish: RestoreWish) -> Encoded:
+    """What the job has done since is given up; what sinks have published stays."""
+    return await begin("Restore", wish)
 
 
 @router.post("/scale", **ACCEPTED, summary="Changes the parallelism")

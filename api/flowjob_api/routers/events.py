@@ -16,7 +16,7 @@ from flowjob_api.problems import Refused
 router = APIRouter(tags=["events"])
 
 STREAM: Final[dict[int | str, dict[str, Any]]] = {
-    **problems(),
+    **problems(429),
     200: {
         "description": "Server-sent events",
         "content": {
@@ -43,7 +43,6 @@ async def follow_jobs(
 ) -> Response:
     """`job` with a JobSummary: it is new, or has changed. `gone` with namespace and name. A comment every 15 s says
     that the connection lives; `expired`: your rights have ended, and so does this."""
-    await parts.jobs.jobs(caller, namespace)
     return await following_jobs(
         parts.following, Followed(request, caller, None, None), namespace, every
     )
@@ -72,6 +71,5 @@ async def follow_job(
     wanted = tuple(dict.fromkeys(topic for topic in topics.split(",") if topic))
     if unknown := sorted(set(wanted) - set(TOPICS)):
         raise Refused("INVALID", f"query.topics: there is no topic `{unknown[0][:50]}`")
-    await parts.jobs.job(caller, ref)
     followed = Followed(request, caller, ref, last_event_id)
     return await following_job(parts.following, followed, wanted, every)

@@ -55,7 +55,7 @@ async def list_jobs(
     if unknown:
         raise Refused("INVALID", f"query.state: there is no state `{unknown[0][:50]}`")
     listed = await parts.jobs.jobs(caller, namespace)
-    return encoded(request, page(listed.jobs, Wanted(states, q, limit, continue_)))
+    return encoded(request, page(listed.rows, Wanted(states, q, limit, continue_)))
 
 
 @router.get("/jobs/{namespace}/{name}", responses=READ, response_model=Job, summary="One job")

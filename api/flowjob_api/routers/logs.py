@@ -18,7 +18,7 @@ from flowjob_api.schemas.history import Level, LogLine, Logs, Process
 router = APIRouter(prefix="/jobs/{namespace}/{name}", tags=["logs"])
 
 LOGS: Final[dict[int | str, dict[str, Any]]] = {
-    **problems(),
+    **problems(429),
     200: {
         "model": Logs,
         "description": "With follow: server-sent events `line`, one LogLine each",

@@ -20,7 +20,7 @@ async def get_session(request: Request, parts: PartsOf) -> Encoded:
 
 
 @router.post(
-    "", responses=problems(400, 408, 413, 415, 429), response_model=Session, summary="Logs in"
+    "", responses=problems(400, 408, 409, 413, 415, 429), response_model=Session, summary="Logs in"
 )
 async def log_in(request: Request, parts: PartsOf, login: Login) -> Encoded:
     """Exchanges a token for a cookie. TLS is needed off this machine."""

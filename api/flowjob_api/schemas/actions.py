@@ -4,9 +4,9 @@ Limits are those of the engine and of the FlowJob; what only the job can know is
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from flowjob_api.schemas.model import Answer, Wish, example
 
@@ -81,6 +81,26 @@ class RestartWish(Wish):
     reason: Annotated[str, Field(max_length=200)] = "asked for"
 
 
+class RestoreWish(Wish):
+    """Has the job go back to a snapshot: what it has done since is given up. Exactly one of the three is given."""
+
+    model_config = example(snapshot="before-upgrade")
+    snapshot: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """By name: a FlowSnapshot, or a savepoint of a local job."""
+    path: (
+        Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f]+$")] | None
+    ) = None
+    """Where it lies."""
+    job: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    """Another FlowJob of the namespace: its newest one."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(one is not None for one in (self.snapshot, self.path, self.job)) != 1:
+            raise ValueError("give exactly one of snapshot, path and job")
+        return self
+
+
 class UpgradeWish(Wish):
     """Has the job go on as another program, or the same with other settings. What is left out stays."""
 
@@ -141,13 +161,30 @@ class PlannedChange(Answer):
     new: str | None = None
 
 
+class StatePart(Answer):
+    """One state of an operator, by the name that the program or the engine gives it."""
+
+    name: str
+    rows: int = 0
+    bytes: int = 0
+
+
 class StateMove(Answer):
     """What would become of the state of one operator."""
 
     operator: str
     uid: str | None = None
-    outcome: Literal["Kept", "Redistributed", "Dropped", "New", "Incompatible"]
+    outcome: Literal["Kept", "Redistributed", "Dropped", "New", "Incompatible", "Unknown"]
+    """Redistributed: dealt out anew by key group, to another number of subtasks. Dropped: it has no place in the
+    program. New: it starts empty. Incompatible: the program cannot read it. Unknown: the new program is tried before
+    the job is stopped."""
     text: str = ""
+    rows: int | None = None
+    """In the newest snapshot; null: nobody has looked."""
+    bytes: int | None = None
+    subtasks_before: int | None = None
+    subtasks_after: int | None = None
+    states: list[StatePart] = []
 
 
 class UpgradePlan(Answer):
@@ -156,7 +193,10 @@ class UpgradePlan(Answer):
     model_config = example(
         accepted=True, actions=["Upgrade"], restoreFrom="a savepoint", taskManagers=4,
         changes=[{"field": "image", "kind": "Upgrade", "old": "orders:7", "new": "orders:8"}],
-        state=[], problems=[], notes=["the new image is tried before the job is stopped"],
+        state=[{"operator": "count", "uid": "count", "outcome": "Redistributed", "text": "1,200 rows of state",
+                "rows": 1200, "bytes": 48_000, "subtasksBefore": 2, "subtasksAfter": 4,
+                "states": [{"name": "seen", "rows": 1200, "bytes": 48_000}]}],
+        problems=[], notes=["the new image is tried before the job is stopped"],
     )  # fmt: skip
     accepted: bool
     actions: list[str] = []

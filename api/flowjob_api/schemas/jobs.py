@@ -18,7 +18,7 @@ State = Literal[
 
 Action = Literal[
     "savepoint", "stop", "upgrade", "suspend", "resume", "scale", "cancel", "restart",
-    "verifySnapshot", "deleteSnapshot",
+    "verifySnapshot", "deleteSnapshot", "restore",
 ]  # fmt: skip
 
 SUMMARY = {

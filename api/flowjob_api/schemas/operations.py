@@ -11,7 +11,7 @@ from flowjob_api.schemas.model import Answer, Time, example
 
 OperationKind = Literal[
     "Savepoint", "Stop", "Upgrade", "Suspend", "Resume", "Scale", "Cancel", "Restart",
-    "VerifySnapshot", "DeleteSnapshot", "Submit",
+    "VerifySnapshot", "DeleteSnapshot", "Submit", "Restore",
 ]  # fmt: skip
 
 

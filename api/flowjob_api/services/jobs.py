@@ -11,9 +11,10 @@ from typing import Literal, Protocol
 
 from flowjob.cluster.job_details import JobDetails
 from flowjob_api.auth.callers import Caller
+from flowjob_api.rows import Row
 from flowjob_api.schemas.actions import FlowJobWish, UpgradePlan, UpgradeWish
 from flowjob_api.schemas.history import Snapshots
-from flowjob_api.schemas.jobs import Job, JobSummary
+from flowjob_api.schemas.jobs import Job
 from flowjob_api.schemas.model import Wish
 from flowjob_api.schemas.operations import Operation, OperationKind
 
@@ -46,10 +47,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """Jobs by namespace and name, all that may be seen. `version` changes whenever one of them does."""
+    """Jobs by namespace and name, all that may be seen. `version` is another whenever one of them is."""
 
-    jobs: Sequence[JobSummary]
-    version: str
+    rows: Sequence[Row]
+    version: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,10 @@ class Jobs(Protocol):
 
     async def details(self, caller: Caller, ref: Ref, *, logs: bool = False) -> JobDetails:
         """To be asked at once: rights are looked at now. `logs`: they are what is wanted."""
+        ...
+
+    async def check(self, caller: Caller, ref: Ref, *, snapshots: bool = False) -> None:
+        """Refuses whoever may not look at it; `snapshots`: and at those."""
         ...
 
     async def snapshots(self, caller: Caller, ref: Ref) -> Snapshots: ...

@@ -5,18 +5,21 @@ the same. What the JobManager does is its own business."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 from flowjob.cluster.job_details import JobDetails, LiveJob
 from flowjob_api.auth.callers import Caller
 from flowjob_api.clock import Clock
 from flowjob_api.problems import Refused
+from flowjob_api.rows import row_of
 from flowjob_api.schemas.actions import FlowJobWish, UpgradePlan, UpgradeWish
 from flowjob_api.schemas.history import Snapshots
 from flowjob_api.schemas.operations import Operation
 from flowjob_api.services.jobs import Asked, Listed, Ref, Versioned
 from flowjob_api.services.local_facts import LOCAL, etag_of, job_of
-from flowjob_api.services.local_operations import LocalOperations
+from flowjob_api.services.local_operations import LocalOperations, check_possible
+from flowjob_api.services.local_wishes import plan_of, upgrade_of
 
 
 class LocalJobs:
@@ -27,6 +30,7 @@ class LocalJobs:
     def __init__(self, live: LiveJob | None, clock: Clock) -> None:
         self._live = live
         self._operations = None if live is None else LocalOperations(live, clock)
+        self._planning = asyncio.Lock()
 
     async def ready(self) -> str | None:
         return None
@@ -37,7 +41,8 @@ class LocalJobs:
         found = (await self._versioned(self._live)).job
         if not found.name:  # it is being planned
             return Listed([], "")
-        return Listed([found], found.model_dump_json())
+        row = row_of(found)
+        return Listed([row], row.body.decode())
 
     async def job(self, caller: Caller, ref: Ref) -> Versioned:
         return await self._versioned(await self._found(ref))
@@ -46,7 +51,9 @@ class LocalJobs:
         assert self._operations is not None
         facts = await live.details.job()
         current = self._operations.current()
-        return Versioned(job_of(facts, current), etag_of(facts, self._operations.asked))
+        return Versioned(
+            job_of(facts, current, rests=live.rests), etag_of(facts, self._operations.asked)
+        )
 
     async def _found(self, ref: Ref) -> LiveJob:
         """Raises Refused: NOT_FOUND."""
@@ -68,6 +75,9 @@ class LocalJobs:
     async def details(self, caller: Caller, ref: Ref, *, logs: bool = False) -> JobDetails:
         return (await self._found(ref)).details
 
+    async def check(self, caller: Caller, ref: Ref, *, snapshots: bool = False) -> None:
+        await self._found(ref)
+
     async def snapshots(self, caller: Caller, ref: Ref) -> Snapshots:
         live = await self._found(ref)
         found = await live.details.snapshots()
@@ -81,15 +91,20 @@ class LocalJobs:
         return await self._operations.begin(ref, await live.details.job(), asked)
 
     async def plan(self, caller: Caller, ref: Ref, wish: UpgradeWish) -> UpgradePlan:
-        await self._found(ref)
-        raise Refused("UNSUPPORTED", "a local job")
+        live = await self._found(ref)
+        check_possible("Upgrade", await live.details.job(), rests=live.rests)
+        asked = upgrade_of(wish, "dry-run")
+        async with self._planning:  # each imports the program in a process of its own
+            found = await live.plan_upgrade(asked)
+        return plan_of(found)
 
     async def submit(
         self, caller: Caller, namespace: str, body: FlowJobWish, asked: Asked
     ) -> Operation:
         raise Refused(
             "UNSUPPORTED",
-            "jobs of this machine are started with `flowjob run`; FlowJobs are submitted to the service of a cluster",
+            "jobs of this machine are started with `flowjob run`; FlowJobs are submitted to the service of a cluster: "
+            "name it with --server, or the cluster with --context",
         )
 
     async def operation(self, caller: Caller, id: str) -> Operation:

@@ -16,8 +16,8 @@ LOCAL: Final = "local"
 OVER: Final = frozenset({"Suspended", "Finished", "Cancelled", "Failed"})
 
 
-def job_of(facts: JobFacts, operation: Operation | None) -> Job:
-    """The job at a glance. `operation`: what is being done about it."""
+def job_of(facts: JobFacts, operation: Operation | None, *, rests: bool) -> Job:
+    """The job at a glance. `operation`: what is being done about it. `rests`: it is suspended, and can go on."""
     return Job.model_validate(
         {
             **figures_of(facts),
@@ -25,7 +25,7 @@ def job_of(facts: JobFacts, operation: Operation | None) -> Job:
             "name": facts.name,
             "uid": facts.run,
             "created_at": facts.view.started_at,
-            "actions": actions_of(facts.view),
+            "actions": actions_of(facts.view, rests=rests),
             "operation": operation,
         }
     )
@@ -108,11 +108,14 @@ def snapshot_of(found: Snapshot) -> SnapshotFacts:
     )
 
 
-def actions_of(view: JobManagerView) -> list[Action]:
+def actions_of(view: JobManagerView, *, rests: bool) -> list[Action]:
     """What a local job can be asked for now."""
+    snapshots: list[Action] = ["verifySnapshot", "deleteSnapshot", "restore"]
+    if rests:
+        return ["resume", "upgrade", "cancel", *snapshots]
     if view.state in OVER:
         return []
-    return ["savepoint", "stop", "suspend", "scale", "cancel", "restart"]
+    return ["savepoint", "stop", "upgrade", "suspend", "scale", "cancel", "restart", *snapshots]
 
 
 def etag_of(facts: JobFacts, asked: int) -> str:

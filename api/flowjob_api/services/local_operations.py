@@ -11,27 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from flowjob.cluster.control_api import (
-    CancelJob,
-    NewAttempt,
-    OperationView,
-    Request,
-    Rescale,
-    StopJob,
-    TakeSavepoint,
-)
+from flowjob.cluster.control_api import OperationView
 from flowjob.cluster.job_details import DetailsError, JobFacts, LiveJob
 from flowjob_api.clock import Clock
 from flowjob_api.problems import Refused
-from flowjob_api.schemas.actions import (
-    CancelWish,
-    RestartWish,
-    SavepointWish,
-    ScaleWish,
-    StopWish,
-    SuspendWish,
-)
-from flowjob_api.schemas.model import Wish
+from flowjob_api.schemas.actions import ResumeWish, ScaleWish, UpgradeWish
 from flowjob_api.schemas.operations import (
     JobRef,
     Operation,
@@ -42,11 +26,15 @@ from flowjob_api.schemas.operations import (
 )
 from flowjob_api.services.jobs import Asked, Ref
 from flowjob_api.services.local_facts import OVER, etag_of, snapshot_of
+from flowjob_api.services.local_wishes import request_of
 
 REMEMBERED: Final = 200
 STEPS: Final = {
     "Savepoint": "takes a savepoint", "Stop": "stops with a savepoint", "Suspend": "stops with a savepoint",
     "Scale": "takes a checkpoint, and starts all tasks anew", "Cancel": "stops", "Restart": "starts all tasks anew",
+    "Upgrade": "tries the program, stops with a savepoint, and starts anew from it",
+    "Restore": "stops, and starts anew from the snapshot",
+    "Resume": "starts from the savepoint", "VerifySnapshot": "reads it", "DeleteSnapshot": "deletes it",
 }  # fmt: skip
 
 
@@ -80,10 +68,11 @@ class LocalOperations:
                 raise Refused("KEY_REUSED", "another request was made under that Idempotency-Key")
             return await self.look(id)
         _check_version(asked.if_match, etag_of(facts, self.asked))
-        if facts.view.state in OVER:
-            raise Refused("NOT_NOW", f"the job is over: {facts.view.state.lower()}")
-        request = request_of(asked.kind, asked.wish, id, facts)
-        parallelism = asked.wish.parallelism if isinstance(asked.wish, ScaleWish) else None
+        check_possible(asked.kind, facts, rests=self._live.rests)
+        request = request_of(asked, id, facts)
+        parallelism = None
+        if isinstance(asked.wish, ScaleWish | ResumeWish | UpgradeWish):
+            parallelism = asked.wish.parallelism
         self._known[id] = _Known(asked.kind, ref, words, self._now(), parallelism)
         try:
             self._known[id].view = await self._live.operations.ask(id, request)
@@ -159,26 +148,31 @@ def _check_version(if_match: str | None, etag: str) -> None:
         raise Refused("PRECONDITION_FAILED", "the job has changed since: look again, and ask again")
 
 
-def request_of(kind: OperationKind, wish: Wish, id: str, facts: JobFacts) -> Request:
-    """The same in the JobManager's words. Raises Refused: UNSUPPORTED."""
-    match wish:
-        case SavepointWish():
-            return TakeSavepoint(name=wish.name or f"s-{id[:12]}")
-        case StopWish():
-            return StopJob(
-                name=wish.name or f"s-{id[:12]}", drain=wish.drain, timeout=wish.timeout or "10m"
-            )
-        case SuspendWish():
-            return StopJob(name=f"s-{id[:12]}", drain=wish.drain)
-        case ScaleWish():
-            return Rescale(
-                parallelism=wish.parallelism, task_managers=facts.view.slots.task_managers
-            )
-        case CancelWish():
-            return CancelJob()
-        case RestartWish():
-            return NewAttempt(reason=wish.reason)
-        case _:
-            raise Refused(
-                "UNSUPPORTED", f"{kind} is for jobs of a cluster: this one runs on this machine"
-            )
+def check_possible(kind: OperationKind, facts: JobFacts, *, rests: bool) -> None:
+    """Whether that can be asked of the job now. Raises Refused: NOT_NOW."""
+    state = facts.view.state.lower()
+    if rests:
+        if kind not in _OF_RESTING:
+            raise Refused("NOT_NOW", f"the job is suspended: resume it first ({_RESUME})")
+    elif facts.view.state in OVER:
+        raise Refused("NOT_NOW", f"the job is over: {state}. Start it again with {_AGAIN}")
+    elif kind == "Resume":
+        raise Refused(
+            "NOT_NOW", f"the job is {state}, and not suspended: there is nothing to resume"
+        )
+
+
+_OF_RESTING: Final = frozenset(
+    {
+        "Resume",
+        "Restore",
+        "Upgrade",
+        "Cancel",
+        "Stop",
+        "Suspend",
+        "VerifySnapshot",
+        "DeleteSnapshot",
+    }
+)
+_RESUME: Final = "`flowjob resume`, also with another parallelism"
+_AGAIN: Final = "`flowjob run … --from latest`"

@@ -4,7 +4,10 @@ Pure: objects in, models out. What only a JobManager knows is put over it elsewh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from flowjob_api.schemas.history import SnapshotFacts, Snapshots
 from flowjob_api.schemas.jobs import Action, CheckpointSummary, Job, JobSummary
@@ -13,11 +16,29 @@ from flowjob_api.services.cluster.kubernetes import Object
 RUNS: Final = frozenset(
     {"Starting", "Running", "Rescaling", "Upgrading", "RollingBack", "Preflight"}
 )
+VERIFIES: Final = "flowjob.dev/verifies"
 OVER: Final = frozenset({"Finished", "Cancelled", "Failed"})
 
 
 def summary_of(found: Object) -> JobSummary:
-    return JobSummary.model_validate(summary_fields(found))
+    """Also of a status that another version of the operator has written: one such job must not hide all others."""
+    try:
+        return JobSummary.model_validate(summary_fields(found))
+    except (ValidationError, TypeError, AttributeError, KeyError):
+        return JobSummary.model_validate(strange_fields(found))
+
+
+def strange_fields(found: Object) -> dict[str, Any]:
+    """By field of JobSummary and of Job, of a FlowJob whose status is not understood."""
+    about = found["metadata"]
+    return {
+        "namespace": about.get("namespace", ""),
+        "name": about["name"],
+        "uid": about.get("uid", ""),
+        "state": "Unknown",
+        "health": "Degraded",
+        "message": "this service does not understand the status: the operator is of another version",
+    }
 
 
 def summary_fields(found: Object) -> dict[str, Any]:
@@ -67,8 +88,12 @@ def job_fields(found: Object) -> dict[str, Any]:
     }
 
 
-def job_of(fields: dict[str, Any]) -> Job:
-    return Job.model_validate(fields)
+def job_of(found: Object, fields: Callable[[], dict[str, Any]]) -> Job:
+    """A Job of what `fields` says, if that can be one."""
+    try:
+        return Job.model_validate(fields())
+    except (ValidationError, TypeError, AttributeError, KeyError):
+        return Job.model_validate(strange_fields(found))
 
 
 def state_of(status: Object) -> str:
@@ -105,7 +130,7 @@ def actions_of(found: Object) -> list[Action]:
         return []
     wanted = ((found.get("spec") or {}).get("job") or {}).get("state") or "Running"
     phase = (found.get("status") or {}).get("phase")
-    snapshots: list[Action] = ["deleteSnapshot"]
+    snapshots: list[Action] = ["verifySnapshot", "deleteSnapshot", "restore"]
     if wanted == "Cancelled" or phase in ("Finished", "Cancelled"):
         return ["upgrade", *snapshots]
     if wanted == "Suspended":
@@ -145,6 +170,11 @@ def snapshot_of(found: Object) -> SnapshotFacts:
         error=status.get("error"),
         in_use=in_use,
     )
+
+
+def verifies(snapshot: Object) -> str:
+    """The FlowSnapshot that it was made to look at; empty: it is one itself."""
+    return str((snapshot["metadata"].get("annotations") or {}).get(VERIFIES, ""))
 
 
 def is_of_job(snapshot: Object, job: Object) -> bool:

@@ -40,11 +40,16 @@ from flowjob.cluster.job_details import (
 )
 from flowjob_api.clock import Clock
 from flowjob_api.service_metrics import ServiceMetrics
+from flowjob_api.sharing import Sharing
 
 PORT: Final = 7402
 MISDIRECTED: Final = 421
 SECONDS: Final = 8.0
 LONGEST: Final = 32 * 2**20
+LONGEST_SHARED: Final = 256 * 1024
+"""Bytes of an answer that is kept for a moment"""
+SHARED_SECONDS: Final = 0.5
+"""What was answered is told to others so long: many look at one job."""
 LOOK_EVERY: Final = 60.0
 """Seconds between two looks at the certificates: they are renewed."""
 
@@ -115,6 +120,7 @@ class JobManagers:
         self._reach = reach
         self._clock = clock
         self._metrics = metrics
+        self._sharing = Sharing(clock, most=200, forgotten_after=SHARED_SECONDS)
         self._session: aiohttp.ClientSession | None = None
         self._context: tuple[tuple[int, ...], ssl.SSLContext] | None = None
         self._looked_at: float | None = None
@@ -138,7 +144,35 @@ class JobManagers:
     def of(self, job: JobId) -> RemoteDetails:
         return RemoteDetails(self, job)
 
-    async def ask(self, job: JobId, path: str, wait: float = 0.0) -> bytes:
+    async def ask(self, job: JobId, path: str, kind: type[_T], wait: float = 0.0) -> _T:
+        """What the one that leads answers, or has answered others just now. Raises DetailsError.
+
+        Whoever waits for something new is told when it is there, and nothing of before."""
+        if wait:
+            return (await self._decoded(job, path, kind, wait))[0]
+        key, length = (job, path), 0
+
+        async def question() -> _T:
+            nonlocal length
+            found, length = await self._decoded(job, path, kind, 0.0)
+            return found
+
+        found: _T = await self._sharing.ask(key, SHARED_SECONDS, question)
+        if length > LONGEST_SHARED:
+            self._sharing.forget(key)
+        return found
+
+    async def _decoded(self, job: JobId, path: str, kind: type[_T], wait: float) -> tuple[_T, int]:
+        """And how many bytes it was."""
+        data = await self._answer(job, path, wait)
+        try:
+            return msgspec.json.decode(data, type=kind), len(data)
+        except msgspec.MsgspecError:
+            raise DetailsError(
+                "UNREACHABLE", "the JobManager answers what this service does not understand"
+            ) from None
+
+    async def _answer(self, job: JobId, path: str, wait: float) -> bytes:
         """`GET /internal/v1/<path>` of the one that leads. Raises DetailsError."""
         began = self._clock.monotonic()
         result = "silent"
@@ -240,13 +274,7 @@ class RemoteDetails:
     ) -> _T:
         given = {k: v for k, v in (query or {}).items() if v not in (None, "")}
         path = f"details/{name}" + (f"?{urlencode(given)}" if given else "")
-        data = await self._managers.ask(self._job, path, wait)
-        try:
-            return msgspec.json.decode(data, type=kind)
-        except msgspec.MsgspecError:
-            raise DetailsError(
-                "UNREACHABLE", "the JobManager answers what this service does not understand"
-            ) from None
+        return await self._managers.ask(self._job, path, kind, wait)
 
     async def job(self) -> JobFacts:
         return await self._get(JobFacts, "job")

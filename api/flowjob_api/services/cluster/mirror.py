@@ -7,21 +7,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from flowjob_api.clock import Clock
+from flowjob_api.rows import Row
 from flowjob_api.services.cluster.kubernetes import ApiError, Call, Kubernetes, Object, Unreachable
 from flowjob_api.services.cluster.paths import JOBS, SNAPSHOTS, collection
 
 _log = logging.getLogger("flowjob.api")
 
-PAGE: Final = 500
+PAGE: Final = 200
 WATCH_SECONDS: Final = 300
 LONGEST_PAUSE: Final = 30.0
 
 Key = tuple[str, str]
 """Namespace and name"""
+
+
+@dataclass(slots=True)
+class Kept:
+    """An object as JSON, a tenth of what it needs decoded, and what is made of it once.
+
+    version  the object's resourceVersion
+    row      in the list of jobs
+    """
+
+    data: bytes
+    uid: str
+    version: str
+    row: Row | None = None
+
+    def decoded(self) -> Object:
+        found: Object = msgspec.json.decode(self.data)
+        return found
 
 
 class Mirror:
@@ -33,31 +55,38 @@ class Mirror:
         self._kubernetes = kubernetes
         self._clock = clock
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
-        self._kept: dict[str, dict[Key, Object]] = {JOBS: {}, SNAPSHOTS: {}}
+        self._kept: dict[str, dict[str, dict[str, Kept]]] = {JOBS: {}, SNAPSHOTS: {}}
+        self._by_uid: dict[str, Key] = {}
+        """FlowJobs"""
         self._listed: set[tuple[str, str | None]] = set()
-        self.version = 0
-        """Grows with every change"""
+        self._changes = 0
+        self.versions: dict[str, int] = {}
+        """Of namespaces that have FlowJobs: another with every change of one"""
 
     @property
     def is_whole(self) -> bool:
         return len(self._listed) == 2 * len(self._namespaces)
 
     def get(self, plural: str, namespace: str, name: str) -> Object | None:
-        return self._kept[plural].get((namespace, name))
+        kept = self._kept[plural].get(namespace, {}).get(name)
+        return None if kept is None else kept.decoded()
 
-    def all(self, plural: str, namespace: str | None = None) -> Iterator[Object]:
-        for key in sorted(self._kept[plural]):
-            if namespace in (None, key[0]):
-                yield self._kept[plural][key]
+    def kept(self, plural: str, namespace: str) -> Sequence[Kept]:
+        """By name."""
+        return [one for _, one in sorted(self._kept[plural].get(namespace, {}).items())]
 
-    def namespaces(self) -> set[str]:
-        """That have FlowJobs."""
-        return {key[0] for key in self._kept[JOBS]}
+    def all(self, plural: str, namespace: str) -> Iterator[Object]:
+        """By name."""
+        return (one.decoded() for one in self.kept(plural, namespace))
+
+    def namespaces(self) -> list[str]:
+        """That have FlowJobs, in order."""
+        return sorted(self._kept[JOBS])
 
     def of_uid(self, uid: str) -> Object | None:
         """The FlowJob of this uid."""
-        jobs = self._kept[JOBS].values()
-        return next((job for job in jobs if job["metadata"].get("uid") == uid), None)
+        key = self._by_uid.get(uid)
+        return None if key is None else self.get(JOBS, *key)
 
     async def run(self) -> None:
         """For ever."""
@@ -80,21 +109,22 @@ class Mirror:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _list(self, plural: str, namespace: str | None) -> str:
-        found: dict[Key, Object] = {}
+        found: set[Key] = set()
         query: tuple[tuple[str, str], ...] = (("limit", str(PAGE)),)
         while True:
             page = await self._kubernetes.send(Call("GET", collection(plural, namespace), query))
             for one in page.get("items") or ():
-                found[_key(one)] = pruned(one)
+                found.add(_key(one))
+                self.note(plural, one)
             about = page.get("metadata") or {}
             if not about.get("continue"):
                 break
             query = (("limit", str(PAGE)), ("continue", about["continue"]))
         kept = self._kept[plural]
-        for key in [k for k in kept if namespace in (None, k[0]) and k not in found]:
-            del kept[key]
-        kept.update(found)
-        self.version += 1
+        there = [(n, name) for n in kept if namespace in (None, n) for name in kept[n]]
+        for key in there:
+            if key not in found:
+                self._drop(plural, key)
         self._listed.add((plural, namespace))
         return str(about.get("resourceVersion") or "")
 
@@ -112,8 +142,7 @@ class Mirror:
                 case "ADDED" | "MODIFIED":
                     self.note(plural, found)
                 case "DELETED":
-                    self._kept[plural].pop(_key(found), None)
-                    self.version += 1
+                    self._drop(plural, _key(found))
                 case "BOOKMARK":
                     pass
                 case _:
@@ -123,8 +152,37 @@ class Mirror:
 
     def note(self, plural: str, found: Object) -> None:
         """Also what the answer to a write says: the next read has it."""
-        self._kept[plural][_key(found)] = pruned(found)
-        self.version += 1
+        namespace, name = key = _key(found)
+        about = found.get("metadata") or {}
+        uid, version = str(about.get("uid") or ""), str(about.get("resourceVersion") or "")
+        within = self._kept[plural].setdefault(namespace, {})
+        old = within.get(name)
+        if old is not None and version and (old.uid, old.version) == (uid, version):
+            return
+        within[name] = Kept(msgspec.json.encode(pruned(found)), uid, version)
+        if plural == JOBS:
+            if old is not None:
+                self._by_uid.pop(old.uid, None)
+            self._by_uid[uid] = key
+            self._changed(namespace)
+
+    def _drop(self, plural: str, key: Key) -> None:
+        namespace, name = key
+        within = self._kept[plural].get(namespace, {})
+        old = within.pop(name, None)
+        if old is None:
+            return
+        if not within:
+            del self._kept[plural][namespace]
+        if plural == JOBS:
+            self._by_uid.pop(old.uid, None)
+            self._changed(namespace)
+            if not within:
+                del self.versions[namespace]
+
+    def _changed(self, namespace: str) -> None:
+        self._changes += 1
+        self.versions[namespace] = self._changes
 
 
 def pruned(found: Object) -> Object:

@@ -16,7 +16,7 @@ from flowjob_api.schemas.operations import (
     Progress,
 )
 from flowjob_api.services.cluster import memos
-from flowjob_api.services.cluster.facts import snapshot_fact, snapshot_of
+from flowjob_api.services.cluster.facts import snapshot_fact, snapshot_of, verifies
 from flowjob_api.services.cluster.kubernetes import Object
 
 State = Literal["Pending", "Running", "Done", "Failed"]
@@ -112,7 +112,7 @@ def _result(status: Object, memo: memos.Memo) -> OperationResult:
 def _kind(text: str) -> OperationKind:
     known: tuple[OperationKind, ...] = (
         "Savepoint", "Stop", "Upgrade", "Suspend", "Resume", "Scale", "Cancel", "Restart",
-        "VerifySnapshot", "DeleteSnapshot", "Submit",
+        "VerifySnapshot", "DeleteSnapshot", "Submit", "Restore",
     )  # fmt: skip
     return next((kind for kind in known if kind == text), "Upgrade")
 
@@ -129,11 +129,12 @@ def of_snapshot(found: Object) -> Operation:
     state = states.get(phase, "Running")
     error = None
     if state == "Failed":
-        error = OperationError(code="SAVEPOINT_FAILED", message=str(status.get("error") or phase))
+        code = "SNAPSHOT_DAMAGED" if verifies(found) else "SAVEPOINT_FAILED"
+        error = OperationError(code=code, message=str(status.get("error") or phase))
     name = status.get("jobName") or (spec.get("jobRef") or {}).get("name") or ""
     return Operation(
         id=f"{SNAPSHOT}.{about['namespace']}.{about['name']}",
-        kind="Savepoint",
+        kind="VerifySnapshot" if verifies(found) else "Savepoint",
         job=JobRef(namespace=about["namespace"], name=name),
         state=state,
         progress=Progress(share=1.0 if state == "Done" else None),

@@ -22,6 +22,8 @@ def owned(found: Object) -> Object:
         is_ours = entry.get("manager") == MANAGER and entry.get("operation") == "Apply"
         if is_ours and not entry.get("subresource"):
             _add(fields, entry.get("fieldsV1") or {})
+    if not fields:  # nothing: which at the top is not the same as all
+        return {}
     part = _part(fields, found)
     return part if isinstance(part, dict) else {}
 
@@ -33,6 +35,8 @@ def _add(fields: dict[str, Any], more: Mapping[str, Any]) -> None:
 
 def _part(fields: Mapping[str, Any], value: Any) -> Any:
     names = [key for key in fields if key.startswith("f:")]
+    if "." in fields and not names and isinstance(value, Mapping):
+        return {}  # that there is a map, and nothing in it
     if not names or not isinstance(value, Mapping):
         return value  # a leaf; of a list, whose items have keys, all of it
     return {key[2:]: _part(fields[key], value[key[2:]]) for key in names if key[2:] in value}

@@ -9,7 +9,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from flowjob_api.schemas.actions import PlannedChange, UpgradePlan
+from flowjob.cluster.job_details import Graph
+from flowjob_api.schemas.actions import PlannedChange, StateMove, UpgradePlan
 from flowjob_api.services.cluster.kubernetes import Object
 from flowjob_operator.resources.changes import changes
 from flowjob_operator.resources.field_classes import FieldClass
@@ -49,9 +50,39 @@ def plan_of(found: Object, made: Object, kept: list[str]) -> UpgradePlan:
             for c in differing.fields
         ],
         restore_from=_restore(new, actions, status),
+        task_managers=_task_managers(new, status),
         problems=problems,
         notes=_notes(new, actions, bool(differing.fields)),
     )
+
+
+def moves_of(graph: Graph, actions: list[str], parallelism: int | None) -> list[StateMove]:
+    """Of the state that the job has now, by operator; bytes where it is the only one of its vertex that has any."""
+    moves = []
+    for vertex in graph.vertices:
+        holders = [operator for operator in vertex.operators if operator.uid is not None]
+        for operator in holders:
+            after = parallelism or vertex.parallelism
+            if "Upgrade" in actions or "Move" in actions:
+                outcome, text = "Unknown", "tried against the new program before the job is stopped"
+            elif "Rescale" in actions and after != vertex.parallelism:
+                outcome, text = "Redistributed", f"{vertex.parallelism} -> {after} subtasks"
+            else:
+                outcome, text = "Kept", ""
+            moves.append(
+                StateMove.model_validate(
+                    {
+                        "operator": operator.name,
+                        "uid": operator.uid,
+                        "outcome": outcome,
+                        "text": text,
+                        "bytes": vertex.figures.state_bytes if len(holders) == 1 else None,
+                        "subtasks_before": vertex.parallelism,
+                        "subtasks_after": None if outcome == "Unknown" else after,
+                    }
+                )
+            )
+    return moves
 
 
 def refused_plan(detail: str, errors: list[str]) -> UpgradePlan:
@@ -64,6 +95,17 @@ def _text(value: object) -> str | None:
         return None
     text = str(getattr(value, "value", value))
     return text[:LONGEST]
+
+
+def _task_managers(new: FlowJobSpec, status: Object) -> int:
+    """By the spec; what it leaves open is as the operator has found it."""
+
+    def in_force(path: str) -> int:
+        found = (status.get("effective") or {}).get(path) or {}
+        return int(found.get("value") or 1)
+
+    parallelism = new.job.parallelism or in_force("job.parallelism")
+    return -(-parallelism // (new.task_manager.slots or in_force("taskManager.slots")))
 
 
 def _restore(new: FlowJobSpec, actions: list[str], status: Object) -> str | None:

@@ -6,20 +6,20 @@ up, so that a refusal does not tell what is there."""
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import os
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_details import DetailsError, JobDetails
 from flowjob_api.answering import full
 from flowjob_api.auth.callers import Caller
 from flowjob_api.problems import Refused
+from flowjob_api.rows import Row, row_of
 from flowjob_api.schemas.actions import FlowJobWish, SavepointWish, UpgradePlan, UpgradeWish
 from flowjob_api.schemas.history import Snapshots
-from flowjob_api.schemas.jobs import JobSummary
 from flowjob_api.schemas.operations import Operation
-from flowjob_api.services.cluster import facts, memos, operations, planning
+from flowjob_api.services.cluster import facts, memos, operations, planning, speaking
 from flowjob_api.services.cluster.jobmanagers import JobManagers
 from flowjob_api.services.cluster.kubernetes import Call, Object
 from flowjob_api.services.cluster.mirror import Mirror
@@ -37,7 +37,6 @@ from flowjob_api.services.cluster.writing import (
 from flowjob_api.services.jobs import Asked, Listed, Ref, Versioned
 from flowjob_api.services.local_facts import figures_of
 
-REVIEWS_AT_ONCE: Final = 16
 LOOK_WITHIN: Final = 2.0
 """Seconds for a JobManager to say how its job is, before its FlowJob's status is shown instead."""
 
@@ -54,7 +53,8 @@ class ClusterJobs:
         self._rights = rights
         self._managers = managers
         self._writing = writing
-        self._summaries: tuple[int, dict[str, list[JobSummary]]] = (-1, {})
+        self._rows: dict[str, tuple[int, list[Row]]] = {}
+        """By namespace, as of a version of it"""
 
     async def ready(self) -> str | None:
         return None if self._mirror.is_whole else "FlowJobs have not been listed yet"
@@ -66,34 +66,32 @@ class ClusterJobs:
             allowed = [namespace]
         else:
             allowed = await self._allowed(caller)
-        by_namespace = self._listed()
-        found = [job for one in sorted(allowed) for job in by_namespace.get(one, ())]
-        version = (
-            f"{self._mirror.version}.{hashlib.sha256(repr(sorted(allowed)).encode()).hexdigest()}"
-        )
-        return Listed(found, version)
+        rows = [row for one in allowed for row in self._listed(one)]
+        return Listed(rows, tuple((one, self._mirror.versions.get(one)) for one in allowed))
 
     async def _allowed(self, caller: Caller) -> list[str]:
-        namespaces = sorted(self._mirror.namespaces())
+        """In order."""
+        namespaces = self._mirror.namespaces()
         if await self._rights.has(caller, Right("list", "")):
             return namespaces
-        gate = asyncio.Semaphore(REVIEWS_AT_ONCE)
+        rights = [Right("list", one) for one in namespaces]
+        return [one.namespace for one in await self._rights.those(caller, rights)]
 
-        async def may(namespace: str) -> bool:
-            async with gate:
-                return await self._rights.has(caller, Right("list", namespace))
-
-        answers = await asyncio.gather(*(may(one) for one in namespaces))
-        return [one for one, yes in zip(namespaces, answers) if yes]
-
-    def _listed(self) -> dict[str, list[JobSummary]]:
-        """Made once for each state of the mirror: a list of a thousand is asked for often."""
-        if self._summaries[0] != self._mirror.version:
-            made: dict[str, list[JobSummary]] = {}
-            for found in self._mirror.all(JOBS):
-                made.setdefault(found["metadata"]["namespace"], []).append(facts.summary_of(found))
-            self._summaries = (self._mirror.version, made)
-        return self._summaries[1]
+    def _listed(self, namespace: str) -> list[Row]:
+        """Only what has changed is made anew: a list of a thousand is asked for often."""
+        versions = self._mirror.versions
+        version, known = versions.get(namespace), self._rows.get(namespace)
+        if version is None:  # also what there never was: names that are asked for are not kept
+            return []
+        if len(self._rows) > len(versions):
+            self._rows = {one: rows for one, rows in self._rows.items() if one in versions}
+        if known is None or known[0] != version:
+            kept = self._mirror.kept(JOBS, namespace)
+            for one in kept:
+                if one.row is None:
+                    one.row = row_of(facts.summary_of(one.decoded()))
+            known = self._rows[namespace] = version, [one.row for one in kept if one.row]
+        return known[1]
 
     def _check_whole(self) -> None:
         if not self._mirror.is_whole:
@@ -115,7 +113,6 @@ class ClusterJobs:
 
     async def job(self, caller: Caller, ref: Ref) -> Versioned:
         found = await self._found(caller, ref)
-        fields = facts.job_fields(found)
         try:
             async with asyncio.timeout(LOOK_WITHIN):
                 live = figures_of(await self._details(found).job())
@@ -127,9 +124,12 @@ class ClusterJobs:
             () if phase == "Running" else ("state",)
         ):
             live.pop(name, None)
-        fields |= live
-        fields["operation"] = operations.current(found)
-        return Versioned(facts.job_of(fields), etag_of(found))
+
+        def fields() -> dict[str, Any]:
+            told = {"operation": operations.current(found)}
+            return facts.job_fields(found) | live | told
+
+        return Versioned(facts.job_of(found, fields), etag_of(found))
 
     async def details(self, caller: Caller, ref: Ref, *, logs: bool = False) -> JobDetails:
         return self._details(await self._found(caller, ref, sub="log" if logs else ""))
@@ -138,13 +138,18 @@ class ClusterJobs:
         about = found["metadata"]
         return self._managers.of(JobId(about["namespace"], about["name"], about["uid"]))
 
+    async def check(self, caller: Caller, ref: Ref, *, snapshots: bool = False) -> None:
+        await self._found(caller, ref)
+        if snapshots:
+            await self._rights.need(caller, Right("list", ref.namespace, resource=SNAPSHOTS))
+
     async def snapshots(self, caller: Caller, ref: Ref) -> Snapshots:
         found = await self._found(caller, ref)
         await self._rights.need(caller, Right("list", ref.namespace, resource=SNAPSHOTS))
         objects = [
             facts.snapshot_of(one)
             for one in self._mirror.all(SNAPSHOTS, ref.namespace)
-            if facts.is_of_job(one, found)
+            if facts.is_of_job(one, found) and not facts.verifies(one)
         ]
         try:
             kept = Snapshots.model_validate(full(await self._details(found).snapshots()))
@@ -154,16 +159,13 @@ class ClusterJobs:
 
     async def begin(self, caller: Caller, ref: Ref, asked: Asked) -> Operation:
         await self._found(caller, ref)
+        speaking.check(asked.wish)
         if isinstance(asked.wish, SavepointWish):
             return await self._take(caller, ref, asked, asked.wish)
         if asked.kind == "DeleteSnapshot":
             return await self._delete(caller, ref, asked)
         if asked.kind == "VerifySnapshot":
-            raise Refused(
-                "UNSUPPORTED",
-                "in a cluster the job's storage is read by pods of its namespace only: make a FlowSnapshot with "
-                "spec.path, which verifies what lies there",
-            )
+            return await self._verify(caller, ref, asked)
         written = await self._writing.change(caller, ref, asked)
         self._mirror.note(JOBS, written.found)
         return operations.of_job(written.found, written.memo.generation)
@@ -180,15 +182,70 @@ class ClusterJobs:
             "metadata": {"name": name, "namespace": ref.namespace, "annotations": annotations},
             "spec": {"jobRef": {"name": ref.name}, "type": "Savepoint"},
         }
+        return await self._made(caller, ref, body, f"{key}.{what}" if key else "")
+
+    async def _verify(self, caller: Caller, ref: Ref, asked: Asked) -> Operation:
+        """By a FlowSnapshot of the same path: a pod of the job's namespace reads all of it, with the job's rights on
+        its storage, where this service has none. It goes with the one that it looks at."""
+        found = await self._of_job(caller, ref, asked.snapshot)
+        seen = facts.snapshot_of(found)
+        if seen.phase != "Completed" or not seen.path:
+            raise Refused("NOT_NOW", f"{asked.snapshot} is {seen.phase}, and not there to be read")
+        key, what = marks(caller, asked)
+        annotations = {facts.VERIFIES: asked.snapshot}
+        if key:
+            annotations[memos.KEY_ANNOTATION] = f"{key}.{what}"
+        about = found["metadata"]
+        owner = {"apiVersion": API_VERSION, "kind": "FlowSnapshot", "name": about["name"]}
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "FlowSnapshot",
+            "metadata": {
+                "name": f"{asked.snapshot[:200]}-check-{(key or os.urandom(8).hex())[:12]}",
+                "namespace": ref.namespace,
+                "annotations": annotations,
+                "ownerReferences": [{**owner, "uid": about["uid"]}],
+            },
+            "spec": {"jobRef": {"name": ref.name}, "path": seen.path, "deletionPolicy": "Retain"},
+        }
+        made = await self._made(caller, ref, body, annotations.get(memos.KEY_ANNOTATION, ""))
+        await self._tidy(caller, ref, asked.snapshot, made)
+        return made
+
+    async def _tidy(self, caller: Caller, ref: Ref, snapshot: str, made: Operation) -> None:
+        """What earlier checks of it have found is out of date. Whoever may not delete them leaves them."""
+        checks = [
+            one
+            for one in self._mirror.all(SNAPSHOTS, ref.namespace)
+            if facts.verifies(one) == snapshot
+        ]
+        for one in checks:
+            earlier = operations.of_snapshot(one)
+            if earlier.state in ("Done", "Failed") and earlier.id != made.id:
+                with contextlib.suppress(Refused):
+                    await self._remove(caller, one)
+
+    async def _made(self, caller: Caller, ref: Ref, body: Object, mark: str) -> Operation:
+        """A FlowSnapshot, once per mark."""
         path, query = collection(SNAPSHOTS, ref.namespace), (("fieldManager", MANAGER),)
         try:
             made = await self._writing.send(Call("POST", path, query, body, token=caller.token))
         except Refused as error:
-            if error.code != "EXISTS" or not key:
+            if error.code != "EXISTS" or not mark:
                 raise
-            made = await self._same(ref, name, f"{key}.{what}", error)
+            made = await self._same(ref, body["metadata"]["name"], mark, error)
         self._mirror.note(SNAPSHOTS, made)
         return operations.of_snapshot(made)
+
+    async def _of_job(self, caller: Caller, ref: Ref, name: str) -> Object:
+        """A FlowSnapshot of the job, read afresh. Raises Refused."""
+        await self._rights.need(caller, Right("get", ref.namespace, name, SNAPSHOTS))
+        path = item(SNAPSHOTS, ref.namespace, name)
+        job = self._mirror.get(JOBS, ref.namespace, ref.name)
+        found = await self._writing.send(Call("GET", path))
+        if job is None or not facts.is_of_job(found, job):
+            raise Refused("NOT_FOUND", f"{name} is no snapshot of {ref.name}")
+        return found
 
     async def _same(self, ref: Ref, name: str, mark: str, error: Refused) -> Object:
         """The FlowSnapshot that was made under the same key. Raises Refused."""
@@ -201,25 +258,27 @@ class ClusterJobs:
         raise error
 
     async def _delete(self, caller: Caller, ref: Ref, asked: Asked) -> Operation:
-        await self._rights.need(caller, Right("get", ref.namespace, asked.snapshot, SNAPSHOTS))
-        path = item(SNAPSHOTS, ref.namespace, asked.snapshot)
-        job = self._mirror.get(JOBS, ref.namespace, ref.name)
-        found = await self._writing.send(Call("GET", path))
-        if job is None or not facts.is_of_job(found, job):
-            raise Refused("NOT_FOUND", f"{asked.snapshot} is no snapshot of {ref.name}")
+        found = await self._of_job(caller, ref, asked.snapshot)
         uid = str(found["metadata"]["uid"])
         if facts.snapshot_of(found).in_use:
             raise Refused("IN_USE", "the job needs this snapshot to go on")
+        await self._remove(caller, found)
+        return operations.of_deletion(ref.namespace, asked.snapshot, uid, found)
+
+    async def _remove(self, caller: Caller, snapshot: Object) -> None:
+        """This one, not another of its name. Raises Refused."""
+        about = snapshot["metadata"]
+        path = item(SNAPSHOTS, about["namespace"], about["name"])
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
+            "preconditions": {"uid": str(about["uid"])},
         }
         await self._writing.send(Call("DELETE", path, body=body, token=caller.token))
-        return operations.of_deletion(ref.namespace, asked.snapshot, uid, found)
 
     async def plan(self, caller: Caller, ref: Ref, wish: UpgradeWish) -> UpgradePlan:
         await self._found(caller, ref)
+        speaking.check(wish)
         try:
             found, made = await self._writing.rehearse(caller, ref, wish)
         except Refused as error:
@@ -229,11 +288,20 @@ class ClusterJobs:
                 error.detail, [f"{one.field}: {one.message}" for one in error.errors]
             )
         kept = check_removed(change_of(wish, found, 0), made)
-        return planning.plan_of(found, made, kept)
+        plan = planning.plan_of(found, made, kept)
+        try:
+            async with asyncio.timeout(LOOK_WITHIN):
+                graph = await self._details(found).graph()
+        except (DetailsError, TimeoutError):
+            return plan  # nobody knows of its state now
+        return plan.model_copy(
+            update={"state": planning.moves_of(graph, plan.actions, wish.parallelism)}
+        )
 
     async def submit(
         self, caller: Caller, namespace: str, body: FlowJobWish, asked: Asked
     ) -> Operation:
+        speaking.check(body)
         if body.metadata.namespace not in (None, namespace):
             raise Refused("INVALID", "body.metadata.namespace: is not that of the path")
         ref = Ref(namespace, body.metadata.name)
@@ -252,7 +320,7 @@ class ClusterJobs:
             raise _unknown(id)
         about = found["metadata"]
         right = Right("get", about["namespace"], about["name"])
-        if not await self._rights.has(caller, right) or len(generation) > 12:
+        if not await self._rights.of_one(caller, right) or len(generation) > 12:
             raise _unknown(id)
         if int(generation) > int(about.get("generation") or 0) + 1:
             raise _unknown(id)
@@ -264,7 +332,7 @@ class ClusterJobs:
         if kind == operations.DELETION:
             name, _, uid = name.rpartition(".")
         item(SNAPSHOTS, namespace, name)
-        if not await self._rights.has(caller, Right("get", namespace, name, SNAPSHOTS)):
+        if not await self._rights.of_one(caller, Right("get", namespace, name, SNAPSHOTS)):
             raise _unknown(rest)
         found = self._mirror.get(SNAPSHOTS, namespace, name)
         if kind == operations.DELETION:

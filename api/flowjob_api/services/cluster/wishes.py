@@ -10,6 +10,7 @@ from flowjob_api.problems import Refused
 from flowjob_api.schemas.actions import (
     CancelWish,
     RestartWish,
+    RestoreWish,
     ResumeWish,
     ScaleWish,
     StopWish,
@@ -47,6 +48,8 @@ def change_of(wish: Wish, found: Object, now: int) -> dict[str, Any]:
             return {"job": {"restartNonce": max(now, int(job.get("restartNonce") or 0) + 1)}}
         case UpgradeWish():
             return _upgrade(wish)
+        case RestoreWish():
+            return _restore(wish, max(now, int(job.get("restoreNonce") or 0) + 1))
     raise Refused("UNSUPPORTED", "that cannot be asked of a FlowJob")
 
 
@@ -54,6 +57,17 @@ def _refuse_over(found: Object) -> None:
     phase = (found.get("status") or {}).get("phase")
     if phase in ("Finished", "Cancelled"):
         raise Refused("NOT_NOW", f"the job is over: {phase}. Upgrade it to have it run again")
+
+
+def _restore(wish: RestoreWish, nonce: int) -> dict[str, Any]:
+    if wish.path is not None and "://" not in wish.path:
+        raise Refused(
+            "INVALID",
+            "body.path: the job's pods have no such directory: say s3://bucket/…, file:///… on a volume of theirs, or "
+            "the name of a FlowSnapshot as `snapshot`",
+        )
+    source = {"snapshot": wish.snapshot, "path": wish.path, "job": wish.job}
+    return {"job": {"restoreFrom": source, "restoreNonce": nonce, "state": "Running"}}
 
 
 def _upgrade(wish: UpgradeWish) -> dict[str, Any]:
