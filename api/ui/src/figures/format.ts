@@ -55,6 +55,11 @@ export function milliseconds(value: number | null | undefined): string {
   return duration(value / 1000);
 }
 
+/** Of marked rows: what takes longer than a minute is only known to. */
+export function latency(ms: number | null | undefined): string {
+  return ms !== null && ms !== undefined && ms >= 65_536 ? ">1 min" : milliseconds(ms);
+}
+
 /** Two units at most: 1.2 s, 2 min 05 s, 3 h 12 min, 4 d 6 h. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NOTHING;
@@ -68,6 +73,14 @@ export function duration(seconds: number | null | undefined): string {
   if (minutes < 1440) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
   const hours = Math.round(seconds / 3600);
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** One unit, for the axis of a chart: 250 ms, 30 s, 12 min, 1.5 h, 2 d. */
+export function roughly(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NOTHING;
+  if (seconds === 0) return "0";
+  const [size, name] = seconds < 1 ? [0.001, "ms"] : seconds < 120 ? [1, "s"] : seconds < 7200 ? [60, "min"] : seconds < 172_800 ? [3600, "h"] : [86_400, "d"];
+  return `${Math.round((seconds / (size as number)) * 10) / 10} ${name}`;
 }
 
 function two(value: number): string {
@@ -111,6 +124,23 @@ export function eventTime(ms: number | null | undefined): string {
 
 export function plural(number: number, one: string, many = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`;
+}
+
+/** A vertex by its first operator, for sentences: chains have long names. */
+export function brief(name: string, most = 34): string {
+  const [first = "", ...rest] = name.split(" → ");
+  const head = first.length > most ? `${first.slice(0, most - 1).trimEnd()}…` : first;
+  return rest.length && !head.endsWith("…") ? `${head} → …` : head;
+}
+
+/** What an error says in one line: the exception of a traceback and where it was raised, else its first line. */
+export function headline(text: string): string {
+  const lines = text.split("\n").map((line) => line.trimEnd()).filter(Boolean);
+  if (!lines.some((line) => line.startsWith("Traceback "))) return lines[0] ?? "";
+  const said = lines.filter((line) => !/^(\s|Traceback )/.test(line));
+  const where = said.find((line) => line.startsWith("in operator: "));
+  const what = said.find((line) => !/^(in operator|row): /.test(line)) ?? lines[0]!;
+  return where ? `${what}, in ${where.slice(13)}` : what;
 }
 
 /** What to print for a setting. */

@@ -1,4 +1,4 @@
-/* Where vertices and edges are drawn: layers from left to right by dagre, and what a zoom shows of them. Pure. */
+/* Where vertices and edges are drawn: layers from left to right, or on a tall page from top to bottom, by dagre, and what a zoom shows of them. Pure. */
 import { Graph as Dagre, layout as arrange } from "@dagrejs/dagre";
 import type { Graph } from "../service/types.ts";
 
@@ -32,6 +32,8 @@ export interface Drawing {
   height: number;
   nodes: Placed[];
   lines: Line[];
+  /** From top to bottom. */
+  tall: boolean;
 }
 
 /** Changes only when something is added or removed: figures move nothing. */
@@ -40,10 +42,10 @@ export function shape(graph: Graph): string {
   return `${vertices}|${graph.edges.map((edge) => `${edge.id}:${edge.source}>${edge.target}`).join(",")}`;
 }
 
-export function drawing(graph: Graph): Drawing {
+export function drawing(graph: Graph, tall = false): Drawing {
   const dagre = new Dagre({ multigraph: true });
   const many = graph.vertices.length > MANY;
-  dagre.setGraph({ rankdir: "LR", nodesep: many ? 18 : 32, ranksep: 84, marginx: 24, marginy: 24 });
+  dagre.setGraph({ rankdir: tall && !many ? "TB" : "LR", nodesep: many ? 18 : 32, ranksep: tall ? 72 : 104, marginx: 24, marginy: 24 });
   dagre.setDefaultEdgeLabel(() => ({}));
   const known = new Set(graph.vertices.map((vertex) => vertex.id));
   for (const vertex of graph.vertices) dagre.setNode(String(vertex.id), { ...CARD });
@@ -59,9 +61,9 @@ export function drawing(graph: Graph): Drawing {
   });
   const lines = edges.map((edge) => {
     const found = dagre.edge(String(edge.source), String(edge.target), String(edge.id)) as { points: Point[] };
-    return { id: edge.id, source: edge.source, target: edge.target, ...curve(found.points) };
+    return { id: edge.id, source: edge.source, target: edge.target, ...curve(found.points, tall) };
   });
-  return { width: finite(size.width), height: finite(size.height), nodes, lines };
+  return { width: finite(size.width), height: finite(size.height), nodes, lines, tall };
 }
 
 /** Many vertices: layers and order are dagre's, but each layer is packed, so that all of it can be seen at once. */
@@ -85,23 +87,24 @@ function packed(ids: number[], edges: Graph["edges"], dagre: { node: (id: string
     const points = [{ x: from.x + CARD.width, y: from.y + CARD.height / 2 }, { x: to.x, y: to.y + CARD.height / 2 }];
     return { id: edge.id, source: edge.source, target: edge.target, ...curve(points) };
   });
-  return { width: 48 + columns.length * step.x - 110, height, nodes: ids.map((id) => at.get(id)!), lines };
+  return { width: 48 + columns.length * step.x - 110, height, nodes: ids.map((id) => at.get(id)!), lines, tall: false };
 }
 
 function finite(value: number | undefined): number {
   return value !== undefined && Number.isFinite(value) ? value : 0;
 }
 
-/** A curve that leaves and arrives level, through the points between. */
-export function curve(points: Point[]): { path: string; label: Point } {
+/** A curve that leaves and arrives level, or upright when it is `tall`, through the points between. */
+export function curve(points: Point[], tall = false): { path: string; label: Point } {
   const [first] = points;
   if (!first) return { path: "", label: { x: 0, y: 0 } };
   let path = `M${round(first.x)},${round(first.y)}`;
   for (let index = 1; index < points.length; index += 1) {
     const from = points[index - 1]!;
     const to = points[index]!;
-    const half = (to.x - from.x) / 2;
-    path += `C${round(from.x + half)},${round(from.y)} ${round(to.x - half)},${round(to.y)} ${round(to.x)},${round(to.y)}`;
+    const x = tall ? 0 : (to.x - from.x) / 2;
+    const y = tall ? (to.y - from.y) / 2 : 0;
+    path += `C${round(from.x + x)},${round(from.y + y)} ${round(to.x - x)},${round(to.y - y)} ${round(to.x)},${round(to.y)}`;
   }
   const middle = points[Math.floor((points.length - 1) / 2)]!;
   const next = points[Math.min(points.length - 1, Math.floor((points.length - 1) / 2) + 1)]!;
@@ -161,16 +164,18 @@ export type Direction = "left" | "right" | "up" | "down";
 export function neighbour(drawn: Drawing, from: number, direction: Direction): number | null {
   const here = drawn.nodes.find((node) => node.id === from);
   if (!here) return null;
+  const [on, back]: [Direction, Direction] = drawn.tall ? ["down", "up"] : ["right", "left"];
   const along = drawn.lines
-    .filter((line) => (direction === "right" ? line.source === from : direction === "left" && line.target === from))
-    .map((line) => (direction === "right" ? line.target : line.source));
+    .filter((line) => (direction === on ? line.source === from : direction === back && line.target === from))
+    .map((line) => (direction === on ? line.target : line.source));
   const candidates = drawn.nodes.filter((node) => {
     if (node.id === from) return false;
     if (along.length) return along.includes(node.id);
-    if (direction === "left") return node.x < here.x - 1;
-    if (direction === "right") return node.x > here.x + 1;
-    if (Math.abs(node.x - here.x) > CARD.width) return false;
-    return direction === "up" ? node.y < here.y : node.y > here.y;
+    const [forth, aside] = drawn.tall ? [node.y - here.y, node.x - here.x] : [node.x - here.x, node.y - here.y];
+    if (direction === back) return forth < -1;
+    if (direction === on) return forth > 1;
+    if (Math.abs(forth) > (drawn.tall ? CARD.height : CARD.width)) return false;
+    return direction === "up" || direction === "left" ? aside < 0 : aside > 0;
   });
   let best: Placed | null = null;
   let least = Infinity;

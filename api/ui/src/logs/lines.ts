@@ -11,11 +11,19 @@ export function joined(known: readonly LogLine[], more: readonly LogLine[], most
   return all.length > most ? all.slice(all.length - most) : all;
 }
 
+/** Who says it: an operator, else a process. */
+export function place(line: LogLine): string {
+  return line.operator ?? line.taskManager ?? line.source;
+}
+
+/** Which subtask of the operator, or which slot of the TaskManager. */
+export function number(line: LogLine): string {
+  if (line.operator) return line.subtask === null ? "" : `#${line.subtask}`;
+  return line.taskManager && line.slot !== null ? `/${line.slot}` : "";
+}
+
 export function where(line: LogLine): string {
-  const subtask = line.subtask === null ? "" : `#${line.subtask}`;
-  if (line.operator) return `${line.operator}${subtask}`;
-  if (line.taskManager) return line.slot === null ? line.taskManager : `${line.taskManager}/${line.slot}`;
-  return line.source;
+  return place(line) + number(line);
 }
 
 export function asText(line: LogLine): string {

@@ -1,5 +1,5 @@
 /* Which charts there are and what each is made of. Pure. */
-import { bytes, count, duration, share } from "../figures/format.ts";
+import { bytes, count, duration, roughly, share } from "../figures/format.ts";
 import type { Metrics, Series } from "../service/types.ts";
 
 export interface ChartFacts {
@@ -7,18 +7,25 @@ export interface ChartFacts {
   names: string[];
   labels: string[];
   format: (value: number | null) => string;
+  /** On the axis, where there is little room. */
+  axis?: (value: number | null) => string;
+  /** Steps between the axis' values, where powers of ten are not what people count in. */
+  steps?: readonly number[];
   /** Shares have a fixed axis. */
   most?: number;
 }
+
+const OF_TIME = [0.001, 0.01, 0.1, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 432_000, 864_000, 8_640_000];
+const time = { format: (value: number | null) => duration(value), axis: roughly, steps: OF_TIME };
 
 export const CHARTS: ChartFacts[] = [
   { title: "Rows per second", names: ["rowsIn", "rowsOut"], labels: ["in", "out"], format: (value) => count(value) },
   { title: "Bytes/s between processes", names: ["bytesIn", "bytesOut"], labels: ["in", "out"], format: (value) => bytes(value) },
   { title: "Time of tasks", names: ["busy", "backpressured", "idle"], labels: ["busy", "back-pressured", "idle"], format: (value) => share(value), most: 1 },
   { title: "Busiest subtask", names: ["busiest"], labels: ["busiest"], format: (value) => share(value), most: 1 },
-  { title: "Event-time lag", names: ["lag"], labels: ["lag"], format: (value) => duration(value) },
+  { title: "Event-time lag", names: ["lag"], labels: ["lag"], ...time },
   { title: "State", names: ["stateBytes"], labels: ["state"], format: (value) => bytes(value) },
-  { title: "Checkpoint duration", names: ["checkpointSeconds"], labels: ["duration"], format: (value) => duration(value) },
+  { title: "Checkpoint duration", names: ["checkpointSeconds"], labels: ["duration"], ...time },
 ];
 
 export interface Drawn {

@@ -9,7 +9,7 @@ export class ServiceError extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
-    readonly fields: { field: string; message: string }[] = [],
+    readonly fields: { field: string; message: string; manager?: string | null }[] = [],
     readonly retryAfterSeconds: number | null = null,
   ) {
     super(message);
@@ -71,23 +71,34 @@ export async function read<T>(path: string, query: Query = {}, signal?: AbortSig
   return (await ask("GET", address(path, query), undefined, {}, signal)) as T;
 }
 
-/** Begins an operation. `key` makes a repeated request the same operation. */
-export async function begin(path: string, body: object, query: Query = {}): Promise<Operation> {
-  return send<Operation>("POST", path, body, query);
+/** Begins an operation. The same `key` makes a repeated request the same operation. */
+export async function begin(path: string, body: object, query: Query = {}, key = newKey()): Promise<Operation> {
+  return send<Operation>("POST", path, body, query, key);
 }
 
+/** A session that another tab has opened anew has another token against forged requests: it is asked for once. */
 export async function send<T>(
   method: "POST" | "DELETE",
   path: string,
   body?: object,
   query: Query = {},
+  key = newKey(),
 ): Promise<T> {
-  const headers: Record<string, string> = { "Idempotency-Key": key() };
-  if (csrf) headers["X-CSRF-Token"] = csrf;
-  return (await ask(method, address(path, query), body, headers)) as T;
+  const go = async (): Promise<T> => {
+    const headers: Record<string, string> = { "Idempotency-Key": key };
+    if (csrf) headers["X-CSRF-Token"] = csrf;
+    return (await ask(method, address(path, query), body, headers)) as T;
+  };
+  try {
+    return await go();
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code !== "CSRF" || path === "session") throw error;
+    await session();
+    return await go();
+  }
 }
 
-function key(): string {
+export function newKey(): string {
   const random = crypto.getRandomValues(new Uint32Array(4));
   return `page-${[...random].map((part) => part.toString(16).padStart(8, "0")).join("")}`;
 }
@@ -129,7 +140,8 @@ export async function refusal(response: Response): Promise<ServiceError> {
   if ((response.headers.get("Content-Type") ?? "").includes("json")) {
     try {
       const problem = (await response.json()) as Partial<Problem>;
-      const text = problem.detail || problem.title || `the service refused (${response.status})`;
+      const said = problem.detail || problem.title || `the service refused (${response.status})`;
+      const text = retry && !/\d+ s\b/.test(said) ? `${said.replace(/\.$/, "")}: try again in ${retry} s` : said;
       return new ServiceError(response.status, problem.code ?? "", text, problem.errors ?? [], retry);
     } catch {
       /* cut short: told like any other refusal */

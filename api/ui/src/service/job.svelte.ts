@@ -9,12 +9,16 @@ import type { Change, Job, JobRef } from "./types.ts";
 
 const MOST_CHANGES = 50;
 const ASK_MS = 2000;
+/** Characters of an answer. */
+const LARGE = 60_000;
 const SELDOM_MS = 30_000;
 
 export class JobLive {
   readonly job: Live<Job>;
   readonly stream = new Stream();
   changes = $state.raw<Change[]>([]);
+  /** A graph of many vertices is 200 kB each time: it is sent less often. */
+  #large = $state(false);
   #topics = $state.raw<Record<string, Live<never>>>({});
 
   constructor(readonly ref: JobRef) {
@@ -36,9 +40,13 @@ export class JobLive {
       problem: () => this.job.refresh(),
     };
     for (const [name, live] of Object.entries(topics))
-      on[name] = (data) => live.take(JSON.parse(data) as never);
+      on[name] = (data) => {
+        live.take(JSON.parse(data) as never);
+        if (name === "graph") this.#large = data.length > LARGE;
+      };
+    const every = "graph" in topics && this.#large ? 5 : 2;
     const names = ["job", "change", ...Object.keys(topics)].join(",");
-    return this.stream.open(jobPath(this.ref, "events"), on, () => ({ topics: names, every: 2 }));
+    return this.stream.open(jobPath(this.ref, "events"), on, () => ({ topics: names, every }));
   }
 
   /** Whoever shows a topic keeps it fresh, too; what it returns ends that. */

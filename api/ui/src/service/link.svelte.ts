@@ -22,4 +22,11 @@ class Link {
   }
 }
 
+/** Somebody does not want to wait until it is asked again: all that is shown is asked for now. */
+export const NOW = "flowjob-now";
+
+export function askNow(): void {
+  document.dispatchEvent(new Event(NOW));
+}
+
 export const link = new Link();

@@ -3,7 +3,10 @@
    Asked again some seconds after the last answer, never twice at once, not while the page is hidden, and less often the
    longer the service is lost. What was known stays, marked as old. */
 import { read, sentence, ServiceError, type Query } from "./client.ts";
-import { link } from "./link.svelte.ts";
+import { link, NOW } from "./link.svelte.ts";
+
+/** A service that is started anew is back within seconds. */
+const LONGEST_WAIT_MS = 10_000;
 
 export class Live<T> {
   data = $state.raw<T | null>(null);
@@ -33,10 +36,14 @@ export class Live<T> {
       if (document.visibilityState === "visible") this.refresh();
     };
     document.addEventListener("visibilitychange", shown);
+    document.addEventListener(NOW, shown);
+    window.addEventListener("online", shown);
     this.refresh();
     return () => {
       this.#closed = true;
       document.removeEventListener("visibilitychange", shown);
+      document.removeEventListener(NOW, shown);
+      window.removeEventListener("online", shown);
       this.#asking?.abort();
       this.#asking = null;
       if (this.#timer) clearTimeout(this.#timer);
@@ -115,6 +122,7 @@ export class Live<T> {
   }
 
   #wait(): number {
-    return Math.min(30_000, this.#everyMs * 2 ** Math.min(this.#failures, 4));
+    const later = this.#everyMs * 2 ** Math.min(this.#failures, 4);
+    return this.#failures ? Math.min(LONGEST_WAIT_MS, later) : later;
   }
 }

@@ -381,7 +381,7 @@ export interface components {
              * @description What can be asked of it now.
              * @default []
              */
-            actions: ("savepoint" | "stop" | "upgrade" | "suspend" | "resume" | "scale" | "cancel" | "restart" | "verifySnapshot" | "deleteSnapshot")[];
+            actions: ("savepoint" | "stop" | "upgrade" | "suspend" | "resume" | "scale" | "cancel" | "restart" | "verifySnapshot" | "deleteSnapshot" | "restore")[];
             /** @description When the JobManager said so; null: it does not answer, and what is here is the FlowJob's status. */
             at: string | null;
             /** @default 0 */
@@ -645,7 +645,7 @@ export interface components {
             id: string;
             job: components["schemas"]["JobRef"];
             /** @enum {string} */
-            kind: "Savepoint" | "Stop" | "Upgrade" | "Suspend" | "Resume" | "Scale" | "Cancel" | "Restart" | "VerifySnapshot" | "DeleteSnapshot" | "Submit";
+            kind: "Savepoint" | "Stop" | "Upgrade" | "Suspend" | "Resume" | "Scale" | "Cancel" | "Restart" | "VerifySnapshot" | "DeleteSnapshot" | "Submit" | "Restore";
             /**
              * @default {
              *       "step": ""
@@ -732,6 +732,15 @@ export interface components {
         RestartWish: {
             /** @default asked for */
             reason: string;
+        };
+        /** @description Has the job go back to a snapshot: what it has done since is given up. Exactly one of the three is given. */
+        RestoreWish: {
+            /** @description Another FlowJob of the namespace: its newest one. */
+            job?: string | null;
+            /** @description Where it lies. */
+            path?: string | null;
+            /** @description By name: a FlowSnapshot, or a savepoint of a local job. */
+            snapshot?: string | null;
         };
         /** @description Has a suspended job go on from where it stopped. */
         ResumeWish: {
@@ -837,12 +846,32 @@ export interface components {
         };
         /** @description What would become of the state of one operator. */
         StateMove: {
+            bytes: number | null;
             operator: string;
-            /** @enum {string} */
-            outcome: "Kept" | "Redistributed" | "Dropped" | "New" | "Incompatible";
+            /**
+             * @description Redistributed: dealt out anew by key group, to another number of subtasks. Dropped: it has no place in the
+             *     program. New: it starts empty. Incompatible: the program cannot read it. Unknown: the new program is tried before
+             *     the job is stopped.
+             * @enum {string}
+             */
+            outcome: "Kept" | "Redistributed" | "Dropped" | "New" | "Incompatible" | "Unknown";
+            /** @description In the newest snapshot; null: nobody has looked. */
+            rows: number | null;
+            /** @default [] */
+            states: components["schemas"]["StatePart"][];
+            subtasksAfter: number | null;
+            subtasksBefore: number | null;
             /** @default  */
             text: string;
             uid: string | null;
+        };
+        /** @description One state of an operator, by the name that the program or the engine gives it. */
+        StatePart: {
+            /** @default 0 */
+            bytes: number;
+            name: string;
+            /** @default 0 */
+            rows: number;
         };
         /** @description Of the completed ones in the history. */
         Statistics: {

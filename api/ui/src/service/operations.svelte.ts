@@ -1,5 +1,5 @@
 /* What was asked for from this page, until it is done: each is looked at once a second. */
-import { begin, jobPath, read, send, sentence } from "./client.ts";
+import { begin, jobPath, newKey, read, send, sentence, ServiceError, type Query } from "./client.ts";
 import type { JobRef, Operation, OperationKind } from "./types.ts";
 
 const LOOK_MS = 1000;
@@ -14,6 +14,7 @@ export interface Asked {
 
 export class Operations {
   asked = $state.raw<Asked[]>([]);
+  #unanswered: { what: string; key: string } | null = null;
   #timers = new Set<ReturnType<typeof setTimeout>>();
 
   constructor(
@@ -26,9 +27,17 @@ export class Operations {
     this.#timers.clear();
   }
 
-  /** Throws ServiceError when it is refused at once. */
-  async begin(path: string, body: object): Promise<Operation> {
-    return this.#taken(await begin(jobPath(this.job, path), body));
+  /** Throws ServiceError when it is refused at once. Asked again after no answer came, it is the same operation. */
+  async begin(path: string, body: object, query: Query = {}): Promise<Operation> {
+    const what = JSON.stringify([path, body, query]);
+    const key = this.#unanswered?.what === what ? this.#unanswered.key : newKey();
+    this.#unanswered = null;
+    try {
+      return this.#taken(await begin(jobPath(this.job, path), body, query, key));
+    } catch (error) {
+      if (error instanceof ServiceError && error.lost) this.#unanswered = { what, key };
+      throw error;
+    }
   }
 
   async remove(path: string): Promise<Operation> {
@@ -88,6 +97,7 @@ const WORDS: Record<OperationKind, [string, string]> = {
   Restart: ["Tasks are being restarted", "Tasks have been restarted"],
   VerifySnapshot: ["Snapshot is being read", "Snapshot is whole"],
   DeleteSnapshot: ["Snapshot is being deleted", "Snapshot is deleted"],
+  Restore: ["Job is being restored from a snapshot", "Job goes on from the snapshot"],
   Submit: ["Job is being made", "Job is made"],
 };
 

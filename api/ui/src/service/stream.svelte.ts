@@ -3,11 +3,12 @@
 
    Hidden pages have no stream: browsers allow six connections to a service, for all tabs together. */
 import { address, type Query } from "./client.ts";
+import { NOW } from "./link.svelte.ts";
 
 export type StreamState = "opening" | "open" | "waiting" | "closed";
 
 const FIRST_WAIT_MS = 1000;
-const LONGEST_WAIT_MS = 30_000;
+const LONGEST_WAIT_MS = 10_000;
 
 export class Stream {
   state = $state<StreamState>("closed");
@@ -21,10 +22,15 @@ export class Stream {
       this.#end();
       if (document.visibilityState === "visible") this.#begin(path, on, query);
     };
+    const now = (): void => {
+      if (this.state === "waiting") looked();
+    };
     document.addEventListener("visibilitychange", looked);
+    document.addEventListener(NOW, now);
     looked();
     return () => {
       document.removeEventListener("visibilitychange", looked);
+      document.removeEventListener(NOW, now);
       this.#end();
     };
   }

@@ -11,15 +11,26 @@ for (const colorScheme of ["light", "dark"] as const)
   test(`nothing stands in the way of screen readers or weak eyes, ${colorScheme}`, async ({ page, served }) => {
     await page.emulateMedia({ colorScheme });
     const found: string[] = [];
+    const look = async (place: string): Promise<void> => {
+      await page.evaluate(AXE);
+      const results = await page.evaluate(() => (globalThis as unknown as { axe: { run: (options: object) => Promise<unknown> } }).axe.run({ resultTypes: ["violations"], preload: false })) as AxeResults;
+      for (const violation of results.violations)
+        found.push(`${place}: ${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
+    };
     for (const place of PLACES) {
       await page.goto("about:blank");
       await open(page, served, place);
       await expect(page.getByRole("main").locator("table, figure, [role=log], article, .node").first()).toBeVisible();
-      await page.evaluate(AXE);
-      const results = await page.evaluate(() => (globalThis as unknown as { axe: { run: () => Promise<unknown> } }).axe.run()) as AxeResults;
-      for (const violation of results.violations)
-        found.push(`${place}: ${violation.id}: ${violation.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`).join(" | ")}`);
+      await look(place);
     }
+    await page.getByRole("button", { name: "Upgrade" }).click();
+    await page.getByLabel("Parallelism").fill("16");
+    await page.getByRole("button", { name: "Show what would happen" }).click();
+    await expect(page.getByText("Can be done")).toBeVisible();
+    await look("the upgrade dialog");
+    await page.keyboard.press("Escape");
+    await page.setViewportSize({ width: 400, height: 860 });
+    await look("a narrow page");
     expect(found).toEqual([]);
   });
 
@@ -54,4 +65,6 @@ test("a narrow screen loses nothing to the side", async ({ page, served }) => {
     await expect(page.getByRole("main")).toBeVisible();
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(420);
   }
+  await expect(page.getByRole("log").getByText(/read 4096 rows/).first()).toBeVisible();
+  await expect(page.getByRole("link", { name: "Logs" })).toBeInViewport({ ratio: 1 });
 });

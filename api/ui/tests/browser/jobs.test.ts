@@ -45,6 +45,7 @@ test("when the service is gone the page says so, keeps what it knows, and goes o
   await expect(page.getByText("The service does not answer: it is looked for again.")).toBeVisible();
   await expect(page.getByRole("link", { name: "orders", exact: true })).toBeVisible();
   served.fake.gone = false;
+  await page.getByRole("button", { name: "Try now" }).click();
   await expect(page.getByText("The service does not answer")).toBeHidden();
 });
 

@@ -102,6 +102,24 @@ export function largeGraph(): Graph {
   return { name: "large", at: new Date(NOW).toISOString(), parallelism: 128, maxParallelism: 1024, vertices, edges };
 }
 
+/** Every figure other than it was, as in a job that lives: what a page has to draw anew each time. */
+export function moved(graph: Graph, round: number): Graph {
+  const next = numbers(round + 1);
+  const shaken = (value: number): number => value * (0.9 + next() * 0.2);
+  return {
+    ...graph,
+    vertices: graph.vertices.map((one) => {
+      const busy = Math.min(1 - one.figures.backpressured, shaken(one.figures.busy));
+      const lag = one.figures.lagSeconds;
+      const now = {
+        ...one.figures, busy, idle: 1 - busy - one.figures.backpressured, rowsInPerSecond: shaken(one.figures.rowsInPerSecond),
+        rowsOutPerSecond: shaken(one.figures.rowsOutPerSecond), lagSeconds: lag === null ? null : shaken(lag), rowsIn: one.figures.rowsIn + round,
+      };
+      return { ...one, figures: now, busiest: Math.min(1, busy * 1.1) };
+    }),
+  };
+}
+
 /** Subtasks that add up to about what their vertex says, with its skew. */
 export function tasksOf(graph: Graph, only: number | null): Tasks {
   const tasks: Task[] = [];

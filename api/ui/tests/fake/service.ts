@@ -2,8 +2,8 @@
 
    Its answers have the types that are made from the real service's OpenAPI. It can be told to be gone. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Job, JobList, JobSummary, Operation, Session, State, UpgradePlan } from "../../src/service/types.ts";
-import { largeGraph, numbers, ordersGraph, tasksOf } from "./graphs.ts";
+import type { Job, JobList, JobSummary, Operation, Problem, Session, State, UpgradePlan } from "../../src/service/types.ts";
+import { largeGraph, moved, numbers, ordersGraph, tasksOf } from "./graphs.ts";
 import * as past from "./histories.ts";
 
 export interface Fake {
@@ -12,12 +12,23 @@ export interface Fake {
   /** What was asked for, besides reading. */
   asked: { method: string; path: string; body: unknown }[];
   gone: boolean;
+  /** Operations go on to their end only when this is false. */
+  holds: boolean;
   session: Session;
   close: () => void;
 }
 
 const NAMES = ["orders", "large", "clicks", "fraud", "sessions", "invoices", "stock", "mails", "ads", "search"];
 const STATES: State[] = ["Running", "Running", "Running", "Failed", "Restarting", "Suspended", "Finished", "Running", "Upgrading", "Running"];
+
+function moves(operator: string, uid: string, bytes: number, before: number, after: number): UpgradePlan["state"][number] {
+  const rows = Math.round(bytes / 120);
+  const wider = before !== after;
+  return {
+    operator, uid, outcome: wider ? "Redistributed" : "Kept", text: wider ? "dealt out anew by its keys" : "", rows, bytes, subtasksBefore: before, subtasksAfter: after,
+    states: [{ name: "rows", rows, bytes }],
+  };
+}
 
 function summary(index: number, now: number): JobSummary {
   const next = numbers(index + 1);
@@ -38,11 +49,12 @@ function summary(index: number, now: number): JobSummary {
 /** `clock`: what time it is there, in ms. */
 export function fakeService(clock: () => number = Date.now): Fake {
   const graphs = { orders: ordersGraph(), large: largeGraph() };
+  let rounds = 0;
   const operations = new Map<string, { operation: Operation; looks: number }>();
   const streams = new Set<ServerResponse>();
   const timers = new Set<ReturnType<typeof setInterval>>();
   const fake: Fake = {
-    handle, asked: [], gone: false, close: () => { timers.forEach(clearInterval); streams.forEach((one) => one.end()); },
+    handle, asked: [], gone: false, holds: false, close: () => { timers.forEach(clearInterval); streams.forEach((one) => one.end()); },
     session: { user: "jane@example.com", groups: ["shop"], mode: "cluster", authentication: "token", loggedIn: true, csrfToken: "c5rf", expiresAt: null, version: "0.1.0" },
   };
   const all = (): JobSummary[] => Array.from({ length: 240 }, (_, index) => summary(index, clock()));
@@ -51,7 +63,7 @@ export function fakeService(clock: () => number = Date.now): Fake {
     const graph = found.name === "large" ? graphs.large : graphs.orders;
     const over = found.state !== "Running";
     const actions: Job["actions"] = found.state === "Suspended" ? ["resume", "cancel"] : over ? ["upgrade", "cancel"] :
-      ["savepoint", "stop", "upgrade", "suspend", "scale", "cancel", "restart", "verifySnapshot", "deleteSnapshot"];
+      ["savepoint", "stop", "upgrade", "suspend", "scale", "cancel", "restart", "verifySnapshot", "deleteSnapshot", "restore"];
     return {
       ...found, run: "r3", local: false, actions, conditions: [{ type: "Ready", status: over ? "False" : "True", reason: found.state, message: found.message ?? "", lastTransitionTime: found.startedAt }], slots: { needed: found.parallelism, offered: over ? 0 : found.parallelism, taskManagers: Math.ceil(found.parallelism / 4) },
       checkpoints: { latest: null, completed: 406, failedInARow: 0, underWay: 1, error: null }, operation: null, final: null, vertices: graph.vertices.length,
@@ -88,8 +100,8 @@ export function fakeService(clock: () => number = Date.now): Fake {
     response.end(status === 204 ? undefined : JSON.stringify(body));
   }
 
-  function problem(response: ServerResponse, status: number, code: string, detail: string): void {
-    answer(response, { type: "about:blank", title: "Refused", status, code, detail, instance: "", errors: [] }, status);
+  function problem(response: ServerResponse, status: number, code: string, detail: string, errors: Problem["errors"] = []): void {
+    answer(response, { type: "about:blank", title: "Refused", status, code, detail, instance: "", errors }, status);
   }
 
   function get(parts: string[], query: URLSearchParams, response: ServerResponse): void {
@@ -101,8 +113,8 @@ export function fakeService(clock: () => number = Date.now): Fake {
       const known = operations.get(namespace ?? "");
       if (!known) return problem(response, 404, "NOT_FOUND", "there is no such operation");
       known.looks += 1;
-      if (known.looks >= 3) known.operation = { ...known.operation, state: "Done", progress: { share: 1, step: "" }, endedAt: new Date(now).toISOString() };
-      else known.operation = { ...known.operation, state: "Running", progress: { share: known.looks / 3, step: "waits for a checkpoint" } };
+      if (known.looks >= 3 && !fake.holds) known.operation = { ...known.operation, state: "Done", progress: { share: 1, step: "" }, endedAt: new Date(now).toISOString() };
+      else known.operation = { ...known.operation, state: "Running", progress: { share: Math.min(known.looks, 2) / 3, step: "waits for a checkpoint" } };
       return answer(response, known.operation);
     }
     if (!namespace) return answer(response, list(query));
@@ -110,7 +122,7 @@ export function fakeService(clock: () => number = Date.now): Fake {
     if (!found) return problem(response, 404, "NOT_FOUND", `there is no job ${namespace}/${name}, or you may not see it`);
     const graph = found.name === "large" ? graphs.large : graphs.orders;
     const answers: Record<string, () => unknown> = {
-      graph: () => graph, tasks: () => tasksOf(graph, query.has("vertex") ? Number(query.get("vertex")) : null),
+      graph: () => (graph === graphs.large ? moved(graph, (rounds += 1)) : graph), tasks: () => tasksOf(graph === graphs.large ? moved(graph, rounds) : graph, query.has("vertex") ? Number(query.get("vertex")) : null),
       checkpoints: () => (which ? past.checkpoint(graph, past.checkpoints(now).history.find((one) => String(one.id) === which)!) : past.checkpoints(now)),
       snapshots: () => past.snapshots(now), exceptions: () => past.exceptions(now), configuration: () => past.CONFIGURATION, plan: () => past.PLAN,
       metrics: () => past.metrics(now, query.get("window") ?? "10m", query.has("vertex") ? Number(query.get("vertex")) : null),
@@ -179,8 +191,11 @@ export function fakeService(clock: () => number = Date.now): Fake {
     const [, namespace = "", name = "", action = ""] = path.split("/");
     if (query.get("dryRun") === "true") return answer(response, plan(body));
     if (action === "scale" && body["parallelism"] === 99)
-      return problem(response, 409, "FIELD_OWNED", "spec.job.parallelism belongs to argocd: change it there, or say force=true");
-    const kinds: Record<string, Operation["kind"]> = { savepoints: "Savepoint", stop: "Stop", upgrade: "Upgrade", suspend: "Suspend", resume: "Resume", scale: "Scale", cancel: "Cancel", restart: "Restart", snapshots: request.method === "DELETE" ? "DeleteSnapshot" : "VerifySnapshot" };
+      if (query.get("force") !== "true") {
+        const errors = [{ field: "spec.job.parallelism", message: "belongs to argocd", manager: "argocd" }];
+        return problem(response, 409, "FIELD_OWNED", "spec.job.parallelism belongs to argocd: change it there, or ask with force=true", errors);
+      }
+    const kinds: Record<string, Operation["kind"]> = { savepoints: "Savepoint", stop: "Stop", upgrade: "Upgrade", suspend: "Suspend", resume: "Resume", scale: "Scale", cancel: "Cancel", restart: "Restart", restore: "Restore", snapshots: request.method === "DELETE" ? "DeleteSnapshot" : "VerifySnapshot" };
     const operation: Operation = {
       id: `op-${operations.size + 1}`, kind: kinds[action] ?? "Savepoint", job: { namespace, name }, state: "Pending", progress: { share: null, step: "" },
       startedAt: new Date(clock()).toISOString(), endedAt: null, error: null, result: null,
@@ -195,9 +210,9 @@ export function fakeService(clock: () => number = Date.now): Fake {
       accepted: wider <= 128, actions: wider <= 128 ? ["Preflight", "Savepoint", "Start as revision 5"] : [], restoreFrom: "a new savepoint", taskManagers: Math.ceil(wider / 4),
       changes: Object.entries(body).map(([field, value]) => ({ field, kind: "Upgrade", old: field === "parallelism" ? "8" : null, new: JSON.stringify(value) })),
       state: [
-        { operator: "join rates", uid: "rates-join", outcome: wider === 8 ? "Kept" : "Redistributed", text: wider === 8 ? "" : `412 MB over ${wider} subtasks instead of 8` },
-        { operator: "revenue per shop", uid: "revenue", outcome: wider === 8 ? "Kept" : "Redistributed", text: wider === 8 ? "" : `1.20 GB over ${wider} subtasks instead of 8` },
-        { operator: "dedupe", uid: "dedupe-v2", outcome: "New", text: "begins empty" }, { operator: "dedupe", uid: "dedupe", outcome: "Dropped", text: "88 MB would be left behind" },
+        moves("join rates", "rates-join", 412_000_000, 8, wider), moves("revenue per shop", "revenue", 1_204_000_000, 8, wider),
+        { operator: "dedupe", uid: "dedupe-v2", outcome: "New", text: "begins empty", rows: null, bytes: null, subtasksBefore: null, subtasksAfter: wider, states: [] },
+        { operator: "dedupe", uid: "dedupe", outcome: "Dropped", text: "it would be left behind", rows: 90_100, bytes: 88_000_000, subtasksBefore: 8, subtasksAfter: null, states: [] },
       ],
       problems: wider <= 128 ? [] : ["The parallelism is above maxParallelism (128)."], notes: ["The new image is tried before the job is stopped."],
     };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { heat, pressure, SIGNS, tone, urgency } from "../../src/figures/colour.ts";
-import { findings } from "../../src/figures/findings.ts";
+import { findings, holders } from "../../src/figures/findings.ts";
 import { binned, sorted, spread, turned, visible } from "../../src/figures/statistics.ts";
 import { edge, figures, ordersGraph, vertex } from "../fake/graphs.ts";
 
@@ -26,6 +26,22 @@ describe("what to look at first", () => {
   test("the bottleneck names who is held up, and by how much", () =>
     expect(findings(graph)[0]?.text).toBe("enrich with rates is 99 % busy and holds up read orders from topic (79 % back-pressured)."));
   test("what holds time back leads to the input, not to the one that waits", () => expect(findings(graph)[1]?.vertex).toBe(1));
+  test("how far behind it is stands beside its name", () =>
+    expect(findings(graph)[1]?.text).toBe("read exchange rates, subtask 1, is 1 min 12 s behind the next input of enrich with rates."));
+  test("an input that has never sent a watermark is told, for then nothing fires", () => {
+    const quiet = graph.vertices.map((one) => (one.id === 2 ? { ...one, heldBy: { ...one.heldBy!, watermarkMs: null, aheadSeconds: null } } : one));
+    expect(findings({ ...graph, vertices: quiet })[1]?.text).toBe("read exchange rates, subtask 1, has not sent any watermark: enrich with rates fires nothing.");
+  });
+  test("those behind a vertex that waits wait for the same input", () => {
+    const found = holders(graph);
+    expect([...found].map(([id, one]) => [id, one.name, one.here])).toEqual([[2, "read exchange rates", true], [3, "read exchange rates", false]]);
+  });
+  test("an input that is hardly behind the others holds nobody back", () => {
+    const near = graph.vertices.map((one) => (one.heldBy ? { ...one, heldBy: { ...one.heldBy, aheadSeconds: 0.02 } } : one));
+    expect(holders({ ...graph, vertices: near }).size).toBe(0);
+  });
+  test("a job that has failed as a whole needs no finding per vertex", () =>
+    expect(findings({ ...graph, edges: [], vertices: [vertex(0, "a", 2, { states: { Failed: 2 } }), vertex(1, "b", 1, { states: { Failed: 1 } })] })).toEqual([]));
   test("who is back-pressured itself is no bottleneck", () => {
     const chain = {
       ...graph, edges: [edge(0, 0, 1), edge(1, 1, 2)],

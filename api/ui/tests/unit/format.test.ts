@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { age, bytes, clock, count, duration, eventTime, milliseconds, plural, rate, setting, share } from "../../src/figures/format.ts";
+import { age, brief, bytes, clock, count, duration, eventTime, headline, milliseconds, plural, rate, roughly, setting, share } from "../../src/figures/format.ts";
 
 describe("figures have three digits and a unit", () => {
   test.each([
@@ -15,6 +15,22 @@ describe("what is not known is a dash, never a zero", () => {
   test.each([[count], [bytes], [share], [duration], [milliseconds], [rate]])("%o", (format) => {
     for (const nothing of [null, undefined, NaN, Infinity]) expect(format(nothing)).toBe("–");
   });
+});
+
+describe("errors in one line", () => {
+  const raised = "Traceback (most recent call last):\n  File \"a.py\", line 3, in f\n    raise KeyError(k)\nKeyError: 'x'\nin operator: enrich (subtask 1)\nrow: Row(k='x')";
+  test.each([
+    [raised, "KeyError: 'x', in enrich (subtask 1)"], ["Traceback (most recent call last):\nKeyError: 'x'", "KeyError: 'x'"],
+    ["the bucket is full\nmore", "the bucket is full"], ["", ""], ["Traceback (most recent call last):", "Traceback (most recent call last):"],
+  ])("%j", (text, line) => expect(headline(text)).toBe(line));
+});
+
+describe("vertices in sentences", () => {
+  test.each([["parse", "parse"], ["read → parse → prune", "read → …"], ["a".repeat(50), `${"a".repeat(33)}…`], [`${"a".repeat(50)} → b`, `${"a".repeat(33)}…`]])("%s", (name, short) => expect(brief(name)).toBe(short));
+});
+
+describe("an axis of time has one unit", () => {
+  test.each([[0, "0"], [0.25, "250 ms"], [90, "90 s"], [720, "12 min"], [5400, "90 min"], [10_800, "3 h"], [216_000, "2.5 d"], [null, "–"]])("%s s are %s", (value, text) => expect(roughly(value)).toBe(text));
 });
 
 describe("shares", () => {

@@ -11,6 +11,14 @@ describe("a drawing", () => {
   test("goes from left to right along every edge", () => {
     for (const line of drawn.lines) expect(at.get(line.source)!.x).toBeLessThan(at.get(line.target)!.x);
   });
+  test("of a tall page goes from top to bottom, and so do the arrow keys", () => {
+    const tall = drawing(ordersGraph(), true);
+    const placed = new Map(tall.nodes.map((node) => [node.id, node]));
+    for (const line of tall.lines) expect(placed.get(line.source)!.y).toBeLessThan(placed.get(line.target)!.y);
+    expect([overlaps(tall), neighbour(tall, 1, "down"), neighbour(tall, 0, "down")]).toEqual([0, 2, 2]);
+    expect([0, 1]).toContain(neighbour(tall, 2, "up"));
+    expect([neighbour(tall, 3, "left"), neighbour(tall, 3, "right")].filter((id) => id !== null)).toEqual([4]);
+  });
   test("lays no card over another", () => expect(overlaps(drawn)).toBe(0));
   test("has every card inside", () => {
     for (const node of drawn.nodes) {

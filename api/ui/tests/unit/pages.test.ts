@@ -27,10 +27,15 @@ describe("addresses", () => {
 });
 
 describe("refusals are one sentence", () => {
-  const problem = (body: unknown, status = 409) => refusal(new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/problem+json", "Retry-After": "3" } }));
+  const problem = (body: unknown, status = 409, headers = {}) => refusal(new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/problem+json", ...headers } }));
   test("of the service's own words", async () => {
     const error = await problem({ detail: "the job is not running", code: "NOT_NOW", errors: [] });
-    expect([sentence(error), error.code, error.retryAfterSeconds]).toEqual(["The job is not running.", "NOT_NOW", 3]);
+    expect([sentence(error), error.code, error.retryAfterSeconds]).toEqual(["The job is not running.", "NOT_NOW", null]);
+  });
+  test("with when to come again, once", async () => {
+    const later = { "Retry-After": "3" };
+    expect(sentence(await problem({ detail: "too many of this kind." }, 429, later))).toBe("Too many of this kind: try again in 3 s.");
+    expect(sentence(await problem({ detail: "too many: wait 3 s" }, 429, later))).toBe("Too many: wait 3 s.");
   });
   test("or of its title", async () => expect(sentence(await problem({ title: "Conflict" }))).toBe("Conflict."));
   test("also from a proxy that knows no JSON", async () =>
