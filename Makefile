@@ -15,7 +15,7 @@ ACTIONLINT := v1.7.7
 KIND := v0.33.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run test processes postgres s3 kubernetes images e2e kind soak simulate golden chaos lint format versions crds chart workflows bench clean corpus ui ui-types ui-test
+.PHONY: help setup data run test processes fuzz postgres s3 kubernetes images e2e e2e-core kind soak simulate golden chaos lint format versions crds chart workflows bench load clean corpus ui ui-types ui-test
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ test: setup data ## Run the tests (not the minutes-long ones)
 processes: setup data ## Run the tests of whole jobs in processes of their own, which are killed and interrupted
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m processes
 
+fuzz: EXAMPLES ?= 50
+fuzz: setup ## Hold the REST service against its own description with EXAMPLES=n requests of each kind, and what no description thinks of
+	FLOWJOB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 2 --dist worksteal tests/rest/test_schemathesis.py tests/rest/test_fuzzed.py
+
 postgres: setup ## Run the tests against PostgreSQL; installs the server where it is missing
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
 		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql; }
@@ -77,9 +81,16 @@ ui-test: setup ui ## Check and test the web page, in a real Chromium too (Debian
 images: ui ## Make the images of jobs and of operator and service, with docker or else buildah
 	tests/e2e/cluster/build-images worker operator
 
-e2e: setup ## Run the scenarios on a cluster: of KUBECONFIG, of kind, or made of this machine (root; 15 minutes to build, once)
+e2e: setup ui ## Run the scenarios on a cluster: of KUBECONFIG, of kind, or made of this machine (root; 15 minutes to build, once)
+	$(BIN)/python -m tests.e2e.harness.which_cluster
 	tests/e2e/cluster/build-images
 	$(BIN)/python -m pytest -m e2e tests/e2e/scenarios
+
+e2e-core: export FLOWJOB_E2E_NODES ?= 1
+e2e-core: setup ui ## Run the scenarios that come first, in a quarter of an hour: install, upgrade, rescale, kill, delete, steer
+	$(BIN)/python -m tests.e2e.harness.which_cluster
+	tests/e2e/cluster/build-images
+	$(BIN)/python -m pytest -m 'e2e and core' tests/e2e/scenarios
 
 kind: export FLOWJOB_CLUSTER_KIND := kind
 kind: export PATH := $(abspath $(BIN)):$(shell tests/e2e/cluster/build-control-plane --where):$(PATH)
@@ -155,6 +166,10 @@ corpus: setup ## Keep a snapshot of each program in tests/corpus for VERSION=x.y
 
 bench: setup $(BIN)/versitygw ## Run all benchmarks, one JSON line each; ROWS=n makes them smaller
 	$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) --parallelism $(PARALLELISM)
+
+load: SECONDS ?= 60
+load: setup ## Load the REST service of a cluster: 1,000 jobs, 100 who follow, 200 requests a second beside a job
+	PYTHONPATH=. $(BIN)/python -m bench.service_load.measuring --seconds $(SECONDS)
 
 clean: ## Remove everything that was made here, data and environment too
 	rm -rf $(VENV) data out .flowjob build dist *.egg-info worker/*.egg-info \

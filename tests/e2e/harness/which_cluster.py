@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,9 +114,23 @@ def _local() -> LocalCluster:
         str(programs / "kubectl"), f"--kubeconfig={kubeconfig}", "--request-timeout=5s", "version"
     )
     made = LocalCluster(tools, was_there)
-    made.command("up", "--nodes=2")
+    made.command("up", f"--nodes={os.environ.get('FLOWJOB_E2E_NODES', '2')}")
     return made
 
 
 def _succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def main() -> int:
+    """Says which it is. Of this machine: what it is made with is installed and built, or it is said what is missing."""
+    wanted = wanted_cluster()
+    sys.stdout.write(f"scenarios run on a cluster: {wanted}\n")
+    sys.stdout.flush()
+    if wanted != "local":
+        return 0
+    return subprocess.run([CLUSTER / "local-cluster", "prepare"], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,7 +15,7 @@ FEW = rows_in(20, RATE)
     ("policy", "cascade"),
     [
         ("Retain", "background"),
-        ("Savepoint", "background"),
+        pytest.param("Savepoint", "background", marks=pytest.mark.core),
         ("Discard", "background"),
         ("Savepoint", "foreground"),
         ("Discard", "foreground"),

@@ -20,6 +20,7 @@ ROWS = rows_in(20, RATE)
 EXAMPLES = ROOT / "examples" / "kubernetes"
 
 
+@pytest.mark.core
 def test_a_job_is_applied_and_runs_to_its_end(job: FlowJob) -> None:
     began = time.monotonic()
     job.apply(rows=ROWS, rate=RATE)

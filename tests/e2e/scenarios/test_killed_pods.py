@@ -16,6 +16,7 @@ ROWS = rows_in(30, RATE)
 STORM_SECONDS = 120.0
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("component", ["taskmanager", "jobmanager"])
 def test_results_go_on_and_are_exact(job: FlowJob, component: str) -> None:
     job.apply(rows=ROWS, rate=RATE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e.harness.figures import longest_gap, record
 from tests.e2e.harness.flowjobs import FlowJob, rows_in
 
@@ -9,6 +11,7 @@ RATE = 500
 ROWS = rows_in(90, RATE)
 
 
+@pytest.mark.core
 def test_one_then_four_then_two(job: FlowJob) -> None:
     job.apply(rows=ROWS, rate=RATE, job={"parallelism": 1})
     job.wait_running()

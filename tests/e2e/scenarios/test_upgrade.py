@@ -10,10 +10,10 @@ from tests.e2e.harness.flowjobs import FlowJob, rows_in
 from tests.e2e.harness.plain import SCRIPT
 
 RATE = 500
-ROWS = rows_in(30, RATE)
+ROWS = rows_in(60, RATE)
 
 
-@pytest.mark.parametrize("mode", ["Savepoint", "LastState"])
+@pytest.mark.parametrize("mode", [pytest.param("Savepoint", marks=pytest.mark.core), "LastState"])
 def test_an_argument_changes_and_every_row_still_counts_once(job: FlowJob, mode: str) -> None:
     job.apply(rows=ROWS, rate=RATE, upgrade={"mode": mode})
     job.wait_running()

@@ -1,4 +1,4 @@
-"""`local-cluster up|down|load|lose|kubeconfig`: what people and the tests call.
+"""`local-cluster up|down|is-up|can-run|prepare|load|lose|kubeconfig`: what people and the tests call.
 
 Idempotent: what runs is left alone, what is missing is started."""
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.e2e.cluster.local.certificates import make_certificates
 from tests.e2e.cluster.local.control import DNS_MAY_WATCH, start_api, start_controllers
+from tests.e2e.cluster.local.fitness import this_machine, what_is_missing
 from tests.e2e.cluster.local.network import make_network
 from tests.e2e.cluster.local.node import (
     kubelet,
@@ -23,7 +24,7 @@ from tests.e2e.cluster.local.node import (
     start_runtime,
     wait_for_node,
 )
-from tests.e2e.cluster.local.processes import DidNotStart, Processes
+from tests.e2e.cluster.local.processes import DidNotStart, Processes, succeeds
 from tests.e2e.cluster.local.services import start_services
 from tests.e2e.cluster.local.settings import PAUSE, Node, Settings, default_state
 from tests.e2e.cluster.local.stopping import end_pods_of, stop
@@ -34,6 +35,7 @@ PACKAGES = {
     "runc": "runc",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
     "buildah": "buildah",
+    "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
     "ip": "iproute2",
     "conntrack": "conntrack",
@@ -68,7 +70,7 @@ def main(arguments: list[str]) -> int:
 
 
 def up(settings: Settings, _options: argparse.Namespace) -> None:
-    _prepare(settings)
+    prepare(settings, argparse.Namespace())
     began = time.monotonic()
 
     def say(what: str) -> None:
@@ -100,6 +102,20 @@ def down(settings: Settings, options: argparse.Namespace) -> None:
     stop(settings, keep_images=not options.wipe)
 
 
+def can_run(settings: Settings, _options: argparse.Namespace) -> None:
+    """Nothing is changed; CannotStart says what is missing."""
+    built = all(settings.program(name).exists() for name in ("kube-apiserver", "kubelet"))
+    if missing := what_is_missing(this_machine(built, PACKAGES)):
+        raise CannotStart(missing)
+
+
+def is_up(settings: Settings, _options: argparse.Namespace) -> None:
+    """Anything of it: a start that failed half-way counts."""
+    processes = Processes(settings.state)
+    if not any(processes.runs(name) for name in processes.names()):
+        raise CannotStart("nothing of it runs")
+
+
 def load(settings: Settings, options: argparse.Namespace) -> None:
     _load(settings, options.image, only_missing=True)
 
@@ -122,14 +138,11 @@ def kubeconfig(settings: Settings, _options: argparse.Namespace) -> None:
     print(settings.kubeconfig())
 
 
-def _prepare(settings: Settings) -> None:
+def prepare(settings: Settings, _options: argparse.Namespace) -> None:
     """Debian packages and programs, where they are missing."""
-    if os.geteuid() != 0:
-        raise CannotStart("root is needed, for containers and their network")
+    can_run(settings, argparse.Namespace())
     missing = [package for program, package in PACKAGES.items() if not shutil.which(program)]
     if missing:
-        if not shutil.which("apt-get"):
-            raise CannotStart(f"{', '.join(missing)} must be installed")
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], check=True, env=quiet)
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
@@ -147,8 +160,7 @@ def _load(settings: Settings, images: list[str], *, only_missing: bool) -> None:
             continue
         with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
             archive = f"{folder}/image.tar"
-            command = ["buildah", "push", "-q", image, f"docker-archive:{archive}:{image}"]
-            subprocess.run(command, check=True, capture_output=True, text=True)
+            subprocess.run(_saving(image, archive), check=True, capture_output=True, text=True)
             for socket in lacking:
                 control = ["ctr", "-a", str(socket), "-n", "k8s.io"]
                 subprocess.run(
@@ -157,6 +169,13 @@ def _load(settings: Settings, images: list[str], *, only_missing: bool) -> None:
                     capture_output=True,
                     text=True,
                 )
+
+
+def _saving(image: str, archive: str) -> list[str]:
+    """From where build-images has made it."""
+    if shutil.which("docker") and succeeds("docker", "image", "inspect", image):
+        return ["docker", "save", "--output", archive, image]
+    return ["buildah", "push", "-q", image, f"docker-archive:{archive}:{image}"]
 
 
 def _has_image(socket: Path, image: str) -> bool:
@@ -182,6 +201,14 @@ def _parser() -> argparse.ArgumentParser:
     stopping = commands.add_parser("down", help="stop everything, forget all objects")
     stopping.add_argument("--wipe", action="store_true", help="also images and certificates")
     stopping.set_defaults(do=down)
+    asking = commands.add_parser("is-up", help="whether anything of it runs")
+    asking.set_defaults(do=is_up)
+    commands.add_parser(
+        "can-run", help="whether this machine can; else what is missing"
+    ).set_defaults(do=can_run)
+    commands.add_parser("prepare", help="install and build what is missing").set_defaults(
+        do=prepare
+    )
     loading = commands.add_parser("load", help="images into every node")
     loading.add_argument("image", nargs="+")
     loading.set_defaults(do=load)
