@@ -222,7 +222,7 @@ def test_every_split_is_with_somebody_in_the_end_and_everybody_hears_of_the_end(
 @pytest.mark.parametrize("deal", [False, True])
 def test_what_tasks_of_an_earlier_jobmanager_have_is_given_to_nobody_else(deal: bool) -> None:
     splits = assigner(2, deal=deal)
-    splits.adopt({"a": 0, "b": 1}, ["d"])
+    splits.adopt({0: ["a"], 1: ["b", "d"]}, Remembered(finished=frozenset("d")))
     splits.asked(0)
     given = ids(splits.found(parts("abcd"), complete=True))
     assert [text for _, text, _ in given if text] == ["c"]
@@ -232,7 +232,7 @@ def test_when_such_a_task_is_lost_its_splits_come_back_as_the_snapshot_has_them_
     None
 ):
     splits = assigner(2, deal=False)
-    splits.adopt({"a": 0, "b": 0, "c": 1}, ["d"])
+    splits.adopt({0: ["a", "b"], 1: ["c"]}, Remembered((Part("a", 7),), frozenset("d")))
     splits.reset([0], Remembered((Part("a", 7),)))
     assert splits.owes
     assert splits.asked(0)[0].splits == (Part("a", 7),)
@@ -241,6 +241,65 @@ def test_when_such_a_task_is_lost_its_splits_come_back_as_the_snapshot_has_them_
     found = splits.found(parts("abcd"), complete=True)
     assert ids(found) == [(1, "", True)]
     assert ids(splits.asked(0)) == [(0, "b", True)]
+
+
+@pytest.mark.parametrize("deal", [False, True])
+@pytest.mark.parametrize("found_first", [False, True])
+def test_what_an_earlier_jobmanager_died_before_giving_out_is_given_out_as_the_snapshot_has_it(
+    deal: bool, found_first: bool
+) -> None:
+    splits = assigner(1, deal=deal)
+    splits.adopt({0: ["b"]}, Remembered((Part("a", 7),), frozenset("b")))
+    assert splits.owes
+    if found_first:
+        splits.found(parts("abc"), complete=True)
+    answers = splits.asked(0)
+    if not found_first:
+        answers += splits.found(parts("abc"), complete=True) + splits.asked(0)
+    assert not splits.owes
+    assert Part("a", 7) in [split for answer in answers for split in answer.splits]
+    again = splits.asked(0) if not answers[-1].complete else []
+    given = [split.id for answer in [*answers, *again] for split in answer.splits]
+    assert sorted(given) == ["a", "c"]
+
+
+@given(
+    st.booleans(),
+    st.integers(1, 3),
+    st.lists(st.sampled_from(["held", "finished", "begun", "begun and held", "new"]), max_size=12),
+)
+def test_after_a_takeover_every_split_is_with_one_subtask_from_where_the_snapshot_has_it(
+    deal: bool, parallelism: int, states: list[str]
+) -> None:
+    splits, every = assigner(parallelism, deal=deal), parts(range(len(states)))
+    of = {part.id: state for part, state in zip(every, states)}
+    had: dict[int, list[str]] = {subtask: [] for subtask in range(parallelism)}
+    for part in every:
+        if "held" in of[part.id]:
+            had[int(part.id) % parallelism].append(part.id)
+    begun = tuple(Part(id, 7) for id, state in of.items() if "begun" in state)
+    finished = frozenset(id for id, state in of.items() if state == "finished")
+    splits.adopt(had, Remembered(begun, finished))
+    answers = splits.found(every, complete=True)
+    complete: set[int] = set()
+    for subtask in range(parallelism):
+        while subtask not in complete:
+            answers += splits.asked(subtask)
+            complete.update(answer.subtask for answer in answers if answer.complete)
+    given_out = sorted((p for answer in answers for p in answer.splits), key=lambda p: int(p.id))
+    expected = {"new": 0, "begun": 7}
+    assert given_out == [Part(id, expected[s]) for id, s in of.items() if s in expected]
+    assert not splits.owes
+
+
+def test_that_goes_to_those_who_were_never_answered_for_the_time_of_others_may_have_passed_it() -> (
+    None
+):
+    splits = assigner(4, deal=False)
+    had: dict[int, list[str]] = {0: ["b"], 1: [], 2: ["c"], 3: []}
+    splits.adopt(had, Remembered((Part("a", 7), Part("b", 2)), frozenset("c")), ended=[1])
+    assert splits.asked(0) == splits.asked(3) == []
+    assert splits.asked(2) == [Given(2, (Part("a", 7),), complete=False)]
 
 
 def test_it_owes_what_a_snapshot_had_begun_until_somebody_has_it() -> None:

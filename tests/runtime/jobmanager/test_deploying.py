@@ -19,10 +19,10 @@ class Splits:
 
     def __init__(self) -> None:
         self.owes = False
-        self.owners: dict[TaskId, list[str]] = {}
+        self.adopted: dict[TaskId, TaskInventory] = {}
 
-    def adopt(self, owners: dict[TaskId, list[str]], remembered: Any) -> None:
-        self.owners = owners
+    def adopt(self, adopted: dict[TaskId, TaskInventory], remembered: Any) -> None:
+        self.adopted = adopted
 
     def reset(self, tasks: Any, remembered: Any) -> None: ...
 
@@ -69,8 +69,9 @@ def test_adopted_tasks_keep_their_splits_and_are_known_to_have_ended() -> None:
     deploying, splits, checkpoints = deployment()
     run_virtually(deploying.begin(checkpoints, None))
     task = TaskId(0, 0)
-    deploying.go_on({task: TaskInventory(task, ended=True, splits=["a"], read=["b"])})
-    assert splits.owners == {task: ["a", "b"]}
+    has = TaskInventory(task, ended=True, splits=["a"], read=["b"])
+    deploying.go_on({task: has})
+    assert splits.adopted == {task: has}
     deploying.running()
     assert checkpoints.begun == [None]
     assert checkpoints.heard == [m.TaskEnded(task=task)]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec.structs
 import pytest
 
 from flowjob.core.heartbeats import HeartbeatMonitor
@@ -21,11 +23,12 @@ HELLO = messages.Register(
 class Connection:
     """Of a TaskManager that registers, and then says nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "tm") -> None:
+        self.hello = msgspec.structs.replace(HELLO, taskmanager=name)
         self.sent: list[messages.ToTaskManager] = []
 
     async def receive(self) -> bytes | None:
-        return messages.to_jobmanager.encode(HELLO) if not self.sent else None
+        return messages.to_jobmanager.encode(self.hello) if not self.sent else None
 
     async def send(self, message: bytes) -> None:
         self.sent.append(messages.to_taskmanager.decode(message))
@@ -33,7 +36,30 @@ class Connection:
     async def close(self, reason: str = "") -> None: ...
 
 
-def sessions_of(clock: MockClock) -> Sessions:
+class Lasting(Connection):
+    """Says nothing more until it is closed."""
+
+    def __init__(self, name: str = "tm") -> None:
+        super().__init__(name)
+        self.welcomed, self.closed = asyncio.Event(), asyncio.Event()
+
+    async def send(self, message: bytes) -> None:
+        await super().send(message)
+        self.welcomed.set()
+
+    async def receive(self) -> bytes | None:
+        if not self.sent:
+            return await super().receive()
+        await self.closed.wait()
+        return None
+
+    async def close(self, reason: str = "") -> None:
+        self.closed.set()
+
+
+def sessions_of(
+    clock: MockClock, leads_yet: Callable[[], Awaitable[bool]] | None = None
+) -> Sessions:
     nothing: Any = lambda *_: None
     return Sessions(
         SimpleNamespace(clock=clock),  # type: ignore[arg-type]
@@ -45,7 +71,19 @@ def sessions_of(clock: MockClock) -> Sessions:
         received=nothing,
         asked=nothing,
         outdated=nothing,
+        leads_yet=leads_yet or nothing,
     )
+
+
+def looks(*answers: bool) -> Callable[[], Awaitable[bool]]:
+    """At the log, which says so, one time after the other."""
+    left = iter(answers)
+
+    async def look() -> bool:
+        await asyncio.sleep(0.1)
+        return next(left)
+
+    return look
 
 
 @pytest.mark.parametrize(
@@ -103,34 +141,44 @@ def test_one_that_comes_to_a_standby_is_sent_to_the_leader_at_once() -> None:
 def test_one_that_leaves_its_taskmanagers_to_another_does_not_wait_for_what_became_of_them() -> (
     None
 ):
-    class Lasting(Connection):
-        """Says nothing more until it is closed."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.welcomed, self.closed = asyncio.Event(), asyncio.Event()
-
-        async def send(self, message: bytes) -> None:
-            await super().send(message)
-            self.welcomed.set()
-
-        async def receive(self) -> bytes | None:
-            if not self.sent:
-                return await super().receive()
-            await self.closed.wait()
-            return None
-
-        async def close(self, reason: str = "") -> None:
-            self.closed.set()
-
     async def come_and_be_left() -> None:
         clock, connection = MockClock(), Lasting()
-        sessions, began = sessions_of(clock), clock.monotonic()
+        sessions = sessions_of(clock, looks(True))
         sessions.generation = 1
         serving = asyncio.ensure_future(sessions.serve(connection))
         await connection.welcomed.wait()
+        began = clock.monotonic()
         await sessions.abandon()
         await serving
         assert clock.monotonic() == began
 
     run_virtually(come_and_be_left())
+
+
+def test_one_that_has_no_taskmanagers_and_leads_no_more_starts_nothing_with_those_that_come() -> (
+    None
+):
+    async def come_late() -> None:
+        connection = Connection()
+        sessions = sessions_of(MockClock(), looks(False))
+        sessions.generation = 1
+        await sessions.serve(connection)
+        assert connection.sent == [messages.NotLeading()]
+        assert sessions.here() == []
+
+    run_virtually(come_late())
+
+
+def test_many_that_come_at_once_have_it_look_once() -> None:
+    async def come() -> None:
+        sessions = sessions_of(MockClock(), looks(True))
+        sessions.generation = 1
+        connections = [Lasting(f"tm-{n}") for n in range(3)]
+        serving = [asyncio.ensure_future(sessions.serve(one)) for one in connections]
+        for one in connections:
+            await one.welcomed.wait()
+        assert len(sessions.here()) == 3
+        await sessions.abandon()
+        await asyncio.gather(*serving)
+
+    run_virtually(come())

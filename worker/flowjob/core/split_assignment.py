@@ -85,11 +85,24 @@ class SplitAssigner(Generic[S]):
         before somebody has them."""
         return bool(self._owed)
 
-    def adopt(self, owners: Mapping[str, int], finished: Collection[str]) -> None:
-        """Before anything else, where tasks of an earlier JobManager go on: to whom splits were given, by id, and which
-        were read to their end as of the newest snapshot."""
-        self._owners.update(owners)
-        self._read |= set(finished)
+    def adopt(
+        self,
+        had: Mapping[int, Collection[str]],
+        remembered: Remembered[S] | None = None,
+        ended: Collection[int] = (),
+    ) -> None:
+        """Before anything else, where subtasks of an earlier JobManager go on: the ids of what they `had` been given,
+        which of them have `ended`, and what the newest snapshot remembers. What was being read there and nobody has is
+        owed to those that have had nothing yet: they were started from there, and never answered."""
+        remembered = remembered or Remembered()
+        new = {subtask: set(ids) - remembered.finished for subtask, ids in had.items()}
+        self._owners.update({id: subtask for subtask, ids in new.items() for id in ids})
+        self._read |= remembered.finished
+        owed = [split for split in remembered.unfinished if split.id not in self._owners]
+        self._begun |= {split.id for split in owed}
+        self._owed |= {split.id for split in owed}
+        asking = sorted(new.keys() - set(ended))
+        self._owe(owed, [s for s in asking if not new[s]] or asking)
 
     def found(self, splits: Iterable[S], *, complete: bool) -> list[Given[S]]:
         """The enumerator found `splits`, in reading order; `complete`: there will be no more. Those it has found
@@ -146,10 +159,7 @@ class SplitAssigner(Generic[S]):
         self._owed = {id for id in {*self._owed, *again} if id not in self._read}
         rest = [s for id, s in lost.items() if id not in again and id not in self._read]
         self._forget_waiting({*again, *remembered.finished})
-        if self._deal and not self._place:
-            self._unplaced.update(again)
-            return self._answers()
-        self._give_back(list(again.values()), sorted(subtasks))
+        self._owe(list(again.values()), sorted(subtasks))
         before = list(self._free)
         self._free.clear()
         for split in sorted(rest, key=lambda s: self._place[s.id]):
@@ -174,10 +184,13 @@ class SplitAssigner(Generic[S]):
             del self._given[id]
         return lost
 
-    def _give_back(self, begun: list[S], subtasks: list[int]) -> None:
+    def _owe(self, begun: list[S], subtasks: list[int]) -> None:
         """What was being read at the same time is read at the same time again, by as many subtasks as there are: one
         after the other, the rows of the second would be late."""
-        for number, split in enumerate(begun):
+        if self._deal and not self._place:
+            self._unplaced.update({split.id: split for split in begun})
+            return
+        for number, split in enumerate(begun if subtasks else ()):
             self._place.setdefault(split.id, len(self._place))
             if self._deal:
                 self._enqueue(split)

@@ -76,8 +76,7 @@ class Deployment:
     def go_on(self, adopted: Mapping[TaskId, TaskInventory]) -> None:
         """At the beginning: splits go on where the snapshot has them, or with the tasks that are `adopted`."""
         remembered = self._remembered
-        owners = {task: [*has.splits, *has.read] for task, has in adopted.items()}
-        self._splits.adopt(owners, remembered)
+        self._splits.adopt(adopted, remembered)
         if self._begun:
             self._splits.reset([t for t in self._all if t not in adopted], remembered)
         for task, has in adopted.items():

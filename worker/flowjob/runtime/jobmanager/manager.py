@@ -59,6 +59,7 @@ class JobManager:
             received=self._received,
             asked=self._answering.answer,
             outdated=self._doubts.set,
+            leads_yet=self._leads_yet,
         )
         self._way = Way(listeners or Listeners(), self.sessions, self._over, self._stand_down)
         self.tenure = Tenure(env, request, self._way, Places())
@@ -230,17 +231,24 @@ class JobManager:
 
     async def _mind_log(self) -> None:
         """Who leads no more, and hears of nobody who would say so, finds out here."""
-        while True:
+        while not self._finished.is_set():
             await first_of(self._env.clock.sleep(LOOK_EVERY), self._doubts.wait())
             self._doubts.clear()
-            tenure = self.tenure
-            if tenure.held is None:
-                continue
-            with contextlib.suppress(StorageError):
-                leads = await tenure.held.store.leads()
-                if not leads and tenure is self.tenure and not tenure.resigned:
-                    self._give_up(LostLeadership("another JobManager has taken over the job"))
-                    return
+            await self._leads_yet()
+
+    async def _leads_yet(self) -> bool:
+        """Whether the log says so; False also where it cannot be read. Who leads no more gives up."""
+        tenure = self.tenure
+        if tenure.held is None:
+            return True  # without snapshots there is nobody else
+        try:
+            leads = await tenure.held.store.leads()
+        except StorageError:
+            return False
+        if leads or tenure is not self.tenure or tenure.resigned:
+            return True  # or has claimed it anew
+        self._give_up(LostLeadership("another JobManager has taken over the job"))
+        return False
 
     def _result(self) -> JobResult:
         if self._error is not None:

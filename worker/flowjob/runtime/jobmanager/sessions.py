@@ -64,6 +64,7 @@ class Sessions:
     lost        name, reason
     received    name, message
     outdated    one of them knows a newer JobManager
+    leads_yet   whether nobody has taken the job over since: it finds out
 
     generation  the JobManager's; 0: it does not lead, so nobody may register
     leader      the address of whoever leads meanwhile, and has answered
@@ -82,6 +83,7 @@ class Sessions:
         received: Callable[[str, ToJobManager], None],
         asked: Callable[[Ask], Awaitable[Answered]],
         outdated: Callable[[], None],
+        leads_yet: Callable[[], Awaitable[bool]],
     ) -> None:
         self._env = env
         self.generation = 0
@@ -89,6 +91,8 @@ class Sessions:
         self._leads = asyncio.Event()
         self.keeping = False
         self._outdated = outdated
+        self._leads_yet = leads_yet
+        self._first = asyncio.Lock()
         self._monitor = monitor
         self._resumes = resumes
         self._registered = registered
@@ -186,10 +190,7 @@ class Sessions:
             return None
         if not isinstance(hello, Register):
             raise ProtocolError(f"{type(hello).__name__} in place of Register")
-        refusal = self._refusal(hello)
-        if isinstance(refusal, NotLeading) and not refusal.leader:
-            await first_of(self._leads.wait(), self._env.clock.sleep(HELD))
-            refusal = NotLeading(leader=self.leader, come_again=self.generation > 0)
+        refusal = await self._considered(hello)
         if refusal is not None:
             _log.info("refused %s: %s", hello.taskmanager, refusal)
             await connection.send(messages.to_taskmanager.encode(refusal))
@@ -210,6 +211,20 @@ class Sessions:
         )
         self._registered(hello, resumes)
         return session
+
+    async def _considered(self, hello: Register) -> Refused | NotLeading | None:
+        """None: it may stay."""
+        refusal = self._refusal(hello)
+        if isinstance(refusal, NotLeading) and not refusal.leader:
+            await first_of(self._leads.wait(), self._env.clock.sleep(HELD))
+            return NotLeading(leader=self.leader, come_again=self.generation > 0)
+        if refusal is None and not self._sessions:
+            # To one that has none, nobody has said whether another leads; what is started then might outlive the job.
+            async with self._first:
+                if not self._sessions and not await self._leads_yet():
+                    return NotLeading()
+            return self._refusal(hello)  # much may have happened meanwhile
+        return refusal
 
     def _refusal(self, hello: Register) -> Refused | NotLeading | None:
         if hello.protocol != messages.PROTOCOL:

@@ -20,6 +20,7 @@ from flowjob.runtime.failures import describe, one_line, user_traceback, users_f
 from flowjob.runtime.messages import WireSplit
 from flowjob.runtime.outbox import cancel_all
 from flowjob.runtime.split_reading import left_of
+from flowjob.runtime.wire import TaskInventory
 
 MOST_COUNTED = 20_000
 """Splits that wait: what is left of more is not told, for counting it would take longer than is worth it."""
@@ -103,20 +104,15 @@ class SplitService:
 
     def adopt(
         self,
-        owners: Mapping[TaskId, Collection[str]],
+        adopted: Mapping[TaskId, TaskInventory],
         remembered: Mapping[int, Remembered[WireSplit]],
     ) -> None:
-        """Before anything else: these tasks go on, and each has the splits with these ids."""
+        """Before anything else: these tasks go on with what they have."""
         for vertex, assigner in self._assigners.items():
-            of = {
-                id: task.subtask
-                for task, ids in owners.items()
-                if task.vertex == vertex
-                for id in ids
-            }
-            known = remembered.get(vertex)
-            finished = frozenset[str]() if known is None else known.finished
-            assigner.adopt({id: owner for id, owner in of.items() if id not in finished}, finished)
+            own = {task.subtask: has for task, has in adopted.items() if task.vertex == vertex}
+            had = {subtask: [*has.splits, *has.read] for subtask, has in own.items()}
+            ended = [subtask for subtask, has in own.items() if has.ended]
+            assigner.adopt(had, remembered.get(vertex), ended)
 
     @property
     def owes(self) -> bool:
