@@ -24,6 +24,19 @@ def test_the_first_checkpoint_comes_an_interval_after_the_start_and_begins_at_so
     assert job.at(10.0) == [ev.Trigger(Barrier(1), (S0, S1))]
 
 
+@pytest.mark.parametrize(("since", "due"), [(4.0, 96.0), (10.0, 90.0), (70.0, 90.0)])
+def test_where_tasks_go_on_under_a_new_jobmanager_the_interval_goes_on_too(
+    since: float, due: float
+) -> None:
+    job = Job(start=False, min_pause=5)
+    job.now = 90.0
+    said = job.tell(ev.Started(TASKS, SOURCES, 3, since=since))
+    if due > 90.0:
+        assert triggered([*said, *job.at(due - 0.1)]) == []
+        said = job.at(due)
+    assert triggered(said) == [4]
+
+
 def test_the_next_one_comes_an_interval_after_the_trigger_when_the_last_is_over() -> None:
     job = Job()
     job.at(10)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import flowjob as fj
 from flowjob.core.checkpoint_settings import CheckpointSettings
 from flowjob.core.coordinator_events import SavepointRequested
@@ -148,6 +150,25 @@ def test_checkpoints_are_committed_kept_and_retired() -> None:
         assert newest is not None
         assert newest.name == "j/checkpoints/4/g1/manifest.json"
         assert {v.name for v in newest.manifest.vertices} == {v.name for v in bench.graph.vertices}
+        await bench.service.close("the test is over")
+
+    virtually(main)
+
+
+@pytest.mark.parametrize(("going_on", "first"), [(True, [1, 2]), (False, [1])])
+def test_who_takes_over_tasks_that_go_on_takes_the_checkpoint_that_was_due_at_once(
+    going_on: bool, first: list[int]
+) -> None:
+    async def main() -> None:
+        bench = Bench(MemoryObjects())
+        await bench.lead()
+        await asyncio.sleep(1.9)
+        bench.service.tasks_failed("the JobManager was lost")
+        await asyncio.sleep(5)
+        bench.service.took_over(1, going_on=going_on)
+        bench.service.started(None)
+        await asyncio.sleep(0.5)
+        assert bench.committed() == first
         await bench.service.close("the test is over")
 
     virtually(main)

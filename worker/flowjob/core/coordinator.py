@@ -160,7 +160,7 @@ class Coordinator(Generic[P]):
         if not self._released:  # else tasks may be gone: no snapshot of all is possible, nor needed
             self._final = self._requests.stop_stored
         self._running, self._asked, self._failures, self._released = True, False, 0, False
-        self._schedule.started(self._now)
+        self._schedule.started(self._now, event.since)
         self._out += self._ledger.started(event, self._now)
 
     def _tasks_failed(self, reason: str) -> None:

@@ -51,6 +51,7 @@ class Started:
     restored   the snapshot they continue from, 0 for none; no id up to it is used again
     pending    what that snapshot holds prepared and nobody is known to have committed, dealt to current tasks
     restarted  the tasks that are new; None: all. What others have acknowledged, ended and committed still holds.
+    since      seconds since `restored` was taken, where another JobManager's tasks go on; else 0
     """
 
     tasks: frozenset[TaskId]
@@ -58,6 +59,7 @@ class Started:
     restored: int = 0
     pending: tuple[Prepared, ...] = ()
     restarted: frozenset[TaskId] | None = None
+    since: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,12 @@ class TriggerSchedule:
             return None
         return max(self._triggered + interval, self._ended + pause, self._started)
 
-    def started(self, now: float) -> None:
-        """Tasks run: the first checkpoint comes an interval later."""
+    def started(self, now: float, since: float = 0.0) -> None:
+        """Tasks run: the first checkpoint comes an interval later; `since`: seconds of it that have passed, where they
+        have run before, so that nobody waits longer for results because a JobManager was replaced."""
         self._started = self.soon = now
         self._ended = now - self.settings.min_pause  # what was before the start needs no pause
-        self.triggered(now)
+        self.triggered(now - since)
 
     def triggered(self, now: float) -> None:
         """A checkpoint, periodic or asked for."""

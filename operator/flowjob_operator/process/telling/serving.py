@@ -6,11 +6,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiohttp import web
 
 from flowjob_operator.process.telling.health import Health
 from flowjob_operator.process.telling.metrics import Metrics
+
+LEAVE_SECONDS: Final = 1.0
+"""At the end, for whoever has not sent all of a request."""
 
 
 @asynccontextmanager
@@ -38,7 +42,7 @@ async def serving(
             web.get("/metrics", numbers),
         ]
     )
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=LEAVE_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, address, port)

@@ -79,6 +79,7 @@ class CheckpointService:
         self._settled = asyncio.Event()
         self._settled.set()
         self._answers: dict[str, asyncio.Future[ev.Answer]] = {}
+        self._since = 0.0
 
     # -- the beginning and the end
 
@@ -197,16 +198,21 @@ class CheckpointService:
         if newest is not None:
             pending = committables.dealt(newest.manifest, graph, restarted or tasks)
         restored = 0 if newest is None else newest.manifest.id
-        self.handle(ev.Started(tasks, sources, restored, pending, restarted))
+        since, self._since = self._since, 0.0
+        self.handle(ev.Started(tasks, sources, restored, pending, restarted, since))
 
-    def took_over(self, highest: int) -> None:
-        """Tasks of an earlier JobManager go on, which have heard of snapshots up to `highest`: those are nobody's."""
+    def took_over(self, highest: int, *, going_on: bool) -> None:
+        """From an earlier JobManager, of whose tasks some are `going_on`, or none. They have heard of snapshots up to
+        `highest`, and nobody has those."""
         first = max(self._coordinator.newest or 0, highest - MOST_ABORTED) + 1
         for checkpoint in range(first, highest + 1):
             for slot in self._shell.slots():
                 reason = "its JobManager is gone"
                 self._shell.send(slot, messages.AbortSnapshot(checkpoint=checkpoint, reason=reason))
         self._coordinator.last_id = max(self._coordinator.last_id, highest)
+        if self._newest is not None and going_on:
+            passed = self._env.clock.wall() - self._newest.manifest.created
+            self._since = max(passed / 1e6, 0.0)  # clocks of two machines differ
 
     def tasks_failed(self, reason: str) -> None:
         """Some or all tasks go down. `settled` then says when it is clear where to restart."""

@@ -130,7 +130,7 @@ class Conductor:
             kill = messages.StopSlot(slot=slot, attempt=old, reason="it is not wanted", grace=0.0)
             self._sessions.send(name, kill)
         if self.checkpoints is not None:
-            self.checkpoints.took_over(found.highest)
+            self.checkpoints.took_over(found.highest, going_on=bool(found.tasks))
         self.look(None)
         for name, message in found.held:
             self.received(name, message)
