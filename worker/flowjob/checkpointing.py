@@ -31,8 +31,8 @@ DEFAULT_LOCATION = ".flowjob"
 class Checkpoints:
     """How a job saves what it has done, so that a failure, a restart or another version of it continues from there.
 
-    location            a directory, or `s3://bucket/prefix` with the credentials that boto3 finds; each job has its own
-                        part of it. None: `.flowjob` in the current directory
+    location            a directory, or `s3://bucket/prefix` with the credentials that botocore finds; each job has its
+                        own part of it. None: `.flowjob` in the current directory
     endpoint, region    of an S3 other than Amazon's, or elsewhere
     interval            from one checkpoint to the next; None: only on demand and at the end of all input
     min_pause           at least this long after one checkpoint before the next

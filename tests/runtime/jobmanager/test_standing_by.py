@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 
 from flowjob.core.snapshot_log import LogState
+from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.jobmanager.cluster import Endpoint
+from flowjob.runtime.jobmanager.leading import stand_by
+from flowjob.runtime.jobmanager.snapshot_store import SnapshotStore
 from flowjob.runtime.jobmanager.standing_by import until_nobody_leads
+from flowjob.runtime.storage.memory import MemoryStore
 from flowjob.testing.virtual_time import run_virtually
+from tests.runtime.storage.fakes import SeededRandom
 
 HERE = Endpoint("ws://10.0.0.2:7000", "token")
 
@@ -42,6 +47,9 @@ def unheard(_: str) -> None:
 
 
 class LoopClock:
+    def wall(self) -> int:
+        return int(self.monotonic() * 1e6)
+
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
@@ -108,5 +116,55 @@ def test_a_leader_of_an_older_revision_is_not_waited_for() -> None:
         log: Any = Log()
         await until_nobody_leads(env, log, HERE, lambda state: state.job_revision < 1, unheard)
         assert asyncio.get_running_loop().time() == 0
+
+    run_virtually(scenario())
+
+
+def request_of_a_standby() -> Any:
+    return SimpleNamespace(
+        service=SimpleNamespace(standby=True, run="run", cluster=None, misses=1),
+        job=SimpleNamespace(checkpoints=SimpleNamespace(location="memory", root="j")),
+        checkpoints=object(),
+    )
+
+
+class Closing(MemoryStore):
+    """Knows whether it was closed."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def test_one_whose_turn_has_come_leads_with_the_log_that_it_has_read() -> None:
+    async def scenario() -> None:
+        store = Closing()
+        env: Any = SimpleNamespace(
+            clock=LoopClock(), random=SeededRandom(), control=Silence(), open_store=lambda _: store
+        )
+        found = await stand_by(env, request_of_a_standby(), HERE, unheard)
+        assert found is not None
+        assert found.state == LogState()
+        assert not store.closed
+
+    run_virtually(scenario())
+
+
+def test_one_whose_turn_never_comes_closes_the_store_it_looked_into() -> None:
+    async def scenario() -> None:
+        store = Closing()
+        env: Any = SimpleNamespace(
+            clock=LoopClock(), random=SeededRandom(), control=Silence(), open_store=lambda _: store
+        )
+        leader = SnapshotStore(env, StoreLocation("memory"), "j")
+        await leader.claim("revision", "10.0.0.1:7000")
+        store.closed = False
+        waiting = asyncio.ensure_future(stand_by(env, request_of_a_standby(), HERE, unheard))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert store.closed
 
     run_virtually(scenario())

@@ -242,11 +242,57 @@ def test_foreign_objects_and_newer_formats_in_the_log_are_told() -> None:
 @pytest.fixture
 def short_milestones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_log, "MILESTONE", 4)
+    monkeypatch.setattr(job_log, "SUMMED", 2)
+
+
+class Counting(NoFaults):
+    """What was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def before(self, operation: str, name: str) -> None:
+        self.asked.append(operation)
+
+
+@pytest.mark.parametrize("count", [10, 100, 250, 500])
+def test_who_begins_reads_few_entries_however_long_the_log_is(count: int) -> None:
+    async def scenario() -> None:
+        objects, asked = MemoryObjects(), Counting()
+        log = log_of(MemoryStore(objects))
+        await log.claim("r1")
+        for n in range(count):
+            await log.append(said(log, f"w{n}"))
+        reader = log_of(MemoryStore(objects, faults=asked))
+        assert await reader.read() == log.state
+        entries = job_log.SUMMED + 1
+        assert asked.asked.count("get") <= 2 * entries  # the last window reaches behind the end
+        assert asked.asked.count("head") <= 10
+
+    run_virtually(scenario())
+
+
+@pytest.mark.usefixtures("short_milestones")
+@pytest.mark.parametrize("count", [3, 4, 6, 7, 30])
+def test_a_log_whose_milestones_alone_have_summaries_is_read_too(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        objects = MemoryObjects()
+        log = log_of(MemoryStore(objects))
+        with monkeypatch.context() as older:
+            older.setattr(job_log, "SUMMED", job_log.MILESTONE)
+            await log.claim("r1")
+            for n in range(count):
+                await log.append(said(log, f"w{n}"))
+        assert await log_of(MemoryStore(objects)).read() == log.state
+
+    run_virtually(scenario())
 
 
 @pytest.mark.usefixtures("short_milestones")
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 60])
-def test_a_log_of_any_length_is_read_from_its_last_milestone(count: int) -> None:
+def test_a_log_of_any_length_is_read_from_its_last_summary(count: int) -> None:
     async def scenario() -> None:
         objects = MemoryObjects()
         log = log_of(MemoryStore(objects))
@@ -349,6 +395,7 @@ def test_many_leaders_in_bad_weather_leave_one_story(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(job_log, "MILESTONE", 4)
+        patch.setattr(job_log, "SUMMED", 2)
         run_virtually(scenario())
 
 

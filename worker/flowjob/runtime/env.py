@@ -23,7 +23,7 @@ class StoreLocation:
     """Where objects are: `url` is a directory or `s3://bucket/prefix`; `endpoint` of another S3 than Amazon's.
 
     Credentials are never in here: they are in files in the directory `credentials`, or come by the usual means of
-    boto3. `ca_bundle`: a file with the authorities that the endpoint's certificate may be of."""
+    botocore. `ca_bundle`: a file with the authorities that the endpoint's certificate may be of."""
 
     url: str
     endpoint: str | None = None

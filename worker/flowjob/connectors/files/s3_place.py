@@ -1,7 +1,7 @@
 """A bucket as a place for a sink's files: a multipart upload per file, completed when the file is committed.
 
 A file is written to local disk first and uploaded when it is staged. What S3 holds of an upload that is not complete
-is invisible and durable, which is just what a commit needs. boto3 is imported on first use: local jobs never pay."""
+is invisible and durable, which is just what a commit needs. botocore is imported on first use: local jobs never pay."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from flowjob.connectors.files.staged import Staged, is_left, lost
 from flowjob.connectors.leftovers import Leftovers
 from flowjob.errors import PlanError
 from flowjob.runtime.storage.s3_errors import is_from_s3, told
+from flowjob.runtime.storage.s3_sessions import session_with
 
 PART_BYTES = 16 << 20
 """S3 wants at least 5 MiB in every part but the last, and at most 10,000 parts."""
@@ -30,7 +31,7 @@ def split_url(url: str) -> tuple[str, str]:
 
 
 class S3Place:
-    """See staged.Place. `scratch` is a local directory; credentials, region and endpoint come by boto3's usual ways."""
+    """See staged.Place. `scratch` is a local directory; credentials, region, endpoint come as botocore finds them."""
 
     def __init__(self, url: str, scratch: Path) -> None:
         self._url = url.rstrip("/")
@@ -150,10 +151,9 @@ class S3Place:
 
     def _s3(self) -> Any:
         if self._client is None:
-            import boto3
             from botocore.config import Config
 
-            self._client = boto3.session.Session().client(
+            self._client = session_with(None).create_client(
                 "s3",
                 config=Config(
                     s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else {},

@@ -87,15 +87,22 @@ class Lead:
         return (self.generation - 1) * ATTEMPTS_PER_GENERATION
 
 
-async def take_lead(env: Env, request: JobRequest, shell: Shell, address: str = "") -> Lead | None:
+async def take_lead(
+    env: Env,
+    request: JobRequest,
+    shell: Shell,
+    address: str = "",
+    store: SnapshotStore | None = None,
+) -> Lead | None:
     """None when the job takes no snapshots. Raises StorageError, and SnapshotError with the reason for which nothing
-    is started; AlreadyEnded for a run that is over. `address`: where this JobManager can be asked."""
+    is started; AlreadyEnded for a run that is over. `address`: where this JobManager can be asked; `store`: what
+    `stand_by` returned."""
     settings, plan = request.checkpoints, request.job.checkpoints
     if settings is None or plan is None:
         if request.start.snapshot is not None:
             raise SnapshotError("a job without checkpoints cannot start from a snapshot")
         return None
-    store = SnapshotStore(env, plan.location, plan.root)
+    store = store or SnapshotStore(env, plan.location, plan.root)
     service = request.service
     in_cluster = None if service is None else service.cluster
     try:
@@ -165,12 +172,13 @@ def ended(outcome: JobOutcome, log: LogState, *, in_cluster: bool) -> tuple[str,
 
 async def stand_by(
     env: Env, request: JobRequest, endpoint: Endpoint, leader: Callable[[str], None]
-) -> None:
-    """A standby returns from here when its turn has come. `leader` gets the address of whoever answers as the leader
-    until then, and nothing when nobody does. Raises AlreadyEnded when the run is over, and HandshakeRefused."""
+) -> SnapshotStore | None:
+    """A standby returns from here when its turn has come, with the store whose log it has read. `leader` gets the
+    address of whoever answers as the leader until then, and nothing when nobody does. Raises AlreadyEnded when the run
+    is over, and HandshakeRefused."""
     service, plan = request.service, request.job.checkpoints
-    if service is None or not service.standby or plan is None:
-        return
+    if service is None or not service.standby or plan is None or request.checkpoints is None:
+        return None
     store = SnapshotStore(env, plan.location, plan.root)
     run = service.run
 
@@ -182,8 +190,10 @@ async def stand_by(
 
     try:
         await until_nobody_leads(env, store, endpoint, heard, leader, service.misses)
-    finally:
+    except BaseException:
         await store.close()
+        raise
+    return store
 
 
 async def _begin(

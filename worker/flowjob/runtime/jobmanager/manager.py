@@ -130,8 +130,8 @@ class JobManager:
         def follow(leader: str) -> None:
             self.sessions.leader = leader
 
-        await stand_by(self._env, tenure.request, endpoint, follow)
-        await tenure.lead(endpoint.address)
+        store = await stand_by(self._env, tenure.request, endpoint, follow)
+        await tenure.lead(endpoint.address, store)
         self._answering.checkpoints = tenure.conductor.checkpoints
         await tenure.begin(adopt=tenure.held is not None and tenure.held.continues)
 

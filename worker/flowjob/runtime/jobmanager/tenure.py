@@ -24,6 +24,7 @@ from flowjob.runtime.jobmanager.conducting import Conductor
 from flowjob.runtime.jobmanager.leading import Lead, take_lead
 from flowjob.runtime.jobmanager.request import JobRequest, Listeners, TookOver
 from flowjob.runtime.jobmanager.sessions import Sessions
+from flowjob.runtime.jobmanager.snapshot_store import SnapshotStore
 
 _log = logging.getLogger("flowjob.jobmanager")
 
@@ -65,10 +66,11 @@ class Tenure:
         """Decisions are made: nothing is waited for any more."""
         return self._begun and self._adopting is None
 
-    async def lead(self, address: str) -> None:
-        """Claims the job, if it has a log to claim. Raises StorageError, SnapshotError, AlreadyEnded."""
+    async def lead(self, address: str, store: SnapshotStore | None = None) -> None:
+        """Claims the job, if it has a log to claim. `store`: see take_lead. Raises StorageError, SnapshotError,
+        AlreadyEnded."""
         shell = self.conductor.shell(partial(self._way.stand_down, self))
-        lead = self.held = await take_lead(self._env, self.request, shell, address)
+        lead = self.held = await take_lead(self._env, self.request, shell, address, store)
         if lead is not None:
             _log.info("leads the job: claim %d of its log", lead.generation)
             conductor = self.conductor

@@ -127,7 +127,7 @@ def spawn_taskmanager() -> RealProcess:
 
 
 def spawn_zygote(preload: Sequence[str] = ()) -> tuple[RealProcess, socket.socket]:
-    """A fork server and our end of its channel. `preload`: modules that its slots will need besides."""
+    """A fork server and our end of its channel. `preload`: what its slots will need besides, see zygote.import_all."""
     ours, theirs = socket.socketpair()
     arguments = ["flowjob.runtime.real.zygote", str(theirs.fileno()), str(os.getpid()), *preload]
     process = spawn_python(arguments, environment=zygote_environment(), pass_fds=[theirs.fileno()])

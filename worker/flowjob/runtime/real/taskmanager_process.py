@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "FLOWJOB_TOKEN"
 
-WITH_S3 = ("flowjob.runtime.storage.s3", "boto3.session", "boto3.s3.inject")
-"""Imported once for all slots of a job whose state is in S3: 0.3 s of CPU for each of them."""
+WITH_S3 = (
+    "flowjob.runtime.storage.s3",
+    "botocore.session",
+    "flowjob.runtime.storage.s3_sessions:read_interface",
+)
+"""Imported, or called, once for all slots of a job whose state is in S3: 0.4 s of CPU for each of them."""
 
 WARM_WITHIN = 30.0
 """Seconds for the fork server's imports, behind which slots are offered all the same."""
@@ -39,8 +43,8 @@ def main() -> None:
 
 def serve(settings: dict[str, Any], *, owned: bool = False, probes: Probes | None = None) -> None:
     """Never returns. `settings`: fields of TaskManagerSettings without `pid`; `directory`, which may be None; perhaps
-    `identity`, a directory, `data_tls` (see env.Security), and `preload`, modules that slots will need. A TaskManager
-    that is `owned` gets them on standard input. `probes`: of a pod, begun already."""
+    `identity`, a directory, `data_tls` (see env.Security), and `preload`, what slots will need (see zygote.import_all).
+    A TaskManager that is `owned` gets them on standard input. `probes`: of a pod, begun already."""
     ignore_interrupts()
     # Process 1 of a container has no handler of its own: whoever is told to end before it has begun is to end.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

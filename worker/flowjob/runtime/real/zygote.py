@@ -174,10 +174,14 @@ class Zygote:
 
 
 def import_all(modules: Iterable[str]) -> None:
-    """One that fails is printed: a slot that needs it fails with the same message, where it can be told."""
-    for module in modules:
+    """Modules, or functions in them that read what slots will need (`module:function`). One that fails is printed: a
+    slot that needs it fails with the same message, where it can be told."""
+    for name in modules:
+        module, _, function = name.partition(":")
         try:
-            importlib.import_module(module)
+            imported = importlib.import_module(module)
+            if function:
+                getattr(imported, function)()
         except Exception:  # noqa: BLE001 - see above
             traceback.print_exc()
 

@@ -1,9 +1,9 @@
 """The job's log: the one place that says who leads and which checkpoints exist (core/snapshot_log.py has its records).
 
 Entries are objects numbered 1, 2, 3, …, each made by a conditional create: every number has one winner, for ever. No
-listing is needed to find the end, so a stale one does no harm. Every MILESTONE-th entry carries a summary of all
-before it: reading starts there, and the entries between older milestones are deleted. It must not judge what records
-mean: that is the fold's business."""
+listing is needed to find the end, so a stale one does no harm. Every SUMMED-th entry carries a summary of all before
+it: reading starts at the last of those. The entries between older milestones, every MILESTONE-th, are deleted. It must
+not judge what records mean: that is the fold's business."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from flowjob.runtime.storage.paths import JobPaths
 
 FORMAT = 1
 MILESTONE = 256
+"""Entries from one that is kept for ever to the next."""
+
+SUMMED = 16
 """Entries from one summary to the next: what a start reads at most."""
 
 WINDOW = 16
@@ -168,21 +171,38 @@ class JobLog:
         return True
 
     async def _start(self) -> None:
-        """Finds the newest milestone: they are consecutive and never deleted, so the search is binary."""
+        """Finds the newest summary. Milestones are consecutive and never deleted, nor is what is behind the newest, so
+        that both searches are binary."""
+        self._last, self._state = 0, LogState()
         low, high = 0, 1
         while await self._exists(high * MILESTONE):
             low, high = high, 2 * high
+        milestone = MILESTONE * await self._last_there(MILESTONE, low, high)
+        if milestone and not await self._start_at(milestone):
+            raise StorageError(f"{self._where()}: entry {milestone} has lost its summary")
+        low, high = milestone // SUMMED, (milestone + MILESTONE) // SUMMED
+        newest = SUMMED * await self._last_there(SUMMED, low, high)
+        if newest > milestone:
+            await self._start_at(
+                newest
+            )  # unless an older version wrote it, or it has been trimmed meanwhile
+        self._started = True
+
+    async def _last_there(self, step: int, low: int, high: int) -> int:
+        """Of the numbers from `low` to before `high` the last one whose `step`-fold is an entry, or `low`."""
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if await self._exists(middle * MILESTONE) else (low, middle)
-        self._last, self._state = 0, LogState()
-        if low:
-            entry = await self._entry(low * MILESTONE)
-            if entry is None or entry.summary is None:
-                raise StorageError(f"{self._where()}: entry {low * MILESTONE} has lost its summary")
-            self._last, self._state = low * MILESTONE - 1, entry.summary
-            self._take(entry)
-        self._started = True
+            low, high = (middle, high) if await self._exists(middle * step) else (low, middle)
+        return low
+
+    async def _start_at(self, number: int) -> bool:
+        """Whether that entry has a summary."""
+        entry = await self._entry(number)
+        if entry is None or entry.summary is None:
+            return False
+        self._last, self._state = number - 1, entry.summary
+        self._take(entry)
+        return True
 
     def _take(self, entry: _Entry) -> None:
         self._last += 1
@@ -220,7 +240,7 @@ class JobLog:
             token=token,
             written=self._clock.wall(),
             record=record,
-            summary=None if number % MILESTONE else self._state,
+            summary=None if number % SUMMED else self._state,
         )
         data = msgspec.json.encode(entry)
         give_up = self._clock.monotonic() + patience

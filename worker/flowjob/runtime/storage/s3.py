@@ -1,6 +1,6 @@
 """An object store in a bucket of S3, or of a server that speaks its protocol and has conditional writes.
 
-Credentials, region and endpoint come by boto3's usual ways; boto3 is imported with the first request. It must not know
+Credentials, region and endpoint come by botocore's usual ways; it is imported with the first request. It must not know
 what is stored. Servers and permissions: docs/storage.md."""
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flowjob.errors import StorageError
 from flowjob.runtime.env import Clock, Random, StoreLocation
 from flowjob.runtime.storage import s3_errors
-from flowjob.runtime.storage.s3_credentials import session_with
+from flowjob.runtime.storage.s3_sessions import session_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +94,18 @@ class S3Calls:
 
 
 def connect(location: StoreLocation, settings: S3Settings) -> Any:
-    """A client; about 0.3 s of work, most of it imports, in a thread. Nothing is sent. StorageError for certificates
-    that are not there: botocore takes that for a connection that may succeed the next time."""
+    """A client; the first one is about 0.4 s of work, most of it imports, in a thread. Nothing is sent. StorageError
+    for certificates that are not there: botocore takes that for a connection that may succeed the next time."""
     if location.ca_bundle is not None and not os.path.exists(location.ca_bundle):
         raise StorageError(
             f"{location.ca_bundle}: there are no certificates to trust {location.endpoint or 'S3'} by; mount them, or "
             "correct the CA bundle (caBundleRef)"
         )
     session = session_with(location.credentials)
-    region = location.region or session.region_name or "us-east-1"
+    region = location.region or session.get_config_variable("region") or "us-east-1"
 
     def client(addressing: str) -> Any:
-        return session.client(
+        return session.create_client(
             "s3",
             region_name=region,
             endpoint_url=location.endpoint,

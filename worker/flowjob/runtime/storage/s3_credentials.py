@@ -98,20 +98,7 @@ class FileCredentials:
         return found
 
 
-def session_with(directory: str | None) -> Any:
-    """A session of boto3: with these credentials, or None: found as boto3 finds them."""
-    import boto3.session
-
-    if directory is None:
-        return boto3.session.Session()
-    import botocore.session
-
-    inner = botocore.session.get_session()
-    inner.get_component("credential_provider").providers.insert(0, _Provider(Path(directory)))
-    return boto3.session.Session(botocore_session=inner)
-
-
-class _Provider:
+class FileProvider:
     """In botocore's chain, in front of all others: it never passes the question on."""
 
     METHOD = FileCredentials.method

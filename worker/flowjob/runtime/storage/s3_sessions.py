@@ -1,0 +1,43 @@
+"""Sessions of botocore that share what it has read of S3's interface: parsing that is most of what a client costs.
+
+A client is made for every store that is opened, several of them before a JobManager leads. It must not know what is
+asked of S3, and imports botocore only when a session is made."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from flowjob.runtime.storage.s3_credentials import FileProvider
+
+
+def session_with(directory: str | None) -> Any:
+    """With the credentials in `directory`, or None: found by botocore's usual ways."""
+    import botocore.session
+
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    if directory is not None:
+        providers = session.get_component("credential_provider").providers
+        providers.insert(0, FileProvider(Path(directory)))
+    return session
+
+
+def read_interface() -> None:
+    """Has S3's interface read before a client is made: by a fork server, for all slots. Nothing is asked of anybody."""
+    import botocore.session
+
+    loader = _loader(botocore.session.get_session().get_config_variable("data_path"))
+    for kind in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model("s3", kind)
+    for name in ("partitions", "endpoints", "sdk-default-configuration"):
+        loader.load_data(name)
+
+
+@functools.lru_cache
+def _loader(data_path: str | None) -> Any:
+    """It remembers what it has read; what a place has does not change while we live."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
