@@ -169,6 +169,23 @@ def test_one_that_has_no_taskmanagers_and_leads_no_more_starts_nothing_with_thos
     run_virtually(come_late())
 
 
+def test_one_that_cannot_find_out_whether_it_leads_keeps_nobody_waiting_for_long() -> None:
+    async def come() -> None:
+        clock, connections = MockClock(), [Connection("one"), Connection("two")]
+
+        async def hang() -> bool:
+            await asyncio.Event().wait()
+            return True
+
+        sessions, began = sessions_of(clock, hang), clock.monotonic()
+        sessions.generation = 1
+        await asyncio.gather(*(sessions.serve(one) for one in connections))
+        assert [one.sent for one in connections] == [[messages.NotLeading()]] * 2
+        assert clock.monotonic() - began == HELD
+
+    run_virtually(come())
+
+
 def test_many_that_come_at_once_have_it_look_once() -> None:
     async def come() -> None:
         sessions = sessions_of(MockClock(), looks(True))

@@ -220,9 +220,12 @@ class Sessions:
             return NotLeading(leader=self.leader, come_again=self.generation > 0)
         if refusal is None and not self._sessions:
             # To one that has none, nobody has said whether another leads; what is started then might outlive the job.
-            async with self._first:
-                if not self._sessions and not await self._leads_yet():
-                    return NotLeading()
+            try:
+                async with asyncio.timeout(HELD), self._first:
+                    if not self._sessions and not await self._leads_yet():
+                        return NotLeading()
+            except TimeoutError:
+                return NotLeading()
             return self._refusal(hello)  # much may have happened meanwhile
         return refusal
 
