@@ -114,14 +114,8 @@ async def take_lead(
             store.introduce(Terms(in_cluster.revision, request.job.parallelism, in_cluster.asked))
             await say_that_it_lives(store, in_cluster.lives)
         state = await store.claim(request.job.digest, address)
-        continues, over = service is not None and is_run(state, service.run), False
-        if continues:
-            found = await continue_run(env, store, request, shell.tell)
-            initial, over = found.point, found.over
-        elif in_cluster is not None:
-            initial = await begin_in_cluster(env, store, request, shell.tell)
-        else:
-            initial = await _begin(env, store, request, shell.tell)
+        continues = service is not None and is_run(state, service.run)
+        initial, over = await _beginning(env, request, shell, store, continues=continues)
     except BaseException:
         await store.close()
         raise
@@ -143,6 +137,18 @@ async def take_lead(
         in_cluster=in_cluster is not None,
         over=over,
     )
+
+
+async def _beginning(
+    env: Env, request: JobRequest, shell: Shell, store: SnapshotStore, *, continues: bool
+) -> tuple[RestorePoint | None, bool]:
+    """Where tasks begin, and whether the run has come to its end with that."""
+    if continues:
+        found = await continue_run(env, store, request, shell.tell)
+        return found.point, found.over
+    if request.service is not None and request.service.cluster is not None:
+        return await begin_in_cluster(env, store, request, shell.tell), False
+    return await _begin(env, store, request, shell.tell), False
 
 
 def _refuse_another_parallelism(log: LogState, request: JobRequest) -> None:
