@@ -75,7 +75,9 @@ ui-types: setup $(PAGE) ## Write the types that the web page has of the REST ser
 	$(BIN)/python -m tests.api.page_types
 	cd api/ui && npm run --silent types
 
-ui-test: setup ui ## Check and test the web page, in a real Chromium too (Debian's, or FLOWJOB_CHROMIUM), and make its pictures in docs
+ui-test: setup ui ## Check and test the web page, in a real Chromium too (FLOWJOB_CHROMIUM, or Debian's, installed where it is missing), and make its pictures in docs
+	test -n "$$FLOWJOB_CHROMIUM" -o -x /usr/bin/chromium -o -x /usr/bin/google-chrome \
+		|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 	cd api/ui && npm run --silent check && npm test --silent && npm run --silent browse
 
 images: ui ## Make the images of jobs and of operator and service, with docker or else buildah

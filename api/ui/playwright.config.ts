@@ -1,4 +1,4 @@
-/* The page in a real Chromium: FLOWJOB_CHROMIUM, Debian's or Google's, else the one that Playwright installs. */
+/* The page in a real Chromium: FLOWJOB_CHROMIUM, Debian's or Google's; `make ui-test` installs Debian's where there is none. */
 import { defineConfig } from "@playwright/test";
 import { existsSync } from "node:fs";
 
