@@ -1,7 +1,8 @@
 """`python -m bench.operator_load [--jobs N]`: the operator with hundreds of FlowJobs, against a real API server.
 
 Prints one JSON line: memory (resident, when all jobs run and were looked at for a while), how long it takes from an
-edit to a status that has observed it, and the share of a core that it takes. Needs what `make kubernetes` builds."""
+edit to a status that has observed it, the share of a core that it takes, and how long it takes to end. Needs what
+`make kubernetes` builds."""
 
 from __future__ import annotations
 
@@ -58,16 +59,24 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             found = asyncio.run(_measure(api, operator.pid, options))
         finally:
-            operator.send_signal(signal.SIGTERM)
-            try:
-                operator.wait(60)
-            except subprocess.TimeoutExpired:
-                operator.kill()
-                operator.wait()
+            took = _end(operator)
             log.close()
             sys.stderr.write(_worst(Path(folder) / "operator.log"))
-    print(json.dumps(found), flush=True)
+    print(json.dumps({**found, "end_seconds": took}), flush=True)
     return 0
+
+
+def _end(operator: subprocess.Popen[bytes]) -> float | None:
+    """Seconds from SIGTERM; None: it had to be killed after a minute."""
+    began = time.monotonic()
+    operator.send_signal(signal.SIGTERM)
+    try:
+        operator.wait(60)
+    except subprocess.TimeoutExpired:
+        operator.kill()
+        operator.wait()
+        return None
+    return round(time.monotonic() - began, 1)
 
 
 async def _measure(api: Api, pid: int, options: argparse.Namespace) -> dict[str, Any]:
