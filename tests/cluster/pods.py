@@ -175,6 +175,15 @@ class Pods:
 
         return there
 
+    def has_taskmanagers(self, count: int) -> Callable[[], bool]:
+        """They come when their fork servers have imported all: on a slow machine long after the first one."""
+
+        def there() -> bool:
+            view = self.view()
+            return view is not None and view.slots.task_managers == count
+
+        return there
+
     # -- what came of it
 
     def results(self) -> Counter[tuple[int, int]]:

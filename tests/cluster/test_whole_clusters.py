@@ -28,6 +28,7 @@ def test_a_job_is_rescaled_from_one_to_four_to_two_in_place_and_its_result_is_ex
     for ordinal in range(4):
         pods.taskmanager(ordinal)
     pods.until(pods.has_completed(2))
+    pods.until(pods.has_taskmanagers(4))
     for parallelism in (4, 2):
         wish = Rescale(parallelism=parallelism, task_managers=parallelism)
         done = pods.ask(f"rescale-{parallelism}", wish)
