@@ -98,11 +98,12 @@ class SplitAssigner(Generic[S]):
         new = {subtask: set(ids) - remembered.finished for subtask, ids in had.items()}
         self._owners.update({id: subtask for subtask, ids in new.items() for id in ids})
         self._read |= remembered.finished
-        owed = [split for split in remembered.unfinished if split.id not in self._owners]
-        self._begun |= {split.id for split in owed}
-        self._owed |= {split.id for split in owed}
         asking = sorted(new.keys() - set(ended))
-        self._owe(owed, [s for s in asking if not new[s]] or asking)
+        if takers := [s for s in asking if not new[s]] or asking:  # else `reset` gives it to others
+            owed = [split for split in remembered.unfinished if split.id not in self._owners]
+            self._begun |= {split.id for split in owed}
+            self._owed |= {split.id for split in owed}
+            self._owe(owed, takers)
 
     def found(self, splits: Iterable[S], *, complete: bool) -> list[Given[S]]:
         """The enumerator found `splits`, in reading order; `complete`: there will be no more. Those it has found
@@ -190,7 +191,7 @@ class SplitAssigner(Generic[S]):
         if self._deal and not self._place:
             self._unplaced.update({split.id: split for split in begun})
             return
-        for number, split in enumerate(begun if subtasks else ()):
+        for number, split in enumerate(begun):
             self._place.setdefault(split.id, len(self._place))
             if self._deal:
                 self._enqueue(split)

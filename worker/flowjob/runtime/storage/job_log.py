@@ -183,9 +183,8 @@ class JobLog:
         low, high = milestone // SUMMED, (milestone + MILESTONE) // SUMMED
         newest = SUMMED * await self._last_there(SUMMED, low, high)
         if newest > milestone:
-            await self._start_at(
-                newest
-            )  # unless an older version wrote it, or it has been trimmed meanwhile
+            # It has none where an older version wrote it; it may have been trimmed meanwhile.
+            await self._start_at(newest)
         self._started = True
 
     async def _last_there(self, step: int, low: int, high: int) -> int:

@@ -26,9 +26,7 @@ def session_with(directory: str | None) -> Any:
 
 def read_interface() -> None:
     """Has S3's interface read before a client is made: by a fork server, for all slots. Nothing is asked of anybody."""
-    import botocore.session
-
-    loader = _loader(botocore.session.get_session().get_config_variable("data_path"))
+    loader = session_with(None).get_component("data_loader")
     for kind in ("service-2", "endpoint-rule-set-1"):
         loader.load_service_model("s3", kind)
     for name in ("partitions", "endpoints", "sdk-default-configuration"):
