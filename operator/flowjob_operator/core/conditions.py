@@ -237,7 +237,7 @@ def _fresh(turn: Turn, view: JobManagerView | None) -> Said:
         bound += time_of(spec.checkpoints.timeout, 600.0)
     left = bound - (turn.now - since).total_seconds()
     if left > 0:
-        turn.look_again(left)
+        turn.look_again_about(left)
         if turn.status.last_checkpoint_time is None:
             return Truth.UNKNOWN, Reason.NONE_YET, ""
         return Truth.TRUE, Reason.FRESH, ""

@@ -5,6 +5,7 @@ moved on and ended, not when."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +29,8 @@ from flowjob_operator.resources.flowjob_status import (
 
 SOON = 5.0
 """Seconds. JobManagers and pods change without an event of ours."""
+SPREAD = 10.0
+"""Seconds. Routine looks of jobs in step with each other are apart within so long."""
 
 ENDED = frozenset({JobState.SUSPENDED, JobState.FINISHED, JobState.CANCELLED, JobState.FAILED})
 _LONGEST_MESSAGE = 2000
@@ -147,6 +150,12 @@ class Turn:
     def look_again(self, seconds: float) -> None:
         seconds = max(seconds, 0.0)
         self.after = seconds if self.after is None else min(self.after, seconds)
+
+    def look_again_about(self, seconds: float) -> None:
+        """Up to SPREAD later, each job at a moment of its own: of hundreds that completed a checkpoint together, say
+        because they go on after the same outage, none waits for all others."""
+        own = zlib.crc32(self.uid.encode()) / 2**32
+        self.look_again(max(seconds, 0.0) + own * SPREAD)
 
     def begin(self, type: OperationType, step: Step, **fields: Any) -> None:
         """A new operation, for the spec as it is now; one that was under way is forgotten."""

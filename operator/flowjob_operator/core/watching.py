@@ -132,7 +132,7 @@ def hold_back(turn: Turn, old: FlowJobStatus) -> None:
         interval = turn.spec.checkpoints.interval
         if turn.active and interval != OFF:
             age = (turn.now - old.last_checkpoint_time).total_seconds()
-            turn.look_again(max(WRITE_EVERY + time_of(interval, 10.0) - age, SOON))
+            turn.look_again_about(max(WRITE_EVERY + time_of(interval, 10.0) - age, SOON))
 
 
 def _watch_images(turn: Turn) -> None:

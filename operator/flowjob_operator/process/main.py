@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import os
 import platform
 import signal
@@ -73,6 +74,9 @@ async def _run(settings: Settings, connection: Connection) -> int:
         "starting", version=own_version(), owner=settings.owner, namespaces=settings.namespaces
     )
     async with real_world(settings, connection, own_version()) as (parts, api, clock):
+        # What was imported stays. Each full collection would walk it, and hold the loop for as long.
+        gc.collect()
+        gc.freeze()
         life = Life(parts, api, clock, die)
         async with serving(
             settings.address, settings.port, parts.health, parts.metrics, parts.refresh

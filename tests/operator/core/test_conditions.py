@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from flowjob.cluster.control_api import Checkpointing, JobManagerView
 from flowjob_operator.core.diagnosis import diagnosis, of_pods
 from flowjob_operator.core.observed import Container, Observed, Pod, Unreachable
 from flowjob_operator.core.reconcile import reconcile
+from flowjob_operator.core.turn import SPREAD
 from flowjob_operator.resources.flowjob_status import FlowJobStatus, Phase
 from tests.operator.core.test_crashes import lose_job_manager
 from tests.operator.core.world import World, a_spec
@@ -162,6 +164,18 @@ def test_a_job_that_runs_undisturbed_is_looked_at_when_something_happens_only() 
     name = next(name for name, pod in world.pods.items() if pod.component == "taskmanager")
     world.pods[name] = dataclasses.replace(world.pods[name], ready=False)
     assert (reconcile(world.observe()).look_again_after or 60) <= 10
+
+
+def test_routine_looks_at_jobs_whose_checkpoints_fall_together_do_not_fall_together() -> None:
+    def routine(n: int) -> float:
+        world = World(a_spec(), uid=f"uid-of-{n}").settle(60)
+        found = reconcile(world.observe()).look_again_after
+        assert found is not None
+        return found
+
+    looks = [routine(n) for n in range(50)]
+    assert max(Counter(int(after) for after in looks).values()) < 15
+    assert max(looks) - min(looks) < SPREAD
 
 
 def test_a_crash_loop_is_not_ready_and_degraded_until_it_has_run_for_a_while() -> None:

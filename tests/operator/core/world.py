@@ -88,14 +88,17 @@ class Stored:
 class World:
     """Knobs are attributes; `violations` is what must not be."""
 
-    def __init__(self, spec: dict[str, Any] | None = None, **metadata: Any) -> None:
+    def __init__(
+        self, spec: dict[str, Any] | None = None, *, uid: str = UID, **metadata: Any
+    ) -> None:
         self.now = BEGINNING
         self.ids = itertools.count(1)
+        self.uid = uid
         self.job: FlowJob | None = FlowJob(
             metadata=Metadata(
                 name="flights",
                 namespace="air",
-                uid=UID,
+                uid=uid,
                 generation=1,
                 resource_version="1",
                 creation_timestamp=BEGINNING,
@@ -711,7 +714,7 @@ class World:
         revision, _ = process.file
         ready = sum(p.ready for p in self.pods.values() if p.component == TASK_MANAGER)
         return api.JobManagerView(
-            uid=UID,
+            uid=self.uid,
             revision=process.revision,
             state=process.doing,  # type: ignore[arg-type]
             attempt=process.attempt,

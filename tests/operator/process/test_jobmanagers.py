@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -347,7 +348,42 @@ def test_a_look_at_the_job_asks_only_once_and_then_in_the_background() -> None:
             assert seen.view == VIEW
             await asyncio.sleep(1)
         assert it.managers.looks == 1
-        assert set(it.woken) == {10.0}
+        assert len({round(n + after, 6) for n, after in enumerate(it.woken)}) == 1, "one turn"
+        assert all(0.0 < after <= 10.0 for after in it.woken)
+
+    play(scenario)
+
+
+def test_jobs_that_began_together_are_asked_one_after_the_other_and_each_at_its_interval() -> None:
+    async def scenario() -> None:
+        it = Background()
+        keys = [("a", f"flights-{n}") for n in range(500)]
+        it.managers.views.update({name: VIEW for _, name in keys})
+        for key in keys:
+            await it.looking.newest(key, Interest(dataclasses.replace(JOB, name=key[1]), HERE))
+        per_second = Counter(int(after) for after in it.woken)
+        assert set(per_second) == set(range(10))
+        assert max(per_second.values()) < 80
+        await asyncio.sleep(it.woken[0])
+        again = await it.looking.look(keys[0])
+        assert isinstance(again, Again)
+        assert again.after == pytest.approx(10.0)
+
+    play(scenario)
+
+
+def test_what_a_look_at_the_job_has_seen_is_not_told_again() -> None:
+    async def scenario() -> None:
+        it = Background()
+        await it.looking.newest(KEY, Interest(JOB, HERE))
+        for n in range(1, 12):
+            await asyncio.sleep(10)
+            done = Checkpointing(completed=n)
+            it.managers.views["flights"] = msgspec.structs.replace(VIEW, checkpoints=done)
+            await it.looking.look(KEY)
+            if n == 5:
+                await it.looking.newest(KEY, Interest(JOB, HERE))
+        assert it.changed == [110.0]
 
     play(scenario)
 

@@ -2,10 +2,12 @@
 
 A job is asked every few seconds, while something is being done with it every second, and more often for a moment behind
 each change: one step follows the other. A change that matters has the job reconciled; that another checkpoint was
-completed matters only now and then. Draws no conclusions from answers."""
+completed matters only now and then. Jobs have their turns spread over the interval, however many began together.
+Draws no conclusions from answers."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -71,7 +73,7 @@ class _Job:
     interest: Interest
     seen: Seen | None = None
     told: float = 0.0
-    """When a change was last told"""
+    """When a change was last told, or the job was looked at, which is as good"""
     silent: int = 0
     stirred: float = 0.0
     """When something has changed that may be followed by more"""
@@ -113,7 +115,8 @@ class Looking:
         too_old = seen is not None and self._clock.monotonic() - seen.at > 4 * self._poll
         if seen is None or answerer_is_gone or too_old or (new_ids and seen.by):
             seen = known.seen = await self._look(known)
-        self._wake(key, self._pace(known))
+        known.told = self._clock.monotonic()
+        self._wake(key, self._pace(key, known))
         return seen
 
     async def look(self, key: Key) -> Answer:
@@ -126,17 +129,24 @@ class Looking:
         if before is None or self._matters(before, seen, known, now):
             known.told = known.stirred = now
             self._changed(key)
-        pace = self._pace(known)
         if isinstance(seen.view, Unreachable):
-            pace = min(pace, SOON) * 2 ** min(known.silent, 10)
-            return Again(min(pace, max(LONGEST_SILENCE, self._poll)))
-        return Again(pace)
+            first = self._soon(known) if known.interest.busy else min(self._poll, SOON)
+            pause = first * 2 ** min(known.silent, 10)
+            return Again(min(pause, max(LONGEST_SILENCE, self._poll)))
+        return Again(self._pace(key, known))
 
-    def _pace(self, known: _Job) -> float:
+    def _pace(self, key: Key, known: _Job) -> float:
         """Seconds until it is asked again."""
-        if not known.interest.busy:
-            return self._poll
+        return self._soon(known) if known.interest.busy else self._until_turn(key)
+
+    def _soon(self, known: _Job) -> float:
         return min(SOON, AT_ONCE * (1 + self._clock.monotonic() - known.stirred))
+
+    def _until_turn(self, key: Key) -> float:
+        """Each job has its moment of the interval, by its name: hundreds that were asked together, say because an
+        operator has just begun, would be for ever, and whoever edits one then would wait for all of them."""
+        turn = zlib.crc32("/".join(key).encode()) / 2**32 * self._poll
+        return self._poll - (self._clock.monotonic() - turn) % self._poll
 
     async def ask(self, key: Key, id_: str, request: Request) -> OperationView:
         """Raises Silent, Refused."""
