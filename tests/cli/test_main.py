@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -16,10 +17,13 @@ from typer.testing import CliRunner
 import flowjob as fj
 from flowjob import errors
 from flowjob.cli.checkpoint_options import CheckpointOptions
+from flowjob.cli.cluster_services import PodOptions
+from flowjob.cli.commands import arguments_of
 from flowjob.cli.everything import app
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, EXIT_USAGE, exit_status, exit_with
-from flowjob.cli.main import PROCESSES, arguments_of, main
+from flowjob.cli.main import PROCESSES, main, of_pod
 from flowjob.runtime.jobmanager.request import StartFrom
+from tests.cluster.job_files import a_job_file
 
 
 def test_arguments_are_pairs() -> None:
@@ -134,8 +138,8 @@ job.write(job.read(fj.collection([{"x": 1}])).map(lambda row: row.x), fj.show())
 
 STREAMS = """
 import os, socket, sys
-from flowjob.cli.main import _open_standard_streams
-_open_standard_streams()
+from flowjob.cli.main import open_standard_streams
+open_standard_streams()
 assert None not in (sys.stdin, sys.stdout, sys.stderr)
 assert all(os.get_inheritable(number) for number in (0, 1, 2))
 assert sys.stdin.read() == "" and sys.stdout.write("x") and sys.stderr.write("x")
@@ -241,3 +245,52 @@ def test_a_process_of_a_job_does_not_wait_for_words_that_it_does_not_mean(word: 
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "ENDED 0 False"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "means"),
+    [
+        ("jobmanager --job-file /a/job.json", PodOptions("/a/job.json")),
+        (
+            "taskmanager --directory /d --job-file f --token-file t",
+            PodOptions("f", "t", "/d"),
+        ),
+        ("jobmanager", None),
+        ("jobmanager job.py", None),
+        ("jobmanager job.py --job-file f", None),
+        ("jobmanager --job-file", None),
+        ("jobmanager --job-file --help", None),
+        ("jobmanager --job-file f --listen :1", None),
+        ("taskmanager --jobmanager h:1 --token-file t", None),
+        ("preflight --job-file f", None),
+        ("", None),
+    ],
+)
+def test_only_what_the_operator_says_is_read_as_a_pods_command(
+    arguments: str, means: PodOptions | None
+) -> None:
+    assert of_pod(arguments.split()) == means
+
+
+@pytest.mark.slow
+def test_a_pod_without_a_token_is_told_so_in_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "job.json"
+    file.write_bytes(msgspec.json.encode(a_job_file(tmp_path, probe_port=0)))
+    ended = in_shell(f"-m flowjob jobmanager --job-file {file}", tmp_path)
+    assert ended.returncode == EXIT_USAGE
+    assert "error[PLAN]: --token-file: say where the job's token is" in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_pods_process_imports_nothing_of_what_reads_a_persons_command() -> None:
+    program = (
+        "import sys; sys.argv[1:] = ['jobmanager', '--job-file', '/nowhere']\n"
+        "from flowjob.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: print('ENDED', ended.code, *{'typer', 'click', 'pydantic'} & set(sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == f"ENDED {EXIT_USAGE}"
+    assert "/nowhere: No such file or directory" in ended.stderr

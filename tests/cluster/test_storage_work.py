@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from flowjob.cli.main import app
+from flowjob.cli.commands import app
 from flowjob.cluster.job_file import JobFile, Program, Storage
 from flowjob.cluster.places import job_paths, store_of
 from flowjob.cluster.preflight_answer import StorageAnswer, read_storage

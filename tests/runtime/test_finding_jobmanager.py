@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flowjob.runtime import messages
-from flowjob.runtime.finding_jobmanager import JobManagerSearch, SentAway
+from flowjob.runtime.finding_jobmanager import (
+    EARLY,
+    EARLY_PAUSE,
+    LONGEST_PAUSE,
+    JobManagerSearch,
+    SentAway,
+)
 from flowjob.runtime.real.clock import RealRandom
 from flowjob.testing import MockClock, run_virtually
 
@@ -126,4 +133,20 @@ def test_two_that_name_each_other_are_not_asked_without_a_pause() -> None:
     answers = Answers(clock, a=[a], b=[b])
     with pytest.raises(SentAway):
         found_at(answers, clock, "ws://a:1")
-    assert len(answers.asked) < 60
+    assert len(answers.asked) < 100
+
+
+def test_the_next_jobmanager_is_found_soon_after_it_has_come_and_one_that_stays_away_is_left_in_peace() -> (
+    None
+):
+    clock = MockClock()
+    answers = Answers(clock, a=[messages.NotLeading()])
+    env: Any = SimpleNamespace(clock=clock, random=RealRandom(), control=answers)
+    search = JobManagerSearch(env, ["ws://a:1"], "token", hello)
+    with pytest.raises(SentAway):
+        run_virtually(search.find(120.0, asyncio.Event()))
+    rounds = [when for _, when in answers.asked]
+    pauses = [after - before for before, after in itertools.pairwise(rounds)]
+    early = [pause for when, pause in zip(rounds, pauses) if when - rounds[0] < EARLY]
+    assert max(early) <= EARLY_PAUSE
+    assert sum(pauses[-50:]) / 50 > LONGEST_PAUSE / 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from flowjob.cli.main import app
+from flowjob.cli.commands import app
 from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_file import JobFile, Restore, read_job_file
 from flowjob_operator.rendering.short_jobs import (

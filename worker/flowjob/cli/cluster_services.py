@@ -154,9 +154,13 @@ def serve_jobmanager(options: PodOptions) -> None:
 
 
 def _token(path: str | None, *, make: bool) -> str:
-    from flowjob.cli.services import token_of
+    """Raises PlanError."""
+    from flowjob.cli.tokens import token_of
 
-    return token_of(path, make=make)
+    try:
+        return token_of(path, make=make)
+    except ValueError as error:
+        raise PlanError(f"--token-file: {error}") from None
 
 
 class FilePlanner:

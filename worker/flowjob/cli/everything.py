@@ -1,11 +1,11 @@
-"""The `flowjob` command with all its words: those of main.py, and those about jobs that run.
+"""The `flowjob` command with all its words: those of commands.py, and those about jobs that run.
 
 Why apart: a process of a job knows its few words already, and must not wait for the others to be put together."""
 
 from __future__ import annotations
 
 from flowjob.cli import savepoint_commands
-from flowjob.cli.main import app
+from flowjob.cli.commands import app
 from flowjob.cli.steering import commands as steering_commands
 
 savepoint_commands.register(app)

@@ -1,321 +1,40 @@
-"""The `flowjob` command: its words and options, and how it ends.
+"""How the `flowjob` command begins and ends: for people with all its words, for a cluster's pods with what they need.
 
-Starting a job is what people wait for, so this module imports only what parsing needs; each command imports the rest
-when it runs. What a command does is in the module of its name."""
+A pod is one of very few commands, and a job without a JobManager waits for it: whatever reads a person's command line,
+0.15 s of a processor, is not even imported there. It must not know what commands do."""
 
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import typer
-
-from flowjob.cli import completing, short_work
 from flowjob.cli.exits import EXIT_CANCELLED, EXIT_FAILED, exit_with
-from flowjob.cli.options import (
-    AdoptWithin,
-    Advertise,
-    AllowNonRestored,
-    BatchRows,
-    CheckpointInterval,
-    CheckpointPlace,
-    ConnectWithin,
-    DataHost,
-    Endpoint,
-    From,
-    GiveUpAfter,
-    JobArguments,
-    JobFile,
-    JobManagersOrFile,
-    Listen,
-    NoCheckpoints,
-    Parallelism,
-    Progress,
-    RunName,
-    Scratch,
-    Shown,
-    Slots,
-    SlotsWithin,
-    Standby,
-    StoredAs,
-    Target,
-    TargetOrFile,
-    TaskManagers,
-    TokenFile,
-    WebAddress,
-    WorkerName,
-)
+from flowjob.errors import FlowjobError
 
 if TYPE_CHECKING:
-    from flowjob.cli.web import Web
-
-app = typer.Typer(
-    name="flowjob",
-    help="Runs stream processing jobs.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.command()
-def run(
-    target: Target,
-    parallelism: Parallelism = 1,
-    arg: JobArguments = None,
-    *,
-    taskmanagers: TaskManagers = 1,
-    batch_rows: BatchRows = None,
-    progress: Progress = True,
-    show: Shown = 20,
-    checkpoints: CheckpointPlace = None,
-    checkpoint_interval: CheckpointInterval = None,
-    endpoint: Endpoint = None,
-    no_checkpoints: NoCheckpoints = False,
-    from_: From = None,
-    allow_non_restored: AllowNonRestored = False,
-    web: WebAddress = None,
-) -> None:
-    """Run a job on this machine, in worker processes, to its end."""
-    arguments = arguments_of(arg)
-    if no_checkpoints:
-        _refuse_any(checkpoints, checkpoint_interval, endpoint, from_)
-    _refuse_unless_restored(from_, allow_non_restored=allow_non_restored)
-    served = None if web is None else _bound(web)
-    # Workers start while everything else is imported here: together they are what people wait for.
-    from flowjob.runtime.real.processes import spawn_taskmanager
-
-    workers = [spawn_taskmanager() for _ in range(taskmanagers)]
-    try:
-        from flowjob.cli.checkpoint_options import CheckpointOptions, duration
-        from flowjob.cli.run import RunOptions, run_job
-        from flowjob.runtime.jobmanager.request import StartFrom
-
-        options = RunOptions(
-            parallelism=parallelism,
-            batch_rows=batch_rows,
-            progress=progress,
-            show=show,
-            checkpoints=CheckpointOptions(
-                location=checkpoints,
-                interval=duration(checkpoint_interval),
-                endpoint=endpoint,
-                off=no_checkpoints,
-                start=StartFrom(from_, endpoint, None, allow_non_restored),
-            ),
-            web=served,
-        )
-        run_job(target, arguments, options, workers)
-    finally:
-        for worker in workers:
-            worker.kill()
-
-
-@app.command()
-def jobmanager(
-    target: TargetOrFile = None,
-    parallelism: Parallelism = 1,
-    arg: JobArguments = None,
-    *,
-    job_file: JobFile = None,
-    directory: Scratch = None,
-    listen: Listen = "127.0.0.1:7400",
-    advertise: Advertise = None,
-    token_file: TokenFile = None,
-    run: RunName = "main",
-    name: StoredAs = None,
-    standby: Standby = False,
-    adopt_within: AdoptWithin = "12s",
-    slots_within: SlotsWithin = "5m",
-    checkpoints: CheckpointPlace = None,
-    checkpoint_interval: CheckpointInterval = None,
-    endpoint: Endpoint = None,
-    from_: From = None,
-    allow_non_restored: AllowNonRestored = False,
-) -> None:
-    """Lead a job whose TaskManagers run elsewhere, or go on with one that another JobManager led."""
-    if job_file is not None:
-        if target is not None:
-            raise typer.BadParameter("the file says what runs", param_hint="--job-file")
-        from flowjob.cli.cluster_services import PodOptions, serve_jobmanager
-
-        serve_jobmanager(PodOptions(job_file, token_file, directory))
-        return
-    if target is None:
-        raise typer.BadParameter("say what runs, or give --job-file", param_hint="TARGET")
-    from flowjob.cli.checkpoint_options import CheckpointOptions, duration, seconds
-    from flowjob.cli.services import ServiceOptions, serve_job
-    from flowjob.runtime.jobmanager.request import Service, StartFrom
-
-    kept = CheckpointOptions(
-        location=checkpoints,
-        interval=duration(checkpoint_interval),
-        endpoint=endpoint,
-        start=StartFrom(from_, endpoint, None, allow_non_restored),
-    )
-    within = seconds(adopt_within, "--adopt-within"), seconds(slots_within, "--slots-within")
-    service = Service(run, advertise, standby, within[0])
-    options = ServiceOptions(listen, service, token_file, name, within[1], parallelism, kept)
-    serve_job(target, arguments_of(arg), options)
-
-
-@app.command()
-def taskmanager(
-    *,
-    job_file: JobFile = None,
-    jobmanagers: JobManagersOrFile = None,
-    slots: Slots = 1,
-    token_file: TokenFile = None,
-    name: WorkerName = None,
-    host: DataHost = "127.0.0.1",
-    connect_within: ConnectWithin = "5m",
-    give_up_after: GiveUpAfter = "30s",
-    directory: Scratch = None,
-) -> None:
-    """Run worker processes for a job that a JobManager elsewhere leads."""
-    if job_file is not None:
-        if jobmanagers is not None:
-            raise typer.BadParameter("the file says where they are", param_hint="--jobmanager")
-        from flowjob.cli.cluster_services import PodOptions, serve_taskmanager
-
-        serve_taskmanager(PodOptions(job_file, token_file, directory))
-        return
-    if jobmanagers is None:
-        raise typer.BadParameter(
-            "say where a JobManager is, or give --job-file", param_hint="--jobmanager"
-        )
-    from flowjob.cli.checkpoint_options import seconds
-    from flowjob.cli.services import WorkerOptions, serve_slots
-
-    found, lost = (
-        seconds(connect_within, "--connect-within"),
-        seconds(give_up_after, "--give-up-after"),
-    )
-    serve_slots(WorkerOptions(jobmanagers, slots, token_file, name, host, found, lost, directory))
-
-
-@app.command()
-def explain(
-    target: Target,
-    parallelism: Parallelism = 1,
-    arg: JobArguments = None,
-    *,
-    from_: From = None,
-    checkpoints: CheckpointPlace = None,
-    endpoint: Endpoint = None,
-    allow_non_restored: AllowNonRestored = False,
-    json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
-) -> None:
-    """Print a job's plan: what was written, what became of it, and what would run."""
-    _refuse_unless_restored(from_, allow_non_restored=allow_non_restored)
-    from flowjob.cli.explaining import Restoring, explain_job
-
-    restoring = Restoring(from_, checkpoints, endpoint, allow_non_restored)
-    explain_job(target, arguments_of(arg), parallelism, restoring, as_json=json)
-
-
-@app.command()
-def setup() -> None:
-    """Compile the kernels, once after an installation."""
-    import runpy
-
-    runpy.run_module("flowjob.kernels.compile", run_name="__main__", alter_sys=True)
-
-
-app.command()(completing.completion)
-app.command("preflight")(short_work.preflight)
-app.add_typer(short_work.storage, name="storage")
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
-    ] = False,
-) -> None:
-    if version:
-        from importlib.metadata import version as installed_version
-
-        typer.echo(f"flowjob {installed_version('flowjob')}")
-        raise typer.Exit
-
-
-def _refuse_any(*said: str | None) -> None:
-    """A usage error for what was said about checkpoints when there are to be none."""
-    if any(option is not None for option in said):
-        raise typer.BadParameter(
-            "it leaves nothing to say about checkpoints", param_hint="--no-checkpoints"
-        )
-
-
-def _refuse_unless_restored(start: str | None, *, allow_non_restored: bool) -> None:
-    """A usage error for what is allowed where nothing is restored."""
-    if allow_non_restored and start is None:
-        raise typer.BadParameter(
-            "nothing is restored without --from", param_hint="--allow-non-restored"
-        )
-
-
-def _bound(address: str) -> Web:
-    """The address of `--web`, before anything else is started."""
-    from flowjob.cli.web import Web
-
-    return Web.bind(address)
-
-
-def arguments_of(pairs: list[str] | None) -> dict[str, str]:
-    """`["a=1"]` as a mapping; a usage error for what is not NAME=VALUE or given twice."""
-    found: dict[str, str] = {}
-    for pair in pairs or ():
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise typer.BadParameter(f"`{pair}` is not NAME=VALUE", param_hint="--arg")
-        if name in found:
-            raise typer.BadParameter(f"`{name}` is given twice", param_hint="--arg")
-        found[name] = value
-    return found
-
+    from flowjob.cli.cluster_services import PodOptions
 
 PROCESSES = ("run", "jobmanager", "taskmanager", "preflight", "storage")
 """Words that processes of jobs begin with: all others are put together only where one of them may be meant."""
 
+YOUNG = 20_000
+"""Objects until the youngest are looked through for garbage. Python's 700 is 15 % of the time that imports take."""
+
+_PODS = ("jobmanager", "taskmanager")
+_OF_PODS = {"--job-file": "job_file", "--token-file": "token_file", "--directory": "directory"}
 _CANNOT_WRITE = (errno.ENOSPC, errno.EIO, errno.EDQUOT)
-
-
-def _open_standard_streams() -> None:
-    """Closed ones (`flowjob run … >&-`) lead nowhere, so that no socket of ours takes their numbers."""
-    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            nowhere = os.open(os.devnull, os.O_RDWR)
-            if nowhere != descriptor:
-                os.dup2(nowhere, descriptor)
-                os.close(nowhere)
-            os.set_inheritable(descriptor, True)
-            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", closefd=False))  # noqa: SIM115
-
-
-def _arguments() -> list[str]:
-    """Of the command line; `--web` may stand without its value."""
-    given = sys.argv[1:]
-    if "--web" not in given:
-        return given
-    from flowjob.cli.web import with_address
-
-    return with_address(given)
 
 
 def main() -> None:
     """The console script: runs the command and exits with its status (docs/command-line.md lists them)."""
-    _open_standard_streams()
-    from flowjob.errors import FlowjobError
-
-    if sys.argv[1:2] == [] or sys.argv[1] not in PROCESSES:
-        from flowjob.cli import everything as _  # noqa: F401 - it adds its words to the app
+    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+    open_standard_streams()
     try:
-        app(_arguments())
+        _run(sys.argv[1:])
     except FlowjobError as error:
         sys.exit(exit_with(error, sys.stderr, as_json="--json" in sys.argv))
     except OSError as error:
@@ -325,3 +44,51 @@ def main() -> None:
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(EXIT_CANCELLED)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    pod = of_pod(arguments)
+    if pod is not None:
+        from flowjob.cli.cluster_services import serve_jobmanager, serve_taskmanager
+
+        (serve_jobmanager if arguments[0] == "jobmanager" else serve_taskmanager)(pod)
+        return
+    if not arguments or arguments[0] not in PROCESSES:
+        from flowjob.cli.everything import app
+    else:
+        from flowjob.cli.commands import app
+    app(_with_address(arguments))
+
+
+def of_pod(arguments: Sequence[str]) -> PodOptions | None:
+    """Options of a cluster's pod as the operator gives them; None: a command that is read as a person's, who is told
+    what is wrong with it."""
+    word, *more = arguments or ("",)
+    if word not in _PODS or len(more) % 2 or "--job-file" not in more[::2]:
+        return None
+    if not set(more[::2]) <= _OF_PODS.keys() or any(value.startswith("-") for value in more[1::2]):
+        return None
+    from flowjob.cli.cluster_services import PodOptions
+
+    return PodOptions(**{_OF_PODS[name]: value for name, value in zip(more[::2], more[1::2])})
+
+
+def _with_address(given: Sequence[str]) -> list[str]:
+    """`--web` may stand without its value."""
+    if "--web" not in given:
+        return list(given)
+    from flowjob.cli.web import with_address
+
+    return with_address(list(given))
+
+
+def open_standard_streams() -> None:
+    """Closed ones (`flowjob run … >&-`) lead nowhere, so that no socket of ours takes their numbers."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+            os.set_inheritable(descriptor, True)
+            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", closefd=False))  # noqa: SIM115

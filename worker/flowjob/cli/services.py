@@ -20,6 +20,7 @@ from typing import Any
 
 import typer
 
+from flowjob.cli import tokens
 from flowjob.cli.checkpoint_options import CheckpointOptions
 from flowjob.cli.exits import EXIT_CANCELLED
 from flowjob.cli.run import RunOptions, Screen
@@ -33,7 +34,7 @@ from flowjob.runtime.jobmanager.request import JobEvent, Listeners, Service
 from flowjob.runtime.minicluster import LocalOptions, from_script, job_request
 from flowjob.runtime.real.env import real_env
 from flowjob.runtime.real.scratch import remove, run_directory
-from flowjob.runtime.real.taskmanager_process import TOKEN_VARIABLE, control_urls
+from flowjob.runtime.real.taskmanager_process import control_urls
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,31 +145,8 @@ def split_address(text: str, hint: str) -> tuple[str, int]:
 
 
 def token_of(path: str | None, *, make: bool) -> str:
-    """What lets processes of one job in to each other: from a file, or FLOWJOB_TOKEN. `make`: a file that is not there
-    is made, for its user only. Raises a usage error."""
-    if path is None:
-        token = os.environ.pop(TOKEN_VARIABLE, "")
-        if not token:
-            raise typer.BadParameter(
-                f"say where the job's token is, or have it in {TOKEN_VARIABLE}",
-                param_hint="--token-file",
-            )
-        return token
-    file = Path(path)
-    if make and not file.exists():
-        unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(secrets.token_urlsafe(24))
-        try:
-            os.link(unfinished, file)  # fails where another one was quicker
-        except FileExistsError:
-            pass
-        finally:
-            unfinished.unlink()
+    """See tokens.py. Raises a usage error."""
     try:
-        token = file.read_text().strip()
-    except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--token-file") from None
-    if not token:
-        raise typer.BadParameter(f"{path} is empty", param_hint="--token-file")
-    return token
+        return tokens.token_of(path, make=make)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--token-file") from None

@@ -14,8 +14,12 @@ from flowjob.runtime.env import ControlConnection, Env
 from flowjob.runtime.messages import NotLeading, Refused, Register, Shutdown, Welcome
 from flowjob.runtime.outbox import cancel_all, first_of
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
+FIRST_PAUSE, EARLY_PAUSE, LONGEST_PAUSE = 0.1, 0.3, 1.0
 """Seconds between two rounds; each is longer than the last one, and chance makes it up to half shorter."""
+
+EARLY = 20.0
+"""Seconds in which the next JobManager mostly comes. Until then pauses are no longer than EARLY_PAUSE: what is left of
+one when it comes is time in which the job completes no checkpoint."""
 
 ANSWER_WITHIN = 5.0
 """Seconds for one address: one that swallows everything must not use up the time for the others."""
@@ -54,7 +58,8 @@ class JobManagerSearch:
     async def find(self, within: float, ending: asyncio.Event) -> Found | None:
         """None when `ending` is set first. Raises SentAway, saying who was asked and what came of it."""
         clock = self._env.clock
-        until = clock.monotonic() + within
+        began = clock.monotonic()
+        until = began + within
         pause = FIRST_PAUSE
         last = "nobody was asked"
         at_once = False
@@ -78,7 +83,8 @@ class JobManagerSearch:
             if at_once:
                 continue
             await first_of(clock.sleep(pause * (1 - self._env.random.random() / 2)), ending.wait())
-            pause = min(1.5 * pause, LONGEST_PAUSE)
+            early = clock.monotonic() - began < EARLY
+            pause = min(1.5 * pause, EARLY_PAUSE if early else LONGEST_PAUSE)
         return None
 
     def _candidates(self) -> list[str]:

@@ -113,6 +113,8 @@ def connect(location: StoreLocation, settings: S3Settings) -> Any:
             config=_config(settings, addressing),
         )
 
+    if location.endpoint and not is_amazon(location.endpoint):
+        return client("path")
     made = client("auto")
     # An endpoint may also come from the environment or a profile; which one it is, the client knows.
     if is_amazon(made.meta.endpoint_url):

@@ -6,6 +6,8 @@ asked of S3, and imports botocore only when a session is made."""
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,4 +40,12 @@ def _loader(data_path: str | None) -> Any:
     """It remembers what it has read; what a place has does not change while we live."""
     from botocore.loaders import create_loader
 
-    return create_loader(data_path)
+    loader = create_loader(data_path)
+    # It would look into the four hundred folders of all services, only to find that there is S3 among them.
+    loader.list_available_services = lambda _: _folders(loader.search_paths)
+    return loader
+
+
+def _folders(places: Iterable[str]) -> list[str]:
+    """What services there may be descriptions of: what a folder has is found out when it is read."""
+    return [name for place in places if os.path.isdir(place) for name in os.listdir(place)]
