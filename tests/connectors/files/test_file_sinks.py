@@ -16,6 +16,7 @@ from flowjob import files
 from flowjob.connectors.base import SinkContext, SinkWriter
 from flowjob.connectors.files.encoders import ParquetEncoding
 from flowjob.connectors.files.sink import FileSink
+from flowjob.connectors.files.write_queue import HELD_FOR
 from flowjob.errors import PlanError
 from flowjob.plan.types import OBJECTS, StreamType
 from flowjob.runtime.batch import Batch
@@ -101,9 +102,10 @@ async def test_a_file_is_rolled_by_age(tmp_path: Path, env: Env, clock: MockCloc
     await writer.open()
     assert writer.next_timer() is None
     opened = clock.wall()
-    writer._put(numbers(0, 3).columns)  # type: ignore[attr-defined]
-    await writer.on_time(opened)
-    await writer._wait(0)  # type: ignore[attr-defined]
+    writer.write(numbers(0, 3))
+    assert writer.next_timer() == opened + HELD_FOR
+    await writer.on_time(opened + HELD_FOR)
+    await writer._queue.wait(0)  # type: ignore[attr-defined]
     assert writer.next_timer() == opened + 10_000_000
     clock.set(opened + 10_000_000)
     assert visible(tmp_path) == []
@@ -118,8 +120,8 @@ async def test_nothing_is_left_of_an_unfinished_file(tmp_path: Path, env: Env):
     writer = writer_of(files.parquet(tmp_path, roll_rows=5), env)
     await writer.open()
     await put(writer, numbers(0, 7))
-    await writer.on_time(0)
-    await writer._wait(0)  # type: ignore[attr-defined]
+    writer._queue.flush()  # type: ignore[attr-defined]
+    await writer._queue.wait(0)  # type: ignore[attr-defined]
     assert len(everything_in(tmp_path)) == 2
     await writer.close()
     assert everything_in(tmp_path) == ["part-r-00000000-1-0003-00000.parquet"]

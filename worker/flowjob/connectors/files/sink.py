@@ -1,14 +1,12 @@
 """A directory of files as a sink: each subtask writes its own, and starts a new one by rows, bytes or age.
 
-Files appear whole or not at all (part_file.py). Encoding and disk happen on a worker thread, in order, behind a bounded
-queue. Where the job takes snapshots, a file that is complete stays hidden until the snapshot it belongs to is
-committed: each row is then visible exactly once. Else it appears when it is complete: at least once."""
+Files appear whole or not at all (part_file.py). Encoding and disk happen on a worker thread (write_queue.py). Where the
+job takes snapshots, a file that is complete stays hidden until the snapshot it belongs to is committed: each row is then
+visible exactly once. Else it appears when it is complete: at least once."""
 
 from __future__ import annotations
 
-import asyncio
 import zlib
-from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +18,13 @@ from flowjob.connectors.files.encoders import Encoding
 from flowjob.connectors.files.local_place import LocalPlace
 from flowjob.connectors.files.part_file import PartFile
 from flowjob.connectors.files.staged import Place, Staged
+from flowjob.connectors.files.write_queue import (
+    HELD_BYTES,
+    QUEUE_BYTES,
+    Command,
+    WriteQueue,
+    joined,
+)
 from flowjob.connectors.leftovers import Leftovers
 from flowjob.errors import JobFailed, PlanError
 from flowjob.plan.types import StreamType
@@ -31,12 +36,6 @@ if TYPE_CHECKING:
 
     from flowjob.core.commits import CommitPermit
     from flowjob.runtime.batch import Batch
-
-QUEUE_BYTES = 16 << 20
-"""How much may wait for the disk before the job is held back."""
-
-ROLL = None
-"""A command in the queue: finish the current file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,7 @@ class FileWriter(SinkWriter):
         self._pending: frozenset[str] = frozenset()
         self._number = 0
         self._part: PartFile | None = None
-        self._queue: deque[pa.RecordBatch | None] = deque()
-        self._queued_bytes = 0
-        self._work: asyncio.Future[None] | None = None
+        self._queue = WriteQueue(context.env, self._carry_out)
 
     async def open(self) -> None:
         try:
@@ -102,30 +99,36 @@ class FileWriter(SinkWriter):
             raise JobFailed(f"{self._sink.name}: cannot write there: {error}") from error
 
     def write(self, batch: Batch) -> Awaitable[None] | None:
-        self._put(
+        self._queue.put(
             batch.columns.cast(self._schema)
             if batch.columns.schema != self._schema
             else batch.columns
         )
-        return self._wait(QUEUE_BYTES) if self._must_wait() else None
+        return self._queue.wait(QUEUE_BYTES) if self._queue.is_full else None
 
     def next_timer(self) -> int | None:
+        times = [t for t in (self._roll_due(), self._queue.due) if t is not None]
+        return min(times, default=None)
+
+    async def on_time(self, now: int) -> None:
+        rolls, held = self._roll_due(), self._queue.due
+        if rolls is not None and rolls <= now:
+            self._queue.roll()
+            await self._queue.wait(0)
+        elif held is not None and held <= now:
+            self._queue.flush()
+
+    def _roll_due(self) -> int | None:
         if self._part is None or self._sink.roll.age is None:
             return None
         return self._part.opened_at + micros(self._sink.roll.age)
-
-    async def on_time(self, now: int) -> None:
-        due = self.next_timer()
-        if due is not None and due <= now:
-            self._put(ROLL)
-            await self._wait(0)
 
     def restore(self, pending: list[bytes]) -> None:
         self._pending = frozenset(Staged.decode(data).name for data in pending)
 
     async def prepare(self, checkpoint: int) -> list[bytes]:
-        self._put(ROLL)
-        await self._wait(0)
+        self._queue.roll()
+        await self._queue.wait(0)
         staged, self._staged = self._staged, []
         return [s.encode() for s in staged]
 
@@ -134,54 +137,23 @@ class FileWriter(SinkWriter):
             await self._env.run_blocking(self._place.publish, Staged.decode(data))
 
     async def finish(self) -> None:
-        self._put(ROLL)
-        await self._wait(0)
+        self._queue.roll()
+        await self._queue.wait(0)
         await self._env.run_blocking(self._sweep)
 
     async def close(self) -> None:
-        self._queue.clear()
-        if self._work is not None:
-            # A thread may be writing; the file is its own until it is done.
-            await asyncio.gather(self._work, return_exceptions=True)
+        await self._queue.abandon()  # the file is the thread's own until that is done
         if self._part is not None:
             await self._env.run_blocking(self._part.abandon)
             self._part = None
         for staged in self._staged:  # in no snapshot: nobody will commit them
             await self._env.run_blocking(self._place.discard, staged.name, staged)
 
-    # -- the queue
-
-    def _put(self, command: pa.RecordBatch | None) -> None:
-        self._queue.append(command)
-        self._queued_bytes += command.nbytes if command is not None else 0
-        if self._work is None or (self._work.done() and self._work.exception() is None):
-            self._work = asyncio.ensure_future(self._drain())
-
-    def _must_wait(self) -> bool:
-        assert self._work is not None
-        return self._queued_bytes > QUEUE_BYTES or self._work.done()
-
-    async def _wait(self, until: int) -> None:
-        """Until no more than `until` bytes are queued (0: all commands are done); raises what went wrong."""
-        while self._work is not None:
-            if self._work.done():
-                self._work.result()
-                return
-            if until and self._queued_bytes <= until:
-                return
-            await asyncio.shield(self._work)
-
-    async def _drain(self) -> None:
-        while self._queue:
-            commands = list(self._queue)
-            self._queue.clear()
-            self._queued_bytes = 0
-            await self._env.run_blocking(self._carry_out, commands, self._env.clock.wall())
-
     # -- on a worker thread
 
-    def _carry_out(self, commands: list[pa.RecordBatch | None], now: int) -> None:
-        for command in commands:
+    def _carry_out(self, commands: list[Command], now: int) -> None:
+        most = HELD_BYTES if self._sink.roll.bytes is None else self._sink.roll.bytes
+        for command in joined(commands, min(HELD_BYTES, most)):
             if command is None:
                 self._finish_part()
             else:
