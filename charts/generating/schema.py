@@ -250,6 +250,9 @@ def _of_service() -> Schema:
         extraEnv=list_of({"type": "object", "required": ["name"]}),
         podLabels=TEXTS_BY_NAME,
         podAnnotations=TEXTS_BY_NAME,
+        affinity=OBJECT,
+        topologySpreadConstraints=list_of(OBJECT),
+        serviceMonitor=strict(tlsConfig=OBJECT),
         networkPolicy=strict(create=FLAG, **{"from": list_of(OBJECT)}),
     )
 

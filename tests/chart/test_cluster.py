@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -21,6 +22,7 @@ from tests.chart.conftest import Cluster, place, until
 from tests.chart.rendering import (
     CHART,
     NAMESPACE,
+    Failed,
     Object,
     case,
     case_names,
@@ -30,6 +32,7 @@ from tests.chart.rendering import (
     text,
 )
 from tests.e2e.cluster.api import Refusal
+from tests.e2e.cluster.control_plane import programs
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.helm, pytest.mark.timeout(600)]
 
@@ -245,6 +248,55 @@ def test_helm_installs_upgrades_and_leaves_what_must_stay(cluster: Cluster) -> N
         cluster.api.get(f"{place('Deployment', namespace)}/flowjob")
     assert cluster.api.get(f"{place('ServiceAccount', namespace)}/flowjob-job")
     assert until(lambda: served(cluster, "FlowJob"))
+
+
+def test_helm_refuses_a_second_release_that_could_not_be_told_from_the_first(
+    cluster: Cluster,
+) -> None:
+    kubeconfig = str(cluster.kubeconfig(cluster.api.token, "helm"))
+    for namespace in ("a", "a-b"):
+        cluster.namespace(namespace)
+    options = ("--no-hooks", "--kubeconfig", kubeconfig)
+    helm("install", "b", str(CHART), "--namespace", "a", *options)
+    try:
+        with pytest.raises(Failed, match="cannot be imported into the current release"):
+            helm("install", "flowjob", str(CHART), "--namespace", "a-b", *options)
+    finally:
+        helm("uninstall", "b", "--namespace", "a", *options)
+
+
+def test_the_recipe_that_keeps_the_data_has_it_kept_before_it_deletes(cluster: Cluster) -> None:
+    """A finalizer of the test's holds the objects, so that what they said in the end can be seen."""
+    page = (CHART.parent.parent / "docs/installing.md").read_text()
+    blocks = re.findall(r"^```\n(.*?)^```", page, re.M | re.S)
+    told = next(
+        i for i, block in enumerate(blocks) if "deletionPolicy" in block and "while" in block
+    )
+    recipe = blocks[told] + blocks[told + 1].partition("helm uninstall")[0]
+    commands = recipe.replace("--all-namespaces\n", "-A --wait=false\n")
+    held = {"name": "s", "finalizers": ["example.com/test"]}
+    where = [place("FlowSnapshot", namespace) + "/s" for namespace in ("team-a", "team-b")]
+    for namespace, spec in (("team-a", {}), ("team-b", {"deletionPolicy": "Discard"})):
+        cluster.make(
+            {
+                "apiVersion": "flowjob.dev/v1beta1",
+                "kind": "FlowSnapshot",
+                "metadata": {**held, "namespace": namespace},
+                "spec": {"jobRef": {"name": "flights"}, **spec},
+            }
+        )
+    config = cluster.kubeconfig(cluster.api.token, "kubectl")
+    environment = {
+        "PATH": f"{programs()}:{os.environ['PATH']}",
+        "HOME": str(cluster.folder),
+        "KUBECONFIG": str(config),
+    }
+    subprocess.run(["bash", "-euc", commands], env=environment, check=True, timeout=100)
+    for each in where:
+        found = cluster.api.get(each)
+        assert found["spec"]["deletionPolicy"] == "Retain"
+        assert found["metadata"]["deletionTimestamp"]
+        cluster.api.patch(each, {"metadata": {"finalizers": None}})
 
 
 # -- permissions

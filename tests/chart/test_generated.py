@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ def test_roles_have_what_the_operator_needs_and_nothing_else(where: Any) -> None
 def test_secrets_of_jobs_are_never_read() -> None:
     scopes = yaml.safe_load((CHART / "files/rules.yaml").read_text())
     verbs = [v for r in scopes["jobs"] if r["resources"] == ["secrets"] for v in r["verbs"]]
-    assert verbs == ["create", "update", "delete"]
+    assert verbs == ["create", "update"]
 
 
 def test_a_setting_without_a_comment_is_an_error() -> None:
@@ -79,6 +81,31 @@ def test_a_comment_that_stands_apart_belongs_to_nothing() -> None:
     )
     assert (found.path, found.section, found.about) == ("a", "Things", "What a is, in two lines.")
     assert found.default == {"b": [1]}
+
+
+PAGES = ("installing", "kubernetes-objects", "operator", "rest", "security")
+GROUPS = {name for name, value in VALUES.items() if isinstance(value, dict) and value} - {"image"}
+"""Fields of a FlowJob begin otherwise."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_settings_that_a_page_names_exist(name: str) -> None:
+    text = (ROOT / f"docs/{name}.md").read_text()
+    for named in re.findall(r"`([a-zA-Z]+(?:\.[a-zA-Z]+)+)`", text):
+        found: Any = VALUES
+        path = named.split(".")
+        if path[0] in GROUPS:
+            for part in path:
+                assert part in found, named
+                found = found[part]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_commands_about_the_operator_s_own_objects_name_its_namespace(name: str) -> None:
+    text = (ROOT / f"docs/{name}.md").read_text()
+    for command in re.findall(r"kubectl [^`\n]*", text):
+        if "flowjob-authority" in command or "deployment/flowjob" in command:
+            assert re.match(r"kubectl -n flowjob ", command), command
 
 
 def test_the_schema_takes_the_chart_s_own_values_and_knows_each() -> None:
@@ -168,10 +195,36 @@ def test_the_schema_is_a_schema() -> None:
     )
 
 
+def pasted(commands: str, folder: Path) -> str:
+    """What kubectl is given, when a shell runs them."""
+    kubectl = folder / "kubectl"
+    kubectl.write_text('#!/bin/sh\ncase "$*" in *"apply -f -"*) cat;; esac\n')
+    kubectl.chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    # A here-document without its end would take in all that follows.
+    shell = subprocess.run(
+        ["bash", "-c", f"{commands}\necho end"],
+        env={"PATH": path},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert shell.stderr == ""
+    assert shell.stdout.endswith("end\n")
+    return shell.stdout.removesuffix("end\n")
+
+
+def test_the_commands_of_the_notes_can_be_pasted(tmp_path: Path) -> None:
+    notes = re.sub(r"{{.*?}}", "", (CHART / "templates/NOTES.txt").read_text())
+    commands = notes.partition("storage:\n")[2].partition("--watch\n")[0] + "--watch"
+    assert yaml.safe_load(pasted(commands, tmp_path))["kind"] == "FlowJob"
+
+
 @pytest.mark.slow
 def test_the_job_of_the_notes_is_a_job() -> None:
     notes = (CHART / "templates/NOTES.txt").read_text()
-    manifest = notes.partition("<<JOB\n")[2].partition("\n  JOB\n")[0]
+    manifest = notes.partition("<<'JOB'\n")[2].partition("\nJOB\n")[0]
     spec = yaml.safe_load(manifest)["spec"]
     assert FlowJobSpec.of(spec).checkpoints.storage
     names: dict[str, Any] = {}

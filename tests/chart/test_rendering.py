@@ -14,6 +14,7 @@ import yaml
 
 from charts.generating.schema import BY_THE_CHART, further_settings
 from flowjob_operator.core.observed import Defaults
+from flowjob_operator.process.permissions import AUTHORITY_SECRET, SERVICE_SECRET
 from flowjob_operator.process.platforms import platform_of
 from flowjob_operator.process.settings import Settings, in_file, read_settings
 from flowjob_operator.rendering.layers import read_layer
@@ -83,6 +84,22 @@ def test_two_releases_of_one_name_share_no_object_of_the_cluster() -> None:
     assert not names[0] & names[1]
 
 
+def test_installations_of_one_owner_have_an_object_in_common_so_that_helm_refuses_the_second() -> (
+    None
+):
+    """Names in use must not change, so that these two cannot be told apart."""
+    for values in ({}, {"watchNamespaces": ["team-a"]}):
+        first, second = (
+            {
+                (o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"])
+                for o in objects(text(values, release=release, namespace=namespace))
+                if "helm.sh/hook" not in o["metadata"].get("annotations", {})
+            }
+            for release, namespace in (("b", "a"), ("flowjob", "a-b"))
+        )
+        assert {kind for kind, _, _ in first & second} >= {"ClusterRole"}
+
+
 @each_case
 def test_pods_are_restricted(name: str) -> None:
     for found in objects(case(name)):
@@ -118,6 +135,59 @@ def test_the_operator_understands_what_it_is_told(name: str, tmp_path: Path) -> 
     assert settings.owner == f"{NAMESPACE}-{deployment['metadata']['name']}"
     (port,) = deployment["spec"]["template"]["spec"]["containers"][0]["ports"]
     assert settings.port == port["containerPort"]
+
+
+def test_the_installation_s_name_is_one_that_the_operator_takes(tmp_path: Path) -> None:
+    def owner(release: str, namespace: str) -> str:
+        return str(settings_of(text(release=release, namespace=namespace), tmp_path).owner)
+
+    assert owner("flowjob", "a" * 55) == "a" * 55 + "-flowjob"  # 63 characters: as ever
+    longer = [owner("flowjob", "a" * 55 + end) for end in ("a", "b", "-c")]
+    assert len(set(longer)) == 3
+    for each in (*longer, owner("r" * 53, "n" * 63), owner("flowjob", "a" * 51 + "-" + "b" * 10)):
+        assert re.fullmatch("[a-z0-9-]{52}-[0-9a-f]{8}", each)
+
+
+ACCOUNTS: list[tuple[Object, Object]] = [
+    ({"watchNamespaces": ["team-a"]}, {"serviceAccountName": "flowjob-job"}),
+    (
+        {"watchNamespaces": ["team-a"], "jobs": {"serviceAccount": {"name": "ours"}}},
+        {"serviceAccountName": "ours"},
+    ),
+    # It is not in every namespace with FlowJobs.
+    ({"jobs": {"serviceAccount": {"name": "ours"}}}, {}),
+    (
+        {"watchNamespaces": ["team-a"], "jobs": {"serviceAccount": {"namespaces": ["team-b"]}}},
+        {},
+    ),
+    # Somebody else makes it.
+    (
+        {
+            "watchNamespaces": ["team-a"],
+            "jobs": {"serviceAccount": {"create": False, "name": "flowjob-job"}},
+        },
+        {"serviceAccountName": "flowjob-job"},
+    ),
+    (
+        {"jobs": {"serviceAccount": {"create": False, "name": "ours"}}},
+        {"serviceAccountName": "ours"},
+    ),
+    ({"watchNamespaces": ["team-a"], "jobs": {"serviceAccount": {"create": False}}}, {}),
+    (
+        {
+            "jobs": {"serviceAccount": {"create": False, "name": "ours"}},
+            "defaults": {"serviceAccountName": "another"},
+        },
+        {"serviceAccountName": "another"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "defaults"), ACCOUNTS)
+def test_jobs_run_as_the_account_that_is_there(
+    tmp_path: Path, values: Object, defaults: Object
+) -> None:
+    assert settings_of(text(values), tmp_path).defaults == defaults
 
 
 def test_settings_reach_the_operator(tmp_path: Path) -> None:
@@ -225,6 +295,35 @@ def test_every_binding_names_a_role_and_an_account_that_exist(name: str) -> None
             assert ("ServiceAccount", subject["namespace"], subject["name"]) in kinds
 
 
+def secrets_of_its_own(values: Object) -> set[str]:
+    role = pick(objects(text(values)), "Role", "flowjob")
+    return {name for rule in role["rules"] for name in rule.get("resourceNames", ())}
+
+
+def test_the_secret_of_the_rest_service_is_touched_only_where_there_is_one() -> None:
+    assert secrets_of_its_own({}) == {AUTHORITY_SECRET}
+    assert secrets_of_its_own({"api": {"enabled": True}}) == {AUTHORITY_SECRET, SERVICE_SECRET}
+
+
+def test_policies_hold_where_the_operator_looks_unless_something_else_is_said() -> None:
+    def selectors(values: Object) -> list[Object | None]:
+        return [
+            o["spec"].get("matchResources", {}).get("namespaceSelector")
+            for o in objects(text(values))
+            if o["kind"] == "ValidatingAdmissionPolicyBinding"
+        ]
+
+    on: Object = {"create": True}
+    names = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a", "b"]}
+    some: Object = {"watchNamespaces": ["team-a", "b"]}
+    said = {"matchLabels": {"jobs": "yes"}}
+    assert selectors({"admissionPolicy": on}) == [None, None]
+    assert selectors({"admissionPolicy": on, **some}) == [{"matchExpressions": [names]}] * 2
+    for more in ({}, some):
+        policy = {**on, "namespaceSelector": said}
+        assert selectors({"admissionPolicy": policy, **more}) == [said, said]
+
+
 @each_case
 def test_no_role_has_a_wildcard(name: str) -> None:
     for found in objects(case(name)):
@@ -300,7 +399,11 @@ FLAGS = [
     for path, value in flags(VALUES)
     if path[0] not in ("podSecurityContext", "securityContext")
 ]
-NEEDS = {("serviceMonitor", "create"): {}, ("serviceAccount", "create"): {"name": "a"}}
+NEEDS = {
+    ("serviceMonitor", "create"): {},
+    ("serviceAccount", "create"): {"name": "a"},
+    ("api", "serviceAccount", "create"): {"name": "a"},
+}
 
 
 @pytest.mark.parametrize(("path", "value"), FLAGS, ids=[".".join(p) for p, _ in FLAGS])
@@ -347,11 +450,29 @@ def test_every_setting_of_pods_is_where_kubernetes_looks_for_it() -> None:
     assert selector.items() <= pod["metadata"]["labels"].items()
 
 
+def test_the_hook_runs_where_the_operator_may_run() -> None:
+    values: Object = {
+        "runtimeClassName": "gvisor",
+        "priorityClassName": "high",
+        "nodeSelector": {"pool": "platform"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+    found = objects(text(values))
+    for kind in ("Deployment", "Job"):
+        pod = pick(found, kind)["spec"]["template"]["spec"]
+        assert {name: pod.get(name) for name in values} == values, kind
+
+
 # -- what is refused
 
 REFUSED: list[tuple[Object, str]] = [
     ({"serviceMonitor": {"create": True}, "service": {"create": False}}, "needs service.create"),
-    ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+    ({"serviceAccount": {"create": False}}, "is false: say in serviceAccount.name"),
+    (
+        {"api": {"enabled": True, "serviceAccount": {"create": False}}},
+        "is false: say in api.serviceAccount.name",
+    ),
     ({"admissionPolicy": {"create": True, "hostPath": True, "privileged": True}}, "is allowed"),
     ({"defaults": {"checkpoints.intervall": "1s"}}, "intervall"),
 ]

@@ -18,9 +18,21 @@
 {{- end }}
 {{- end }}
 
-{{/* Of objects that the whole cluster has: releases of one name in two namespaces must not meet. */}}
+{{/* Of objects that the whole cluster has: releases of one name in two namespaces must not meet. Two that meet all the
+     same, as b-flowjob in a and flowjob in a-b do, Helm refuses: names that are in use cannot change any more. */}}
 {{- define "flowjob.clusterName" -}}
 {{- printf "%s-%s" .Release.Namespace (include "flowjob.fullname" .) }}
+{{- end }}
+
+{{/* Of the installation, as it stands in FlowJobs and Leases: another one would not look after those jobs any more. It is
+     the value of a label, which has 63 characters. */}}
+{{- define "flowjob.owner" -}}
+{{- $whole := include "flowjob.clusterName" . -}}
+{{- if gt (len $whole) 63 -}}
+{{- printf "%s-%s" (trunc 52 $whole) (sha256sum $whole | trunc 8) -}}
+{{- else -}}
+{{- $whole -}}
+{{- end -}}
 {{- end }}
 
 {{- define "flowjob.selectorLabels" -}}
@@ -46,8 +58,79 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* The name of its port, which is its scheme. */}}
+{{- define "flowjob.apiPort" -}}
+{{- ternary "https" "http" (not (empty .Values.api.tlsSecret)) }}
+{{- end }}
+
 {{- define "flowjob.apiServiceAccount" -}}
+{{- if .Values.api.serviceAccount.create }}
 {{- default (printf "%s-api" (include "flowjob.fullname" .)) .Values.api.serviceAccount.name }}
+{{- else if .Values.api.serviceAccount.name }}
+{{- .Values.api.serviceAccount.name }}
+{{- else }}
+{{- fail "api.serviceAccount.create is false: say in api.serviceAccount.name which one the REST service runs as" }}
+{{- end }}
+{{- end }}
+
+{{/* Where pods may run, and how their image is pulled: alike for the operator, the REST service and the hook. */}}
+{{- define "flowjob.placing" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Called with selector labels, as text: pods with them go to different nodes, if possible. */}}
+{{- define "flowjob.apart" -}}
+preferredDuringSchedulingIgnoredDuringExecution:
+  - weight: 100
+    podAffinityTerm:
+      topologyKey: kubernetes.io/hostname
+      labelSelector:
+        matchLabels:
+          {{- . | nindent 10 }}
+{{- end }}
+
+{{/* The operator's nodes suit the service, too; the operator's neighbours are not the service's. */}}
+{{- define "flowjob.apiAffinity" -}}
+{{- $affinity := .Values.api.affinity -}}
+{{- if not $affinity -}}
+{{- $affinity = pick .Values.affinity "nodeAffinity" -}}
+{{- if gt (int .Values.api.replicas) 1 -}}
+{{- $affinity = set $affinity "podAntiAffinity" (include "flowjob.apart" (include "flowjob.apiSelectorLabels" .) | fromYaml) -}}
+{{- end -}}
+{{- end -}}
+{{- with $affinity -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end }}
+
+{{- define "flowjob.apiSpread" -}}
+{{- $constraints := .Values.api.topologySpreadConstraints -}}
+{{- if not $constraints -}}
+{{- $own := dict "labelSelector" (dict "matchLabels" (include "flowjob.apiSelectorLabels" . | fromYaml)) -}}
+{{- range .Values.topologySpreadConstraints -}}
+{{- $constraints = append $constraints (mergeOverwrite (omit . "labelSelector") $own) -}}
+{{- end -}}
+{{- end -}}
+{{- with $constraints -}}
+{{- toYaml . -}}
+{{- end -}}
 {{- end }}
 
 {{- define "flowjob.labels" -}}
@@ -92,19 +175,37 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* Of the pods of jobs, where this release makes it. */}}
+{{- define "flowjob.jobsServiceAccount" -}}
+{{- default "flowjob-job" .Values.jobs.serviceAccount.name }}
+{{- end }}
+
 {{/* Rules of files/rules.yaml that belong to a scope, called with (list $ scope). */}}
 {{- define "flowjob.rules" -}}
-{{- $scopes := (index . 0).Files.Get "files/rules.yaml" | fromYaml -}}
-{{- index $scopes (index . 1) | toYaml }}
+{{- $root := index . 0 -}}
+{{- $scopes := $root.Files.Get "files/rules.yaml" | fromYaml -}}
+{{- $rules := list -}}
+{{- range index $scopes (index . 1) -}}
+{{- /* Without the REST service there is no Secret of it to keep. */ -}}
+{{- if or $root.Values.api.enabled (ne (toJson .resourceNames) "[\"flowjob-service\"]") -}}
+{{- $rules = append $rules . -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $rules }}
 {{- end }}
 
 {{/* The operator's configuration, by the names of its settings. */}}
 {{- define "flowjob.config" -}}
 {{- $defaults := deepCopy .Values.defaults -}}
-{{- if and .Values.watchNamespaces .Values.jobs.serviceAccount.create (not .Values.jobs.serviceAccount.namespaces) -}}
-{{- $defaults = merge $defaults (dict "serviceAccountName" .Values.jobs.serviceAccount.name) -}}
+{{- $account := .Values.jobs.serviceAccount -}}
+{{- if not $account.create -}}
+{{- with $account.name -}}
+{{- $defaults = merge $defaults (dict "serviceAccountName" .) -}}
 {{- end -}}
-owner: {{ include "flowjob.clusterName" . }}
+{{- else if and .Values.watchNamespaces (not $account.namespaces) -}}
+{{- $defaults = merge $defaults (dict "serviceAccountName" (include "flowjob.jobsServiceAccount" .)) -}}
+{{- end -}}
+owner: {{ include "flowjob.owner" . }}
 lease: {{ include "flowjob.fullname" . }}
 namespaces: {{ toJson .Values.watchNamespaces }}
 labelSelector: {{ .Values.labelSelector | quote }}

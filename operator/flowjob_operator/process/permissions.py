@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 Where = Literal["jobs", "own", "cluster"]
 """jobs: in every namespace with FlowJobs, by ClusterRole or by a Role in each. own: in the operator's namespace.
-cluster: never more than read; without it the operator does its work, and says less."""
+cluster: never more than read; without it the operator does its work, later or with less to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ AUTHORITY_SECRET: Final = "flowjob-authority"
 """In the operator's own namespace: the certificate authority that signs the identities of all jobs."""
 SERVICE_SECRET: Final = "flowjob-service"
 """Beside it: what the REST service proves itself with towards JobManagers."""
-SNAPSHOTS_CRD: Final = "flowsnapshots.flowjob.dev"
+DEFINITIONS: Final = ("flowjobs.flowjob.dev", "flowsnapshots.flowjob.dev")
 
 PERMISSIONS: Final = (
     _jobs("flowjob.dev", "flowjobs", "get list watch", "They are what the operator acts on."),
@@ -70,7 +70,7 @@ PERMISSIONS: Final = (
     _jobs(
         "",
         "secrets",
-        "create update delete",
+        "create update",
         "The identity of a job's pods, written and never read.",
     ),
     _jobs("", "events", "create patch", "What has happened, for people."),
@@ -85,7 +85,7 @@ PERMISSIONS: Final = (
         "list watch create delete",
         "Deployed specs and their objects.",
     ),
-    _jobs("batch", "jobs", "list watch create patch delete", "Pre-flights, and work on storage."),
+    _jobs("batch", "jobs", "list watch create delete", "Pre-flights, and work on storage."),
     _jobs(
         "policy",
         "poddisruptionbudgets",
@@ -139,8 +139,8 @@ PERMISSIONS: Final = (
         "apiextensions.k8s.io",
         "customresourcedefinitions",
         ("get",),
-        "A definition that is being deleted never erases data.",
-        (SNAPSHOTS_CRD,),
+        "A definition that is being deleted never erases data; without, what the server offers is looked at.",
+        DEFINITIONS,
     ),
 )
 

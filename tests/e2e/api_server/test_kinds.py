@@ -288,6 +288,19 @@ def test_scaling_sets_the_parallelism(api: Api, namespace: str) -> None:
     assert api.get(place(namespace, name="flights"))["spec"]["job"]["parallelism"] == 5
 
 
+def test_the_scale_can_be_written_but_not_read_before_the_parallelism_is_set(
+    api: Api, namespace: str
+) -> None:
+    """Autoscalers begin by reading: one who uses them sets it once, as docs/installing.md says."""
+    create(api, namespace, MINIMAL)
+    scale = place(namespace, name="flights", sub="scale")
+    with pytest.raises(Refusal, match="parallelism") as refusal:
+        api.get(scale)
+    assert refusal.value.status == 500
+    api.patch(scale, {"spec": {"replicas": 1}})  # as kubectl scale does
+    assert api.get(scale)["spec"] == {"replicas": 1}
+
+
 @pytest.mark.parametrize("replicas", [0, 9])
 def test_scaling_keeps_the_rules(api: Api, namespace: str, replicas: int) -> None:
     create(api, namespace, {"job": {**MINIMAL["job"], "parallelism": 2, "maxParallelism": 8}})
