@@ -97,6 +97,45 @@ def test_a_savepoint_is_disposed_of_once_and_that_it_is_gone_is_said_for_ever(
     assert verify(file, str(other), tmp_path).done
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_without_its_volume_storage_is_not_said_to_be_empty(tmp_path: Path, scheme: str) -> None:
+    root = f"{scheme}{tmp_path}/root"
+    file = a_job_file(root)
+    for path in (f"{root}/shop/flights/0f3c/savepoints/mine", f"{root}/mine"):
+        answer = dispose(file, path, tmp_path)
+        assert (answer.done, answer.error_code) == (False, "STORAGE")
+        assert f"{tmp_path}/root is not there" in (answer.problem or "")
+    answer = discard(file, tmp_path)
+    assert not answer.done
+    assert "is not there" in (answer.problem or "")
+    assert not (tmp_path / "root").exists(), "nothing is made there either"
+
+
+def test_what_is_gone_from_below_a_root_that_is_there_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    file = a_job_file(f"file://{tmp_path}/root")
+    assert dispose(file, f"file://{tmp_path}/root/shop/flights/0f3c/savepoints/mine", tmp_path).done
+
+
+def test_a_snapshot_of_no_known_job_is_not_said_to_be_gone_without_its_volume(
+    tmp_path: Path,
+) -> None:
+    path = f"file://{tmp_path}/elsewhere/savepoints/made"
+    nobody = a_job_file("", Program(), name="", uid="", run="", storage=Storage(location=path))
+    assert not dispose(nobody, path, tmp_path).done
+    (tmp_path / "elsewhere").mkdir()
+    assert dispose(nobody, path, tmp_path).done
+
+
+def test_an_unfinished_savepoint_of_a_job_on_a_volume_is_its_own(tmp_path: Path) -> None:
+    rest = tmp_path / "root/shop/flights/0f3c/savepoints/mine/rest"
+    rest.parent.mkdir(parents=True)
+    rest.write_text("x")
+    file = a_job_file(f"file://{tmp_path}/root")
+    assert dispose(file, f"file://{rest.parent}", tmp_path).deleted == 1
+    assert not rest.exists()
+
+
 def test_a_savepoint_elsewhere_is_disposed_of_if_it_is_one(file: JobFile, tmp_path: Path) -> None:
     path = snapshot_of(tmp_path, tmp_path / "elsewhere/made")
     assert dispose(file, str(path), tmp_path).deleted >= 1
@@ -207,6 +246,7 @@ def test_a_discarded_job_does_not_begin_empty_by_mistake(file: JobFile, tmp_path
 
 
 def test_a_job_that_has_never_begun_has_nothing_to_discard(file: JobFile, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
     assert discard(file, tmp_path) == StorageAnswer(done=True)
     assert log_of(file) == LogState()
 
@@ -236,6 +276,17 @@ def test_snapshots_in_buckets_are_reached_with_the_files_settings(tmp_path: Path
         assert verify(file, place, tmp_path).kind == "Savepoint"
         assert dispose(file, place, tmp_path).done
         assert dispose(file, place, tmp_path).deleted == 0
+
+
+@pytest.mark.slow
+def test_a_bucket_that_is_not_there_is_not_said_to_be_empty(tmp_path: Path) -> None:
+    with moto() as server:
+        url = "s3://no-such-bucket/root"
+        storage = Storage(location=url, endpoint=server.endpoint, region="us-east-1")
+        file = a_job_file("", storage=storage)
+        for answer in (dispose(file, f"{url}/a/b", tmp_path), discard(file, tmp_path)):
+            assert not answer.done
+            assert "no such bucket" in (answer.problem or "")
 
 
 def test_the_commands_leave_answers(file: JobFile, tmp_path: Path) -> None:

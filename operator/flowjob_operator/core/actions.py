@@ -111,8 +111,9 @@ class StartStorageJob:
     """Create a Job of that name: `flowjob storage <command>`. One that exists stays.
 
     command    dispose, verify, or import of the snapshot at `path`; dispose without a path: all checkpoints of the job
-    job        FlowJob whose storage settings (and uid) are meant, by its newest revision; or
-    access     how `path` is reached without one
+    job        FlowJob (and uid) that the work is about. `revision`, or else the one that stores where `path` lies, says
+               how storage is reached, with its volumes
+    access     how `path` is reached where no revision does
     """
 
     name: str

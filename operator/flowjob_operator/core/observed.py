@@ -23,10 +23,12 @@ STORAGE = "storage"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
-    """This installation. `owner` is written to status.operator: another installation leaves the object alone."""
+    """This installation. `owner` is written to status.operator: another installation leaves the object alone, unless
+    it `succeeds` that one: whose claim on the namespace it has taken over."""
 
     owner: str
     version: str = ""
+    succeeds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +203,7 @@ class Observed:
     source_snapshots   FlowSnapshots whose jobRef is source_job
     identity           None: not known to exist
     refusal            why the API server would not do what was asked of it at the last look; empty: it did
+    crd_going          the CustomResourceDefinition of FlowJobs is being deleted
     """
 
     now: datetime
@@ -222,6 +225,7 @@ class Observed:
     identity: IdentityFacts | None = None
     refusal: str = ""
     namespace_terminating: bool = False
+    crd_going: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +233,7 @@ class SnapshotObserved:
     """A FlowSnapshot and all that it depends on.
 
     job          the FlowJob that spec.jobRef names, whatever its uid
+    revisions    of `job`: how the storage is reached in which its snapshots lie
     users        all FlowJobs of the namespace: one that needs this snapshot to resume keeps it
     jobmanager   of `job`
     operation    what that says to status.operationId
@@ -240,6 +245,7 @@ class SnapshotObserved:
     operator: Operator
     snapshot: FlowSnapshot
     job: FlowJob | None = None
+    revisions: tuple[Revision, ...] = ()
     users: tuple[FlowJob, ...] = ()
     jobmanager: JobManagerView | Unreachable = Unreachable(reason="there is no JobManager")
     operation: OperationView | None = None

@@ -6,19 +6,20 @@ by a Job of its own, so that snapshots outlive jobs. Deleting always ends: what 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import timedelta
 
 from flowjob.cluster.control_api import JobManagerView, OperationView, TakeCheckpoint, TakeSavepoint
 from flowjob_operator.core.actions import FACT, FINALIZER, AddFinalizer, Ask, SnapshotOutcome
 from flowjob_operator.core.beginnings import fact as fact_of
-from flowjob_operator.core.disposing import dispose, storage_run, verify
+from flowjob_operator.core.disposing import break_off, dispose, storage_run, verify
 from flowjob_operator.core.observed import SnapshotObserved
 from flowjob_operator.core.reasons import Reason
+from flowjob_operator.core.revision import Revision
 from flowjob_operator.core.scheduling import needs
 from flowjob_operator.core.snapshot_turn import SnapshotTurn
 from flowjob_operator.core.turn import ENDED
-from flowjob_operator.resources.flowjob_status import FlowJobStatus
-from flowjob_operator.resources.flowsnapshot import SnapshotPhase
+from flowjob_operator.resources.flowsnapshot import SnapshotPhase, StorageAccess
 from flowjob_operator.resources.snapshot_facts import SnapshotFact, SnapshotType
 
 WAIT_FOR_JOB = 600.0
@@ -30,9 +31,12 @@ FIRST_PAUSE = 10.0
 _OVER = frozenset({SnapshotPhase.COMPLETED, SnapshotPhase.FAILED, SnapshotPhase.ABANDONED})
 
 
-def reconcile_snapshot(seen: SnapshotObserved) -> SnapshotOutcome:
-    """What the object's status is to be, and what to do then."""
-    turn = SnapshotTurn(seen, seen.snapshot.status)
+def reconcile_snapshot(
+    seen: SnapshotObserved, revisions: Iterable[Revision] = ()
+) -> SnapshotOutcome:
+    """What the object's status is to be, and what to do then. `revisions`: of the job that is seen; without any, the
+    settings that its status says are in force stand for them."""
+    turn = SnapshotTurn(seen, seen.snapshot.status, tuple(revisions))
     metadata = seen.snapshot.metadata
     turn.set(observed_generation=metadata.generation)
     in_use = [job.metadata.name for job in seen.users if needs(job, seen.snapshot)]
@@ -70,8 +74,8 @@ def _import(turn: SnapshotTurn) -> None:
     told = snapshot.metadata.annotations.get(FACT)
     fact = None if told is None else _told(told)
     if fact is not None and fact.path == snapshot.spec.path:
+        _remember_job(turn, fact)
         turn.complete(fact)
-        _remember_job(turn)
         return
     turn.set(phase=SnapshotPhase.IN_PROGRESS, started_at=turn.status.started_at or turn.now)
     verify(turn)
@@ -162,17 +166,22 @@ def _heard(turn: SnapshotTurn, operation: OperationView) -> None:
     turn.look_again(max(_pause(turn, turn.status.attempts or 0), 1.0))
 
 
-def _remember_job(turn: SnapshotTurn) -> None:
-    """Whose it is, and how its storage is reached when the job is gone."""
-    job = turn.seen.job
+def _remember_job(turn: SnapshotTurn, fact: SnapshotFact | None = None) -> None:
+    """Whose it is, and how its storage is reached when the job is gone. `fact`: of what is there already."""
+    job, said = turn.seen.job, turn.seen.snapshot.spec.storage
     if job is None:
         return
-    status: FlowJobStatus = job.status
+    if said is not None:
+        storage: StorageAccess | None = said
+    elif fact is not None:
+        storage = turn.access_at(job, fact.path, fact.completed_at)
+    else:
+        storage = turn.access_now(job)
     turn.set(
         job_name=job.metadata.name,
         job_uid=job.metadata.uid,
-        max_parallelism=status.max_parallelism,
-        storage=turn.access(job),
+        max_parallelism=job.status.max_parallelism,
+        storage=storage,
     )
 
 
@@ -182,9 +191,11 @@ def _leave(turn: SnapshotTurn, in_use: list[str]) -> None:
     if FINALIZER not in seen.snapshot.metadata.finalizers:
         return
     if seen.namespace_terminating or seen.crd_going or not turn.discards:
+        break_off(turn)
         turn.remove_finalizer()
         return
     if in_use:
+        break_off(turn)
         turn.look_again(30.0)
         return
     if turn.status.phase is SnapshotPhase.IN_PROGRESS and turn.status.path is None:

@@ -98,7 +98,7 @@ def retain(turn: Turn) -> None:
     if retention.max_age is not None:
         oldest = turn.now - timedelta(seconds=time_of(retention.max_age, 0.0))
     for way in RETAINED_BY_COUNT:
-        ours = [s for s in turn.seen.snapshots if s.metadata.labels.get(MADE_BY) == way]
+        ours = [s for s in turn.seen.snapshots if _is_ours(turn, s, way)]
         complete = sorted(
             (s for s in ours if s.status.phase is SnapshotPhase.COMPLETED),
             key=lambda s: s.status.completed_at or _LONG_AGO,
@@ -117,6 +117,15 @@ def retain(turn: Turn) -> None:
             if snapshot.metadata.deletion_timestamp is None and not _in_use(turn, snapshot):
                 meta = snapshot.metadata
                 turn.act(Delete(kind="FlowSnapshot", name=meta.name, uid=meta.uid))
+
+
+def _is_ours(turn: Turn, snapshot: FlowSnapshot, way: str) -> bool:
+    """Made by us, so, and for this job: what an earlier one of its name has left is for a person to decide about. One
+    that says of no job that it was taken has no data."""
+    if snapshot.metadata.labels.get(MADE_BY) != way:
+        return False
+    status = snapshot.status
+    return status.job_uid == turn.uid or (status.phase in _OVER and status.job_uid is None)
 
 
 def _made(snapshot: FlowSnapshot) -> datetime:

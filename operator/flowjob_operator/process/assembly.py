@@ -74,7 +74,7 @@ class Assembled:
         self.identities = Identities(*known, service)
         self.events = Events(api, clock, metrics, settings.identity)
         self.asked = world.asked(self.identities)
-        self.routing = Routing(self.mirror, self.canary, self._add)
+        self.routing = Routing(self.mirror, self.canary, self._add, self.remembered.forget)
         self.looking = Looking(
             self.asked, clock, settings.poll, self._poll, self.routing.job_manager
         )
@@ -111,6 +111,7 @@ class Assembled:
             surroundings=Surroundings(api, clock, self.remembered),
             identities=self.identities,
             operator=Operator(owner=settings.owner, version=world.version),
+            succeeded=self.claims.succeeded,
             chart=_chart(settings),
             api_port=world.api_port,
         )
@@ -125,6 +126,7 @@ class Assembled:
             metrics=self.metrics,
             platform=platform_of(settings),
             image=settings.image,
+            selector=settings.label_selector,
             noted=self._noted,
         )
         parts = Parts(

@@ -14,7 +14,7 @@ from flowjob_operator.process.clock import Clock
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-ENDING_SECONDS: Final = 3600.0
+ENDING_SECONDS: Final = 30.0
 SECRETS_SECONDS: Final = 30.0
 
 
@@ -57,7 +57,7 @@ class Remembered:
         self.secrets: Cache[str, bool] = Cache(clock, SECRETS_SECONDS)
         """Jobs whose Secret was there"""
         self.ending: Cache[str, bool] = Cache(clock, ENDING_SECONDS)
-        """Namespaces that are being deleted"""
+        """Namespaces that are being deleted; not for long: one of the name may be made again"""
 
     def forget(self, uid: str) -> None:
         self.dry_runs.pop(uid, None)

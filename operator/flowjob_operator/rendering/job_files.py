@@ -71,7 +71,9 @@ def short_job_file(job: JobId, revision: Revision, restore: Restore | None = Non
 
 
 def access_file(job: JobId, path: str, access: StorageAccess) -> JobFile:
-    """Of a pod that works on what lies at `path`, of which no FlowJob says how it is reached."""
+    """Of a pod that works on what lies at `path`, of which no FlowJob says how it is reached. Where a job's own part of
+    the storage begins is seen by its names."""
+    root, mark, _ = path.partition(f"/{job.namespace}/{job.name}/{job.uid}/")
     return JobFile(
         namespace=job.namespace,
         name=job.name,
@@ -81,7 +83,7 @@ def access_file(job: JobId, path: str, access: StorageAccess) -> JobFile:
         program=Program(),
         parallelism=1,
         storage=Storage(
-            location=path,
+            location=root if mark and job.uid else path,
             endpoint=access.endpoint,
             region=access.region,
             credentials=None if access.secret_ref is None else STORAGE_DIRECTORY,

@@ -33,6 +33,8 @@ COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 OURS: Final = "flowjob.dev/"
 JOB_LABEL: Final = f"{OURS}job"
 REVISION_LABEL: Final = f"{OURS}revision"
+WORK_LABEL: Final = f"{OURS}work"
+"""Of the pods of a short Job: its name, by which its network policy finds them, whosever they are."""
 MANAGER: Final = "flowjob-operator"
 """Also the field manager of what is applied."""
 

@@ -21,6 +21,19 @@ def made_for(each: Object, owner: JobId) -> Object:
     return {**each, "metadata": {**each["metadata"], "annotations": annotations}}
 
 
+def goes_with(each: Object, job: Object) -> Object:
+    """A copy that the Job owns, and nobody else: what was made for it. It never delays the Job's end."""
+    about = job["metadata"]
+    reference = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "name": about["name"],
+        "uid": about["uid"],
+        "controller": True,
+    }
+    return {**each, "metadata": {**each["metadata"], "ownerReferences": [reference]}}
+
+
 def owned_by(each: Object, owner: JobId, kind: str = "FlowJob") -> Object:
     """A copy with the reference. Deleting the owner in the foreground waits for it."""
     reference = {

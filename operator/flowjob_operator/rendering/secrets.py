@@ -17,10 +17,14 @@ from flowjob_operator.rendering.shared import an_object
 Object = dict[str, Any]
 
 
+IDENTITY_TYPE = "flowjob.dev/identity"
+"""Types cannot be changed: a Secret that somebody else has made under that name is never written over."""
+
+
 def identity_secret(job: JobId, identity: JobIdentity) -> Object:
     """`<job>-identity`, which goes with its FlowJob."""
     made = an_object("v1", "Secret", job, Names(job).identity)
-    return owned_by({**made, "type": "Opaque", "data": identity.data}, job)
+    return owned_by({**made, "type": IDENTITY_TYPE, "data": identity.data}, job)
 
 
 def authority_secret(name: str, namespace: str, authority: Authority) -> Object:

@@ -21,6 +21,7 @@ from flowjob_operator.rendering.naming import (
     PROBES,
     TASKMANAGER,
     TM_PORTS,
+    WORK_LABEL,
     Names,
     labels,
     selector,
@@ -129,6 +130,23 @@ def _network_policy(job: JobId, name: str, component: str, platform: Platform) -
         **an_object("networking.k8s.io/v1", "NetworkPolicy", job, name, component),
         "spec": spec,
     }
+
+
+def work_policy(job: JobId, name: str, platform: Platform) -> list[Object]:
+    """Of the pods of one short Job, which run what a user wrote, or reach storage: nobody may come in. It is there
+    before them, goes with them, and needs no FlowJob."""
+    if not platform.network_policies:
+        return []
+    spec: Object = {
+        "podSelector": {"matchLabels": {NAME_LABEL: "flowjob", WORK_LABEL: name}},
+        "policyTypes": ["Ingress"],
+        "ingress": [],
+    }
+    if platform.egress is not None:
+        spec["policyTypes"] = ["Ingress", "Egress"]
+        spec["egress"] = [dict(rule) for rule in platform.egress]
+    made = an_object("networking.k8s.io/v1", "NetworkPolicy", job, name)
+    return [{**made, "spec": spec}]
 
 
 def _pods_of_the_job(job: JobId) -> Object:

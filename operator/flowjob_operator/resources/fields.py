@@ -43,11 +43,18 @@ _BINARY: dict[str, int] = {
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
+LONGEST = 100 * 366 * 86_400.0
+"""Seconds. Whoever says `999999d` means for ever; calendars end before."""
+
+
 def seconds(text: str) -> float:
-    """Of a duration: `90s`, `1h30m`, `250ms`, `7d`. ValueError for anything else."""
+    """Of a duration: `90s`, `1h30m`, `250ms`, `7d`; LONGEST at most. ValueError for anything else."""
     if not re.fullmatch(DURATION, text):
         raise ValueError(f"`{text}` is not a duration; write it as `90s` or `1h30m`")
-    return parse_duration(text).total_seconds()
+    try:
+        return min(parse_duration(text).total_seconds(), LONGEST)
+    except OverflowError:
+        return LONGEST
 
 
 def quantity(value: str | int) -> Decimal:

@@ -25,6 +25,7 @@ from flowjob_operator.rendering.revisions import (
 )
 from flowjob_operator.rendering.secrets import authority_secret, identity_secret
 from flowjob_operator.rendering.short_jobs import (
+    StorageTask,
     preflight,
     storage_work,
     storage_work_by_access,
@@ -108,10 +109,16 @@ def all_short_jobs(namespace: str, name: str = "flights", number: int = 9) -> li
     access = StorageAccess.of({"secretRef": {"name": "s3"}, "caBundleRef": {"name": "ca"}})
     found: list[Object] = []
     for revision in revisions:
-        found += preflight(job, revision, Restore(), 300.0)
-    found += storage_work(job, f"{name}-dispose", "dispose", None, revisions[1])
+        found += preflight(job, revision, Restore(), 300.0, PLATFORM)
+    found += storage_work(
+        job, StorageTask(f"{name}-dispose", "dispose", None), revisions[1], PLATFORM
+    )
     found += storage_work_by_access(
-        JobId(namespace, "", ""), "verify-1", "verify", "s3://b/x", access, IMAGE
+        JobId(namespace, "", ""),
+        StorageTask("verify-1", "verify", "s3://b/x"),
+        access,
+        IMAGE,
+        PLATFORM,
     )
     return found
 
@@ -322,6 +329,17 @@ def test_secrets_are_created_and_replaced_without_being_read(api: Api, restricte
     replaced = api.replace(f"{place(second)}/{Names(job).identity}", second)
     assert replaced["data"] == second["data"] != first["data"]
     create(api, authority_secret("flowjob-authority", restricted, an_authority()))
+
+
+def test_a_secret_of_somebody_else_is_not_written_over(api: Api, restricted: str) -> None:
+    job = a_job(restricted)
+    ours = identity_secret(job, job_identity(an_authority(), job, MIDDAY, counted_randomness()))
+    theirs = {**ours, "type": "Opaque", "data": {"password": "eA=="}}
+    create(api, theirs)
+    with pytest.raises(Refusal) as refusal:
+        api.replace(f"{place(ours)}/{Names(job).identity}", ours)
+    assert refusal.value.status == 422
+    assert "immutable" in str(refusal.value)
 
 
 def test_a_program_cannot_be_changed_under_pods_that_run(api: Api, restricted: str) -> None:

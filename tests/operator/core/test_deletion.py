@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -109,6 +110,85 @@ def test_a_discard_that_fails_is_retained_and_said() -> None:
     deleted(world)
     assert world.job is None
     assert "AccessDenied" in world.told("StateRetained")[0]
+
+
+def discarding(**changes: Any) -> World:
+    """Its checkpoints are being deleted by a Job, which takes long."""
+    world = running(deletionPolicy="Discard", deletionTimeout="30s", **changes)
+    world.edit(job__state="Suspended")
+    world.settle(20)
+    world.storage_takes = 1000.0
+    return deleted(world, 20)
+
+
+def test_a_discard_that_is_late_ends_what_deletes_before_it_lets_go() -> None:
+    world = discarding()
+    (discard,) = world.storage_jobs
+    assert world.job is not None
+    while world.job is not None:
+        world.settle(1)
+    assert not world.storage_jobs, "else it would go on deleting"
+    assert {(kind, discard) for kind in ("Job", "ConfigMap", "NetworkPolicy")} <= world.deleted
+    world.settle(1200, step=10)
+    assert world.log
+
+
+def test_that_a_late_discard_may_have_deleted_something_is_said_once() -> None:
+    world = discarding()
+    world.settle(60)
+    (told,) = set(world.told("StateRetained"))
+    assert "some may be deleted already" in told
+    assert "deletionTimeout" in told
+    assert len(world.told("StateRetained")) == 1
+
+
+def test_a_discard_that_is_late_because_pods_are_is_said_to_be_none() -> None:
+    world = running(deletionPolicy="Discard", deletionTimeout="30s")
+    world.reachable = False  # so that nobody discards them before its end
+    world.dying_takes = 45.0
+    deleted(world, 120)
+    assert world.job is None
+    assert world.log
+    assert "deletionTimeout" in world.told("StateRetained")[0]
+
+
+def test_a_pod_that_does_not_end_holds_up_a_late_deletion_for_a_minute_only() -> None:
+    world = discarding()
+    world.dying_takes = 10_000.0
+    world.settle(60)
+    assert world.job is not None
+    world.settle(15)
+    assert world.job is None
+
+
+@pytest.mark.parametrize("changed", [{"deletionPolicy": "Retain"}, {"deletionPolicy": "Savepoint"}])
+def test_a_discard_that_is_called_off_is_broken_off(changed: dict[str, str]) -> None:
+    world = discarding()
+    world.edit(**changed, deletionTimeout="1h")
+    world.settle(10)
+    assert world.job is None
+    assert not world.storage_jobs
+    assert changed["deletionPolicy"] in world.told("StateRetained")[0]
+
+
+def test_a_discard_that_was_broken_off_is_not_taken_up_again() -> None:
+    world = discarding()
+    world.dying_takes = 30.0
+    world.settle(12)
+    world.edit(deletionTimeout="1h")
+    world.settle(60)
+    assert world.job is None
+    assert world.storage_work.count("dispose") == 1
+    assert world.log
+
+
+def test_a_discard_that_is_done_when_its_time_is_over_is_done() -> None:
+    world = discarding()
+    world.storage_takes = 0.0
+    world.now += timedelta(seconds=60)
+    world.settle(10)
+    assert world.job is None
+    assert not world.told("StateRetained")
 
 
 def test_a_failed_savepoint_never_becomes_a_discard() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from flowjob_operator.core.actions import AddFinalizer, CreateSnapshot, StartStorageJob
-from flowjob_operator.core.observed import Operator, SnapshotObserved
+from flowjob_operator.core.observed import Defaults, Operator, SnapshotObserved
 from flowjob_operator.core.reconcile_snapshot import reconcile_snapshot
+from flowjob_operator.resources.flowjob_status import Source
 from flowjob_operator.resources.flowsnapshot import (
     FlowSnapshotSpec,
     FlowSnapshotStatus,
     SnapshotPhase,
+    StorageAccess,
 )
 from flowjob_operator.resources.kinds import FlowSnapshot, Metadata
 from tests.operator.core.test_crashes import lose_job_manager
@@ -176,6 +178,183 @@ def test_deleting_one_disposes_of_its_data_whether_or_not_the_job_lives() -> Non
     assert "dispose" in world.storage_work
 
 
+BY_CHART: dict[str, object] = {
+    "image": "flowjob:1",
+    "checkpoints.endpoint": "http://minio:9000",
+    "checkpoints.region": "eu",
+    "checkpoints.secretRef": {"name": "s3"},
+    "checkpoints.caBundleRef": {"name": "ca", "key": "bundle.pem"},
+    "serviceAccountName": "jobs",
+}
+REACHED = StorageAccess.of(
+    {
+        "image": "flowjob:1",
+        "endpoint": "http://minio:9000",
+        "region": "eu",
+        "secretRef": {"name": "s3"},
+        "caBundleRef": {"name": "ca", "key": "bundle.pem"},
+        "serviceAccountName": "jobs",
+    }
+)
+
+
+def by_defaults() -> World:
+    """Its spec says nothing of how its storage is reached."""
+    world = World(a_spec())
+    world.defaults = (Defaults(source=Source.CHART, values=BY_CHART),)
+    return world.settle(20)
+
+
+def test_the_defaults_of_the_platform_say_how_its_storage_is_reached_when_the_job_is_gone() -> None:
+    world = by_defaults()
+    ask(world)
+    world.settle(5)
+    assert status(world).storage == REACHED
+    world.delete()
+    world.settle(5)
+    world.delete_snapshot("mine")
+    world.settle(5)
+    assert world.storage_asked[-1].access == REACHED
+    assert world.storage_asked[-1].job == "flights", "by its names its part of the storage is found"
+
+
+def test_what_is_imported_is_reached_with_the_defaults_of_the_platform() -> None:
+    world = by_defaults()
+    ask(world, path="s3://bucket/elsewhere")
+    world.settle(8)
+    assert world.storage_asked[-1].access == REACHED
+    assert status(world).storage == REACHED
+
+
+def test_what_says_itself_how_it_is_reached_is_reached_so() -> None:
+    world = by_defaults()
+    said = StorageAccess(endpoint="http://other:9000")
+    place = "s3://bucket/flights/before"
+    ask(world, path=place, storage=said.wire(), deletionPolicy="Discard")
+    world.settle(8)
+    assert status(world).storage == said
+    world.delete_snapshot("mine")
+    world.settle(8)
+    verified, disposed = world.storage_asked
+    assert verified.access == disposed.access == said
+    assert verified.job is disposed.job is None
+
+
+def test_settings_in_force_say_how_storage_is_reached_where_no_revision_is_known() -> None:
+    world = by_defaults()
+    ask(world)
+    seen = SnapshotObserved(
+        now=world.now,
+        operator=Operator(owner="us"),
+        snapshot=world.snapshots["mine"],
+        job=world.job,
+        jobmanager=world.observe().jobmanager,
+    )
+    assert reconcile_snapshot(seen).status.storage == REACHED
+
+
+def endpoints(world: World) -> dict[str, str | None]:
+    return {n: s.status.storage and s.status.storage.endpoint for n, s in world.snapshots.items()}
+
+
+def test_a_snapshot_of_before_a_move_is_reached_where_it_lies() -> None:
+    world = running(checkpoints__endpoint="http://old:9000")
+    ask(world, "before")
+    world.settle(5)
+    world.edit(checkpoints__endpoint="http://new:9000")
+    ask(world, "meanwhile")
+    world.settle(3)
+    assert status(world, "meanwhile").phase is SnapshotPhase.COMPLETED
+    world.settle(30)
+    ask(world, "after")
+    world.settle(5)
+    (moved,) = world.snapshots.keys() - {"before", "meanwhile", "after"}
+    assert endpoints(world) == {
+        "before": "http://old:9000",
+        "meanwhile": "http://old:9000",
+        moved: "http://old:9000",
+        "after": "http://new:9000",
+    }
+
+
+def test_a_snapshot_that_is_asked_for_again_after_a_move_is_reached_where_it_lies_then() -> None:
+    world = running(checkpoints__endpoint="http://old:9000")
+    ask(world)
+    world.savepoints_fail = True
+    world.settle(3)
+    assert endpoints(world) == {"mine": "http://old:9000"}
+    world.savepoints_fail = False
+    world.edit(checkpoints__endpoint="http://new:9000")
+    world.settle(60)
+    assert status(world).phase is SnapshotPhase.COMPLETED
+    assert endpoints(world)["mine"] == "http://new:9000"
+
+
+def test_a_disposal_of_which_nobody_knows_how_is_given_up_without_a_pod() -> None:
+    world = running()
+    ask(world)
+    world.settle(5)
+    unknown = status(world).model_copy(update={"storage": None})
+    world.snapshots["mine"] = world.snapshots["mine"].model_copy(update={"status": unknown})
+    world.delete()
+    world.settle(5)
+    world.delete_snapshot("mine")
+    world.settle(700, step=10)
+    assert "mine" not in world.snapshots
+    assert not world.storage_asked
+    assert "nothing says how" in world.told("DisposalFailed")[0]
+
+
+def test_one_that_was_needed_for_long_after_its_deletion_is_disposed_of_all_the_same() -> None:
+    world = running()
+    world.edit(job__state="Suspended")
+    world.settle(25)
+    (name,) = [n for n in world.snapshots if "suspension" in n]
+    world.delete_snapshot(name)
+    world.settle(1200, step=10)
+    assert name in world.snapshots
+    world.edit(job__state="Running")
+    world.settle(40)
+    assert name not in world.snapshots
+    assert not world.told("DisposalFailed")
+
+
+def test_a_disposal_is_broken_off_when_a_job_comes_to_need_the_snapshot() -> None:
+    world = running()
+    ask(world)
+    world.settle(5)
+    world.storage_takes = 1000.0
+    world.delete_snapshot("mine")
+    world.settle(5)
+    assert world.storage_jobs
+    world.edit(job__restoreFrom={"snapshot": "mine"}, job__restoreNonce=1)
+    world.settle(5)
+    assert in_use(world, "mine") == "True"
+    assert not world.storage_jobs
+
+
+@pytest.mark.parametrize("why", ["policy", "namespace"])
+def test_a_disposal_that_is_called_off_is_broken_off(why: str) -> None:
+    world = running()
+    ask(world)
+    world.settle(5)
+    world.storage_takes = 1000.0
+    world.delete_snapshot("mine")
+    world.settle(5)
+    (disposal,) = world.storage_jobs
+    if why == "policy":
+        retained = FlowSnapshotSpec.of(
+            {**world.snapshots["mine"].spec.wire(), "deletionPolicy": "Retain"}
+        )
+        world.snapshots["mine"] = world.snapshots["mine"].model_copy(update={"spec": retained})
+    else:
+        world.namespace_terminating = True
+    world.settle(2)
+    assert "mine" not in world.snapshots
+    assert not world.storage_jobs
+    assert {(kind, disposal) for kind in ("Job", "ConfigMap", "NetworkPolicy")} <= world.deleted
+
+
 def test_a_disposal_that_fails_for_long_is_given_up_and_said() -> None:
     world = running()
     ask(world)
@@ -291,6 +470,32 @@ def test_old_ones_go_by_age_but_never_the_newest_complete_one() -> None:
     world.edit(snapshots__schedule=None, snapshots__retention={"maxAge": "2m"})
     world.settle(60 * 5, step=5)
     assert len(world.snapshots) == 1
+
+
+def test_what_an_earlier_job_of_its_name_has_left_is_for_a_person_to_decide_about() -> None:
+    world = running(snapshots__schedule="* * * * *", snapshots__retention={"count": 5})
+    world.settle(60 * 3, step=5)
+    earlier = set(world.snapshots)
+    assert len(earlier) >= 2
+    for name, snapshot in world.snapshots.items():
+        of_another = snapshot.status.model_copy(update={"job_uid": "an-earlier-one"})
+        world.snapshots[name] = snapshot.model_copy(update={"status": of_another})
+    world.edit(snapshots__retention={"count": 1})
+    world.settle(60 * 3, step=5)
+    assert earlier < set(world.snapshots)
+    assert len(set(world.snapshots) - earlier) == 1
+
+
+def test_what_was_never_taken_goes_when_there_is_a_newer_one() -> None:
+    world = running(snapshots__schedule="* * * * *")
+    ask(world, "late")
+    labels = {"flowjob.dev/made-by": "Schedule"}
+    about = world.snapshots["late"].metadata.model_copy(update={"labels": labels})
+    abandoned = FlowSnapshotStatus(phase=SnapshotPhase.ABANDONED)
+    made = {"metadata": about, "status": abandoned}
+    world.snapshots["late"] = world.snapshots["late"].model_copy(update=made)
+    world.settle(90)
+    assert "late" not in world.snapshots
 
 
 def test_what_a_person_asked_for_is_never_touched_by_retention() -> None:

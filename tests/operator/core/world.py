@@ -70,6 +70,23 @@ class Process:
     ready_in: float = 2.0
     operations: dict[str, api.OperationView] = dataclasses.field(default_factory=dict)
     stopping: tuple[str, str] | None = None
+    rescaling: tuple[str, int, float] | None = None
+    """Id, width, seconds left"""
+
+
+@dataclasses.dataclass
+class Log:
+    """Of one place in storage: `run` is the revision that began last, with `source`, when there were `behind` of
+    `snapshots`."""
+
+    snapshots: list[api.Snapshot] = dataclasses.field(default_factory=list)
+    run: int = 0
+    source: str | None = None
+    behind: int = 0
+
+    @property
+    def newest(self) -> str | None:
+        return self.snapshots[-1].path if len(self.snapshots) > self.behind else self.source
 
 
 @dataclasses.dataclass
@@ -117,13 +134,16 @@ class World:
         self.deleted: set[tuple[str, str]] = set()
         self.unfinished: set[str] = set()
         self.storage_jobs: dict[str, tuple[str, datetime, StorageAnswer]] = {}
+        self.storage_asked: list[a.StartStorageJob] = []
+        self.discarding: set[str] = set()
+        self.storage_going: dict[str, datetime] = {}
         self.snapshots: dict[str, FlowSnapshot] = {}
         self.dry_run: DryRunAnswer | None = None
         self.identity: IdentityFacts | None = None
         self.events: list[a.EmitEvent] = []
-        self.log: list[api.Snapshot] = []
+        self.place = "s3://bucket/flights"
+        self.logs: dict[str, Log] = {}
         self.savepoints: dict[str, api.Snapshot] = {}
-        self.run_of_log = 0
         self.begun: list[tuple[int, str | None]] = []
         self.claimed = 0
         self.violations: list[str] = []
@@ -144,13 +164,34 @@ class World:
         self.stop_takes = 4.0
         self.dying_takes = 2.0
         self.namespace_terminating = False
+        self.crd_going = False
         self.forbidden = False
         self.storage_works = True
+        self.storage_takes = 3.0
         self.wiped = False
         self.rescales_fail = False
+        self.rescales_take = 0.0
+        self.rescales_get_lost = False
+        self.cancels_hang = False
+        self.refuse_to_begin: set[str] = set()
+        self.clock_of_jobmanager = 0.0
+        self.source_job: FlowJob | None = None
+        self.source_snapshots: dict[str, FlowSnapshot] = {}
         self.settings_fail = False
         self.settings_told: list[api.ChangeSettings] = []
         self.slots_per_subtask = 1
+
+    @property
+    def log(self) -> list[api.Snapshot]:
+        """Of the place that the job is in."""
+        return self._log().snapshots
+
+    @log.setter
+    def log(self, snapshots: list[api.Snapshot]) -> None:
+        self._log().snapshots = snapshots
+
+    def _log(self) -> Log:
+        return self.logs.setdefault(self.place, Log())
 
     # -- what people do
 
@@ -217,12 +258,15 @@ class World:
             operations=operations,
             snapshots=tuple(self.snapshots.values()),
             source_snapshot=self._source(),
+            source_job=self.source_job,
+            source_snapshots=tuple(self.source_snapshots.values()),
             preflights=tuple(self._preflight_runs()),
             storage_runs=tuple(self._storage_runs()),
             dry_run=self.dry_run,
             identity=self.identity,
             refusal=self.refusal,
             namespace_terminating=self.namespace_terminating,
+            crd_going=self.crd_going,
         )
 
     def _source(self) -> FlowSnapshot | None:
@@ -277,7 +321,8 @@ class World:
                 operation=operation,
                 storage_runs=tuple(self._storage_runs()),
                 namespace_terminating=self.namespace_terminating,
-            )
+            ),
+            [saved.revision for saved in self.saved.values()],
         )
         status = FlowSnapshotStatus.of(outcome.status.wire())
         self.snapshots[name] = snapshot.model_copy(update={"status": status})
@@ -433,7 +478,9 @@ class World:
     def _delete(self, action: a.Delete) -> None:
         key = (action.kind, action.name)
         self.deleted.add(key)
-        if action.kind == "Job":
+        if action.kind == "Job" and action.propagation == "Foreground":
+            self.storage_going.setdefault(action.name, self.now)  # its pods go before it
+        elif action.kind == "Job":
             self.preflights = {n: p for n, p in self.preflights.items() if p[0] != action.uid}
             self.storage_jobs = {
                 name: made
@@ -463,7 +510,11 @@ class World:
 
     def _create_snapshot(self, action: a.CreateSnapshot) -> None:
         annotations = {"flowjob.dev/fact": action.fact} if action.fact else {}
-        self.snapshots.setdefault(
+        if action.name in self.snapshots or action.name in self.source_snapshots:
+            return
+        of, other = action.spec.job_ref, self.source_job
+        theirs = of is not None and other is not None and of.name == other.metadata.name
+        (self.source_snapshots if theirs else self.snapshots).setdefault(
             action.name,
             FlowSnapshot(
                 metadata=Metadata(
@@ -486,10 +537,23 @@ class World:
                 done=True, path=action.path or "", kind="Savepoint", checksum="sha256:" + "0" * 64
             )
             if action.command == "dispose" and action.path is None:
-                self.log = []
+                self.discarding.add(action.name)
         made = (self._uid(), self.now, answer)
         self.storage_jobs.setdefault(action.name, made)
         self.storage_work.append(action.command)
+        self.storage_asked.append(action)
+
+    def _work_on_storage(self) -> None:
+        """Jobs that were deleted do no more."""
+        for name, since in list(self.storage_going.items()):
+            if (self.now - since).total_seconds() >= self.dying_takes:
+                self.storage_jobs.pop(name, None)
+                del self.storage_going[name]
+        self.discarding &= self.storage_jobs.keys()
+        for name in sorted(self.discarding):
+            if (self.now - self.storage_jobs[name][1]).total_seconds() >= self.storage_takes:
+                self.log = []
+                self.discarding.discard(name)
 
     def _collect(self) -> None:
         """Of an object that goes and has no finalizer left; and of what it owns."""
@@ -545,6 +609,7 @@ class World:
     def pass_time(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
         self._controllers()
+        self._work_on_storage()
         for name, pod in self.pods.items():
             file = self.objects.get(("ConfigMap", f"flights-file-{pod.revision}"))
             ready = pod.component == JOB_MANAGER and pod.ready and file is not None
@@ -584,6 +649,7 @@ class World:
             process.error = "ValueError: no such column `delay` (flights.py, line 12)"
             process.doing, process.ready_in = "Restarting", 2.0
             return
+        self._rescale(process, seconds)
         if self._slots() < process.parallelism:
             process.doing, process.ready_in = "Restarting", 2.0
             return
@@ -596,6 +662,20 @@ class World:
             process.completed += 1
             self._commit("Checkpoint", f"checkpoints/{len(self.log) + 1}")
 
+    def _rescale(self, process: Process, seconds: float) -> None:
+        """What takes its time; whether somebody still waits for it is not known here."""
+        if process.rescaling is None:
+            return
+        id, width, left = process.rescaling
+        process.rescaling = (id, width, left - seconds)
+        if left > seconds:
+            return
+        if process.parallelism != width:
+            process.parallelism, process.attempt = width, process.attempt + 1
+        elif self._slots() >= width:
+            process.rescaling = None
+            process.operations[id] = api.OperationView(id=id, state="Done")
+
     def _start(self, process: Process) -> None:
         """Claims the log, and resolves what it was told, as a JobManager does."""
         if process.revision < self.claimed:
@@ -603,11 +683,13 @@ class World:
             return
         self.claimed = process.revision
         revision, restore = process.file
+        self.place = revision.spec.checkpoints.storage or "s3://bucket/flights"
+        self.place += f"/{revision.prefix}" if revision.prefix else ""
         width = process.parallelism or revision.spec.job.parallelism or 1
         if self._slots() < width:
             process.doing, process.ready_in = "Waiting", 1.0
             return
-        if self.run_of_log != process.revision and not self._resolve(process, restore):
+        if self._log().run != process.revision and not self._resolve(process, restore):
             return
         process.doing = "Running"
         process.attempt += 1
@@ -615,34 +697,41 @@ class World:
         process.started_at = process.started_at or self.now
 
     def _resolve(self, process: Process, restore: Beginning) -> bool:
-        newest = self.log[-1].path if self.log else None
+        log, expected = self._log(), restore.expected
         mode = restore.mode
-        if mode != "Latest" and self.run_of_log and self.run_of_log >= restore.since > 0:
+        if process.file[0].spec.image in self.refuse_to_begin:
+            process.doing, process.error = "Failed", "its state does not fit the program"
+            return False
+        if mode != "Latest" and log.run and log.run >= restore.since > 0:
             mode = "Latest"
         if mode == "Latest":
-            if newest is None and restore.expected is not None:
-                process.doing = "Failed"
-                process.error = f"{restore.expected} was complete, and is not there any more"
-                return False
-            begun = newest
+            begun = log.newest
+            if begun is None and expected is not None:
+                if expected not in [s.path for each in self.logs.values() for s in each.snapshots]:
+                    process.doing = "Failed"
+                    process.error = f"{expected} was complete, and is not there any more"
+                    return False
+                begun = expected  # of another place
         elif mode == "Snapshot":
             begun = restore.path
         else:
             begun = None
             self.wiped = True
-        if begun is None and self.log and mode != "Empty":
+        places = [log] if self.wiped else list(self.logs.values())
+        if begun is None and mode != "Empty" and any(each.snapshots for each in places):
             self.violations.append("began with nothing, and there was something")
         self.begun.append((process.revision, begun))
-        self.run_of_log = process.revision
+        log.run, log.source, log.behind = process.revision, begun, len(log.snapshots)
         return True
 
     def _commit(self, kind: Any, where: str) -> api.Snapshot:
+        clock = self.now + timedelta(seconds=self.clock_of_jobmanager)
         made = api.Snapshot(
             type=kind,
             id=len(self.log) + 1,
-            path=f"s3://bucket/flights/{where}",
+            path=f"{self.place}/{where}",
             checksum="sha256:" + "0" * 64,
-            completed_at=self.now.isoformat(),
+            completed_at=clock.isoformat(),
             size=1000,
         )
         self.log.append(made)
@@ -681,6 +770,13 @@ class World:
             case api.StopJob() if process.doing == "Running":
                 process.doing, process.stopping = "Stopping", (id, request.name)
                 self.stop_left = self.stop_takes
+                done = api.OperationView(id=id, state="UnderWay")
+            case api.CancelJob() if self.cancels_hang:
+                done = api.OperationView(id=id, state="UnderWay")
+            case api.Rescale() if self.rescales_get_lost:
+                return
+            case api.Rescale() if self.rescales_take > 0 and process.doing == "Running":
+                process.rescaling = (id, request.parallelism, self.rescales_take)
                 done = api.OperationView(id=id, state="UnderWay")
             case api.CancelJob() if process.doing not in ENDED:
                 process.doing, process.ended_at = "Cancelled", self.now
@@ -797,16 +893,21 @@ class World:
         return (pod,)
 
     def _storage_runs(self) -> list[StorageRun]:
-        return [
-            StorageRun(
-                name=name,
-                uid=uid,
-                created_at=made,
-                finished=(self.now - made).total_seconds() >= 3,
-                answer=answer if (self.now - made).total_seconds() >= 3 else None,
+        found = []
+        for name, (uid, made, answer) in self.storage_jobs.items():
+            over = (self.now - made).total_seconds() >= self.storage_takes
+            phase = "Succeeded" if over else "Running"
+            found.append(
+                StorageRun(
+                    name=name,
+                    uid=uid,
+                    created_at=made,
+                    finished=over,
+                    answer=answer if over else None,
+                    pods=(Pod(name=name, uid=uid, component="storage", phase=phase),),
+                )
             )
-            for name, (uid, made, answer) in self.storage_jobs.items()
-        ]
+        return found
 
     # -- for tests
 

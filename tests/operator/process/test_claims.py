@@ -52,6 +52,32 @@ def test_an_installation_that_is_gone_is_succeeded_after_some_minutes() -> None:
     play(scenario)
 
 
+def test_jobs_of_an_installation_that_was_succeeded_are_the_successors_and_those_of_others_are_not() -> (
+    None
+):
+    async def scenario() -> None:
+        api = FakeApi()
+        api.put(FLOWJOBS, a_job())
+        async with Operator(api, settings={"owner": "one", "lease": "one"}).living():
+            await asyncio.sleep(10)
+        two = Operator(api, settings={"owner": "two", "lease": "two"})
+        async with two.living():
+            await asyncio.sleep(400)
+            assert two.decisions.seen[-1].operator.succeeds == {"one"}
+        again = Operator(api, settings={"owner": "two", "lease": "two"})
+        async with again.living():
+            await asyncio.sleep(10)
+            assert again.decisions.seen[-1].operator.succeeds == {"one"}
+        back = Operator(api, settings={"owner": "one", "lease": "one"})
+        async with back.living():
+            await asyncio.sleep(100)
+            assert back.decisions.seen == []
+            await asyncio.sleep(400)
+            assert back.decisions.seen[-1].operator.succeeds == {"two"}
+
+    play(scenario)
+
+
 def test_disjoint_selectors_may_share_a_namespace() -> None:
     async def scenario() -> None:
         api = FakeApi()

@@ -9,6 +9,7 @@ import pytest
 
 from flowjob.cluster.control_api import JobManagerView
 from flowjob_operator.core import actions
+from flowjob_operator.core.actions import FINALIZER
 from flowjob_operator.core.observed import Observed
 from flowjob_operator.core.repairing import ensure_identity
 from flowjob_operator.core.revision import Beginning, Revision
@@ -333,9 +334,12 @@ def test_what_is_gone_is_forgotten() -> None:
         operator = Operator(api)
         async with operator.living():
             await asyncio.sleep(1)
+            uid = api.of(kinds.FLOWJOBS, "a", "flights")["metadata"]["uid"]
+            operator.parts.remembered.refusals[uid] = "something was wrong"
             api.take(kinds.FLOWJOBS, "a", "flights")
             await asyncio.sleep(1)
             assert operator.parts.queue.keys() == []
+            assert operator.parts.remembered.refusals == {}
             operator.parts.refresh()
             assert operator.parts.mirror.names(kinds.FLOWJOBS) == []
             assert (
@@ -358,6 +362,72 @@ def test_a_terminating_namespace_is_no_failure_and_decisions_know_of_it() -> Non
             await asyncio.sleep(5)
         assert [seen.namespace_terminating for seen in operator.decisions.seen][:2] == [False, True]
         assert b"reconcile_errors_total{" not in operator.parts.metrics.text()
+
+    play(scenario)
+
+
+def test_a_namespace_that_is_made_again_is_looked_after_soon() -> None:
+    def unless_it_ends(seen: Observed) -> actions.Outcome:
+        nothing = actions.Outcome(status=seen.job.status)
+        return nothing if seen.namespace_terminating else starting(seen)
+
+    async def scenario() -> None:
+        ends = [True]
+
+        def refuse(request: Request) -> Exception | None:
+            makes = request.verb in ("create", "apply") and request.namespace == "a"
+            return terminating("a") if ends and makes and request.resource != "leases" else None
+
+        api = FakeApi(before=refuse)
+        api.put(kinds.FLOWJOBS, a_job())
+        operator = Operator(api, Scripted(unless_it_ends))
+        async with operator.living():
+            await asyncio.sleep(5)
+            assert operator.decisions.seen[-1].namespace_terminating
+            ends.clear()
+            api.take(kinds.FLOWJOBS, "a", "flights")
+            await asyncio.sleep(1)
+            api.put(kinds.FLOWJOBS, a_job())
+            await asyncio.sleep(120)
+        assert not operator.decisions.seen[-1].namespace_terminating
+        assert status_of(api).phase == Phase.RUNNING
+
+    play(scenario)
+
+
+def test_a_job_that_goes_asks_afresh_whether_its_namespace_does() -> None:
+    async def scenario() -> None:
+        api = FakeApi()
+        api.put(kinds.NAMESPACES, {"metadata": {"name": "a", "namespace": ""}})
+        job = a_job()
+        job["metadata"]["finalizers"] = [FINALIZER]
+        job["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+        api.put(kinds.FLOWJOBS, job)
+        operator = Operator(api)
+        operator.parts.remembered.ending.put("a", True)
+        async with operator.living():
+            await asyncio.sleep(2)
+        assert not operator.decisions.seen[-1].namespace_terminating
+
+    play(scenario)
+
+
+def test_a_revision_that_another_job_has_left_behind_is_named_and_not_waited_for() -> None:
+    async def scenario() -> None:
+        api = FakeApi()
+        api.put(kinds.FLOWJOBS, a_job())
+        owner = [{"kind": "FlowJob", "name": "flights", "uid": "of-one-before"}]
+        labels = {"flowjob.dev/job": "flights"}
+        about = {"name": "flights-1", "namespace": "a", "labels": labels, "ownerReferences": owner}
+        api.put(kinds.REVISIONS, {"metadata": about, "data": {}})
+        operator = Operator(api, Scripted(starting))
+        async with operator.living():
+            await asyncio.sleep(30)
+        assert (
+            "a ControllerRevision flights-1 that another FlowJob"
+            in operator.decisions.seen[-1].refusal
+        )
+        assert api.counts()["create controllerrevisions"] == 0
 
     play(scenario)
 

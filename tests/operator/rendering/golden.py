@@ -12,6 +12,7 @@ import yaml
 from flowjob.cluster.job_file import Restore
 from flowjob_operator.rendering.revisions import Now, controller_revision, to_apply
 from flowjob_operator.rendering.short_jobs import (
+    StorageTask,
     preflight,
     storage_work,
     storage_work_by_access,
@@ -50,9 +51,17 @@ def short_jobs() -> list[Any]:
     artifact = examples.a_revision(examples.ARTIFACT)
     access = StorageAccess.of({"secretRef": {"name": "s3"}, "region": "eu"})
     return [
-        *preflight(JOB, artifact, Restore(expected=EXPECTED), 300.0),
-        *storage_work(JOB, "flights-dispose-1", "dispose", None, everything),
-        *storage_work_by_access(JOB, "before-verify", "verify", "s3://b/before", access, IMAGE),
+        *preflight(JOB, artifact, Restore(expected=EXPECTED), 300.0, examples.PLATFORM),
+        *storage_work(
+            JOB, StorageTask("flights-dispose-1", "dispose", None), everything, examples.PLATFORM
+        ),
+        *storage_work_by_access(
+            JOB,
+            StorageTask("before-verify", "verify", "s3://b/before"),
+            access,
+            IMAGE,
+            examples.PLATFORM,
+        ),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pydantic
@@ -10,7 +11,7 @@ import pytest
 
 from flowjob import Checkpoints
 from flowjob.core.checkpoint_settings import CheckpointSettings
-from flowjob_operator.resources.fields import quantity, seconds
+from flowjob_operator.resources.fields import LONGEST, quantity, seconds
 from flowjob_operator.resources.flowjob_spec import (
     CheckpointSpec,
     DeletionPolicy,
@@ -201,6 +202,12 @@ def test_the_limit_of_a_script_leaves_room_in_an_object_of_the_api() -> None:
 )
 def test_durations(text: str, value: float) -> None:
     assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["999999d", "999999999999d", "9999999999999w"])
+def test_for_ever_is_a_time_that_a_calendar_has(text: str) -> None:
+    assert seconds(text) == LONGEST
+    assert datetime.now(UTC) - timedelta(seconds=seconds(text)) < datetime.now(UTC)
 
 
 @pytest.mark.parametrize("text", ["", "10", "-5m", "PT1H", "1 h", "s", "Off"])

@@ -1,6 +1,7 @@
 """Work on snapshots without a live job: verify one, dispose of one, import one, discard all checkpoints of a job.
 
-Each may be done again, and says then what it finds. A checkpoint is never disposed of by its path: checkpoints go all
+Each may be done again, and says then what it finds; where there is no storage at all (a volume that is not mounted)
+that nothing is left is never said. A checkpoint is never disposed of by its path: checkpoints go all
 together, by the job's log, as a new leader that retires them. Whether a savepoint is still wanted is for who asks to
 know. It must not know where answers go."""
 
@@ -18,7 +19,7 @@ import msgspec.structs
 from flowjob.cluster.job_file import JobFile
 from flowjob.cluster.places import job_paths, store_of
 from flowjob.cluster.preflight_answer import StorageAnswer
-from flowjob.errors import DamagedSnapshot, FlowjobError, SnapshotError
+from flowjob.errors import DamagedSnapshot, FlowjobError, SnapshotError, StorageError
 from flowjob.runtime.checkpoint.manifest import Manifest
 from flowjob.runtime.checkpoint.manifest_io import (
     delete_snapshot,
@@ -33,6 +34,7 @@ from flowjob.runtime.env import StoreLocation
 from flowjob.runtime.real.env import real_env
 from flowjob.runtime.storage.discarding import discard_checkpoints
 from flowjob.runtime.storage.object_store import ObjectStore
+from flowjob.runtime.storage.opening import directory_of
 from flowjob.runtime.storage.paths import MANIFEST, join, prefix_of
 
 SHOWN = 3
@@ -137,6 +139,7 @@ async def _dispose(at: _Snapshot, file: JobFile) -> StorageAnswer:
     is_own = file.storage is not None and at.url.startswith(f"{_own_savepoints(file)}/")
     manifest = await _manifest_of(at, damaged_is_none=is_own)
     if manifest is None:
+        _check_root(_root_of(file, at))
         return await _dispose_of_rest(at, is_own=is_own)
     if manifest.kind != "savepoint":
         raise SnapshotError(
@@ -176,13 +179,33 @@ async def _dispose_of_rest(at: _Snapshot, *, is_own: bool) -> StorageAnswer:
 
 
 def _own_savepoints(file: JobFile) -> str:
-    return whole_place(f"{store_of(file).url.rstrip('/')}/{job_paths(file).savepoints}")
+    place = whole_place(f"{store_of(file).url.rstrip('/')}/{job_paths(file).savepoints}")
+    return directory_of(place) or place
+
+
+def _root_of(file: JobFile, at: _Snapshot) -> str:
+    """Of the storage that a snapshot lies in: the job's, where it lies below it; else as much as its path tells."""
+    root = "" if file.storage is None else file.storage.location.rstrip("/")
+    above = directory_of(root) or root
+    return root if above and at.url.startswith(f"{above}/") else at.store.url
+
+
+def _check_root(url: str) -> None:
+    """Raises StorageError where a directory is not there, in which then nothing can be found. A bucket says so itself:
+    listing it fails."""
+    directory = directory_of(url)
+    if directory is not None and not Path(directory).is_dir():
+        raise StorageError(
+            f"{directory} is not there: mount the volume that storage is on into jobManager.podTemplate. Nothing was "
+            "deleted"
+        )
 
 
 async def _discard(file: JobFile, directory: Path) -> StorageAnswer:
     env = real_env(directory)
     assert env.open_store is not None
     location, paths = store_of(file), job_paths(file)
+    _check_root(location.url)
     store = env.open_store(location)
     try:
         deleted = await discard_checkpoints(env, store, paths)

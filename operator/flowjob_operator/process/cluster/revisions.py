@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from flowjob.cluster.identity import JobId
 from flowjob.cluster.job_file import Restore
 from flowjob_operator.core.revision import Revision
 from flowjob_operator.process.clock import Clock
@@ -78,6 +79,18 @@ class Revisions:
             if each.revision.number == number:
                 return each
         return None
+
+    def is_taken(self, job: JobId, name: str) -> str:
+        """Why a revision of this name cannot be made, nor waited for: it is there, and not this job's to read. Empty:
+        it can, or is there already."""
+        there = self._mirror.get(REVISIONS, job.namespace, name)
+        if there is None:
+            return ""
+        if any(each.name == name for each in self.of_job(job.namespace, job.name, job.uid)):
+            return ""
+        ours = any(o.get("uid") == job.uid for o in there["metadata"].get("ownerReferences") or [])
+        why = "cannot be read by this operator" if ours else "another FlowJob has left behind"
+        return f"there is a ControllerRevision {name} that {why}: delete it, or give this FlowJob another name"
 
     def is_changed(
         self, found: Object, saved: Mapping[int, Saved], current: int | None = None

@@ -1,7 +1,8 @@
 """Who looks after a namespace: a Lease in it, held by an installation as a whole, so that a second one keeps off.
 
 Taken when there is first something to do there, renewed now and then, and not given back: an installation that is gone
-is succeeded after some minutes. Two that share a namespace by disjoint label selectors have a Lease each."""
+is succeeded after some minutes, and the Lease remembers whom, for its jobs say whose they are. Two that share a
+namespace by disjoint label selectors have a Lease each."""
 
 from __future__ import annotations
 
@@ -22,6 +23,9 @@ from flowjob_operator.process.leading.lease import micro_time
 log: Final = structlog.get_logger("flowjob_operator.claims")
 
 OWNER_LABEL: Final = "flowjob.dev/owner"
+SUCCEEDED: Final = "flowjob.dev/succeeded"
+"""Annotation of the Lease: installations that held it before and let it end, separated by commas"""
+MOST_SUCCEEDED: Final = 16
 CLAIM_SECONDS: Final = 300
 RENEW_SECONDS: Final = 100.0
 REFUSED_SECONDS: Final = 30.0
@@ -51,6 +55,7 @@ class Claims:
         self._owner = owner
         self._known: dict[str, _Known] = {}
         self._asking: dict[str, asyncio.Lock] = {}
+        self._succeeded: dict[str, frozenset[str]] = {}
         digest = hashlib.sha256(selector.encode()).hexdigest()[:8]
         self.lease = f"flowjob-owner-{digest}" if selector else "flowjob-owner"
 
@@ -58,6 +63,10 @@ class Claims:
     def foreign(self) -> list[str]:
         """Namespaces that others look after, as far as this one has asked."""
         return sorted(name for name, known in self._known.items() if known.foreign is not None)
+
+    def succeeded(self, namespace: str) -> frozenset[str]:
+        """Installations whose jobs in the namespace are this one's by now."""
+        return self._succeeded.get(namespace, frozenset())
 
     async def check(self, namespace: str) -> None:
         """Before anything is done in the namespace. Raises Foreign, ApiError, Unreachable."""
@@ -87,6 +96,7 @@ class Claims:
     def forget(self, namespace: str) -> None:
         self._known.pop(namespace, None)
         self._asking.pop(namespace, None)
+        self._succeeded.pop(namespace, None)
 
     async def _claim(self, namespace: str) -> None:
         try:
@@ -100,9 +110,17 @@ class Claims:
         holder = spec.get("holderIdentity") or ""
         if holder not in ("", self._owner) and not self._has_ended(spec):
             raise Foreign(namespace, holder, self.lease)
+        annotations = found["metadata"].get("annotations") or {}
+        before = [name for name in annotations.get(SUCCEEDED, "").split(",") if name]
         if holder not in ("", self._owner):
             log.warning("an installation is succeeded", namespace=namespace, before=holder)
-        about = {**found["metadata"], "labels": {OWNER_LABEL: self._owner}}
+            before = [*(name for name in before if name != holder), holder]
+        before = [name for name in before if name != self._owner][-MOST_SUCCEEDED:]
+        about = {
+            **found["metadata"],
+            "labels": {OWNER_LABEL: self._owner},
+            "annotations": {**annotations, SUCCEEDED: ",".join(before)},
+        }
         try:
             await self._api.replace(
                 LEASES, namespace, {**found, "metadata": about, "spec": self._spec()}
@@ -111,6 +129,7 @@ class Claims:
             if not error.is_conflict:
                 raise
             raise Unreachable("the claim on the namespace is being changed") from None
+        self._succeeded[namespace] = frozenset(before)
 
     async def _make(self, namespace: str) -> None:
         body: Object = {

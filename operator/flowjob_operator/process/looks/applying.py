@@ -5,7 +5,7 @@ and may not change stays. Called only after the status that actions follow from 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -15,10 +15,11 @@ from flowjob.cluster.identity import JobId
 from flowjob_operator.core import actions
 from flowjob_operator.core.observed import DryRunAnswer
 from flowjob_operator.core.revision import ALL_PARTS, Part, Revision
+from flowjob_operator.core.snapshot_turn import revision_at
 from flowjob_operator.process.asking.looking import Looking
 from flowjob_operator.process.cluster import kinds
 from flowjob_operator.process.cluster.api import Api, ApiError, Object, Preconditions, Propagation
-from flowjob_operator.process.cluster.mirror import JOB_LABEL, Mirror
+from flowjob_operator.process.cluster.mirror import Mirror
 from flowjob_operator.process.cluster.revisions import Revisions
 from flowjob_operator.process.papers.identities import Identities
 from flowjob_operator.process.remembered import Remembered
@@ -26,14 +27,13 @@ from flowjob_operator.process.telling.events import Events, Regarding
 from flowjob_operator.process.telling.metrics import Metrics
 from flowjob_operator.rendering import revisions as rendering
 from flowjob_operator.rendering import short_jobs
-from flowjob_operator.rendering.owners import made_for, owned_by
+from flowjob_operator.rendering.owners import goes_with, made_for, owned_by
 from flowjob_operator.rendering.platform import Platform
+from flowjob_operator.rendering.snapshots import snapshot
 from flowjob_operator.rendering.trying import WORKLOADS, trial_pods
 from flowjob_operator.resources.kinds import API_VERSION, FlowJob, FlowSnapshot
 
 log: Final = structlog.get_logger("flowjob_operator.applying")
-
-NAME_LABEL: Final = "app.kubernetes.io/name"
 
 
 class Stale(Exception):
@@ -80,6 +80,8 @@ class Means:
     metrics: Metrics
     platform: Platform
     image: str = ""
+    selector: str | None = None
+    """Labels of what this installation looks after, as kubectl -l; None: nobody has said"""
     noted: Callable[[Object], None] = lambda _: None
     """Told of every object as the server has it after a change"""
 
@@ -110,6 +112,8 @@ class Applier:
             case actions.SaveRevision():
                 rendered = self._rendered(subject.job, action.revision, action.fresh)
                 made = rendering.controller_revision(subject.job, action.revision, rendered)
+                if why := self._by.revisions.is_taken(subject.job, made["metadata"]["name"]):
+                    raise ApiError(422, {"reason": "Invalid", "message": why})
                 await self._create(made)
             case actions.ApplyRevision():
                 await self._apply_revision(subject.job, action)
@@ -121,18 +125,20 @@ class Applier:
                 about = subject.job
                 await self._by.looking.ask((about.namespace, about.name), action.id, action.request)
             case actions.CreateSnapshot():
-                await self._create(self._snapshot(subject, action))
+                await self._create(snapshot(subject.of.metadata, action, self._by.selector))
             case actions.StartPreflight():
                 restore = action.restore.for_job_file()
                 job = subject.job
-                for each in short_jobs.preflight(job, action.revision, restore, action.deadline):
-                    await self._start_short(owned_by(each, job))
+                short = short_jobs.preflight(
+                    job, action.revision, restore, action.deadline, self._by.platform
+                )
+                await self._start_short([owned_by(each, job) for each in short])
             case actions.StartStorageJob():
                 await self._start_storage_job(subject, action)
             case actions.DryRun():
                 await self._dry_run(subject, action)
             case actions.EnsureIdentity():
-                facts = await self._by.identities.write(subject.job)
+                facts = await self._by.identities.write(subject.job, known=_has_identity(subject))
                 self._by.remembered.identities[subject.of.metadata.uid] = facts
             case actions.AddFinalizer() | actions.RemoveFinalizer():
                 return await self._finalizer(subject, action)
@@ -199,23 +205,32 @@ class Applier:
 
     # -- single objects
 
-    async def _start_short(self, body: Object) -> None:
-        """A Job, or what it mounts: that may be there from an earlier Job of this name, and say what held then."""
-        if body["kind"] == "Job":
-            await self._create(body)
-        else:
-            resource = kinds.resource_of(body)
-            namespace = body["metadata"]["namespace"]
-            self._note(await self._by.api.apply(resource, namespace, body))
+    async def _start_short(self, made: Sequence[Object]) -> None:
+        """A Job, and before it what it mounts and what its pod may reach: that may be there from an earlier Job of this
+        name, and say what held then. What has the Job's name goes with it."""
+        *before, body = made
+        for each in before:
+            await self._apply(each)
+        job = await self._create(body)
+        for each in before:
+            if job is not None and each["metadata"]["name"] == job["metadata"]["name"]:
+                await self._apply(goes_with(each, job))
 
-    async def _create(self, body: Object) -> None:
-        """What is there already stays as it is."""
+    async def _apply(self, body: Object) -> None:
+        resource = kinds.resource_of(body)
+        self._note(await self._by.api.apply(resource, body["metadata"]["namespace"], body))
+
+    async def _create(self, body: Object) -> Object | None:
+        """What is there already stays as it is; else as it was made."""
         resource = kinds.resource_of(body)
         try:
-            self._note(await self._by.api.create(resource, body["metadata"]["namespace"], body))
+            made = await self._by.api.create(resource, body["metadata"]["namespace"], body)
         except ApiError as error:
             if not error.is_already_there:
                 raise
+            return None
+        self._note(made)
+        return made
 
     async def _delete(self, subject: Subject, action: actions.Delete) -> None:
         resource = kinds.resource_of_kind(action.kind)
@@ -248,47 +263,38 @@ class Applier:
         except ApiError as error:
             _gone_or_raise(error)
 
-    def _snapshot(self, subject: Subject, action: actions.CreateSnapshot) -> Object:
-        about = subject.of.metadata
-        # With the job's own labels, so that whoever selects the one by labels selects the other.
-        labels = {**about.labels, NAME_LABEL: "flowjob", JOB_LABEL: about.name}
-        return {
-            "apiVersion": API_VERSION,
-            "kind": "FlowSnapshot",
-            "metadata": {
-                "name": action.name,
-                "namespace": about.namespace,
-                "labels": {**labels, actions.MADE_BY: action.made_by},
-                "annotations": {actions.FACT: action.fact} if action.fact else {},
-            },
-            "spec": action.spec.wire(),
-        }
-
     async def _start_storage_job(self, subject: Subject, action: actions.StartStorageJob) -> None:
-        namespace = subject.of.metadata.namespace
-        name = action.job or ""
-        job = JobId(namespace, name, action.job_uid or "")
-        revision = action.revision or self._newest_revision(job)
-        if revision is not None and name:
-            made = short_jobs.storage_work(job, action.name, action.command, action.path, revision)
+        by, task = self._by, short_jobs.StorageTask(action.name, action.command, action.path)
+        job = JobId(subject.of.metadata.namespace, action.job or "", action.job_uid or "")
+        revision = action.revision or self._revision_for(job, action)
+        if revision is not None:
+            made = short_jobs.storage_work(job, task, revision, by.platform)
         elif action.access is not None and action.path is not None:
             made = short_jobs.storage_work_by_access(
-                job, action.name, action.command, action.path, action.access, self._by.image
+                job, task, action.access, by.image, by.platform
             )
         else:
-            raise Stale(f"nothing says how the storage of {action.path or name} is reached")
-        owner = JobId(namespace, subject.of.metadata.name, subject.of.metadata.uid)
+            raise Stale(f"nothing says how the storage of {action.path or job.name} is reached")
+        owner = JobId(job.namespace, subject.of.metadata.name, subject.of.metadata.uid)
         # What belongs to an object that is deleted in the foreground is collected at once; this is to come before.
         goes = subject.of.metadata.deletion_timestamp is not None
-        for each in made:
-            marked = made_for(each, owner)
-            await self._start_short(marked if goes else owned_by(marked, owner, subject.kind))
+        marked = [made_for(each, owner) for each in made]
+        await self._start_short(
+            marked if goes else [owned_by(each, owner, subject.kind) for each in marked]
+        )
 
-    def _newest_revision(self, job: JobId) -> Revision | None:
+    def _revision_for(self, job: JobId, action: actions.StartStorageJob) -> Revision | None:
+        """The one that stores where the work is to be done: it has the volumes, too. Else the newest, where nothing
+        else says how that is reached: a directory is reached by volumes only."""
         if not job.name or not job.uid:
             return None
         saved = self._by.revisions.of_job(job.namespace, job.name, job.uid)
-        return saved[-1].revision if saved else None
+        known, path = [each.revision for each in saved], action.path
+        found = None if path is None else revision_at(path, known, action.access)
+        by_volume = path is not None and path.startswith("file://")
+        if found is None and known and (action.access is None or by_volume):
+            found = known[-1]
+        return found
 
     async def _finalizer(
         self, subject: Subject, action: actions.AddFinalizer | actions.RemoveFinalizer
@@ -339,3 +345,8 @@ def _about(action: actions.Action) -> dict[str, Any]:
     if revision is not None:
         found["revision"] = revision.number
     return found
+
+
+def _has_identity(subject: Subject) -> bool:
+    known = subject.of.status.identity if isinstance(subject.of, FlowJob) else None
+    return known is not None and known.serial is not None

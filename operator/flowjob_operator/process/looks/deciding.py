@@ -17,4 +17,4 @@ class CoreDecisions:
         return reconcile(observed)
 
     def of_snapshot(self, observed: SnapshotObserved) -> SnapshotOutcome:
-        return reconcile_snapshot(observed)
+        return reconcile_snapshot(observed, observed.revisions)

@@ -6,8 +6,8 @@ nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flowjob.cluster.identity import JobId
@@ -25,6 +25,7 @@ from flowjob_operator.core.observed import (
     SnapshotObserved,
     Unreachable,
 )
+from flowjob_operator.core.revision import Revision
 from flowjob_operator.process.asking.jobmanagers import Address
 from flowjob_operator.process.asking.looking import Interest, Looking, Seen
 from flowjob_operator.process.clock import Clock
@@ -38,7 +39,7 @@ from flowjob_operator.process.cluster.surroundings import Surroundings
 from flowjob_operator.process.papers.identities import Identities
 from flowjob_operator.process.remembered import Remembered
 from flowjob_operator.resources.flowjob_status import JobState, Phase, Source
-from flowjob_operator.resources.kinds import FlowJob, FlowSnapshot
+from flowjob_operator.resources.kinds import FlowJob, FlowSnapshot, Metadata
 
 CHILDREN: Final = (
     kinds.DEPLOYMENTS,
@@ -65,6 +66,8 @@ class Sources:
     surroundings: Surroundings
     identities: Identities
     operator: Operator
+    succeeded: Callable[[str], frozenset[str]]
+    """Installations whose jobs in a namespace are this one's by now"""
     chart: Defaults
     api_port: int = API_PORT
 
@@ -88,7 +91,7 @@ class Observer:
         sources = await self._restore_sources(job)
         return Observed(
             now=its.clock.now(),
-            operator=its.operator,
+            operator=replace(its.operator, succeeds=its.succeeded(namespace)),
             job=job,
             defaults=self._defaults(namespace),
             children=tuple([c async for c in self._children(job, saved, raw_pods)]),
@@ -104,6 +107,7 @@ class Observer:
             identity=await self._identity(job, pods),
             refusal=its.remembered.refusals.get(uid, ""),
             namespace_terminating=await self._is_ending(namespace, job.metadata.deletion_timestamp),
+            crd_going=await self._definition_goes(kinds.FLOWJOBS, job.metadata),
         )
 
     async def of_snapshot(self, snapshot: FlowSnapshot) -> SnapshotObserved:
@@ -125,22 +129,30 @@ class Observer:
         names = [f'"{each["metadata"]["uid"]}"' for each in jobs]
         pods = its.mirror.mentioning(kinds.PODS, about.namespace, names) if jobs else []
         _, storage = runs_of(jobs, pods, lambda _: "")
-        going = about.deletion_timestamp is not None
         return SnapshotObserved(
             now=its.clock.now(),
             operator=its.operator,
             snapshot=snapshot,
             job=job,
+            revisions=() if job is None else self._revisions_of(job.metadata),
             users=tuple(await self._users(snapshot)),
             jobmanager=seen.view,
             operation=operation,
             storage_runs=storage,
             refusal=its.remembered.refusals.get(about.uid, ""),
             namespace_terminating=await self._is_ending(about.namespace, about.deletion_timestamp),
-            crd_going=going and await its.surroundings.snapshots_crd_is_going(),
+            crd_going=await self._definition_goes(kinds.FLOWSNAPSHOTS, about),
         )
 
     # -- parts
+
+    def _revisions_of(self, job: Metadata) -> tuple[Revision, ...]:
+        saved = self._from.revisions.of_job(job.namespace, job.name, job.uid)
+        return tuple(each.revision for each in saved)
+
+    async def _definition_goes(self, resource: Resource, about: Metadata) -> bool:
+        since = about.deletion_timestamp
+        return since is not None and await self._from.surroundings.definition_goes(resource, since)
 
     async def _pods(self, raw: Iterable[Object]) -> tuple[Pod, ...]:
         """Nodes are asked after where a pod does not do well: a pod that is ready says enough of its node."""
@@ -273,9 +285,9 @@ class Observer:
         return known
 
     async def _is_ending(self, namespace: str, deleted: object) -> bool:
-        if self._from.remembered.ending.get(namespace):
-            return True
-        return deleted is not None and await self._from.surroundings.is_ending(namespace)
+        if deleted is not None:  # data may go by this: what was so a moment ago does not count
+            return await self._from.surroundings.is_ending(namespace)
+        return bool(self._from.remembered.ending.get(namespace))
 
 
 def _asked_of(snapshots: Iterable[FlowSnapshot]) -> tuple[str, ...]:

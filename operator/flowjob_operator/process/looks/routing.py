@@ -25,8 +25,16 @@ Add = Callable[[Key, bool], None]
 
 
 class Routing:
-    def __init__(self, mirror: Mirror, canary: Canary, add: Add) -> None:
+    def __init__(
+        self,
+        mirror: Mirror,
+        canary: Canary,
+        add: Add,
+        forget: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`forget` is told the uid of what is gone for ever."""
         self._mirror = mirror
+        self._forget = forget
         self._canary = canary
         self._add = add
 
@@ -37,6 +45,7 @@ class Routing:
         uid = found["metadata"]["uid"]
         if kind == "DELETED":
             self._canary.gone(resource.kind, uid)
+            self._forget(uid)
             if self._mirror.gone(resource, found):
                 self._wake(resource, found, urgent=True)
             return
@@ -54,6 +63,7 @@ class Routing:
     def lost(self, resource: Resource, missing: Missing) -> None:
         """Gone, as a list shows. No watch will tell more of it."""
         self._canary.gone(resource.kind, missing.uid)
+        self._forget(missing.uid)
         if resource == FLOWJOBS:
             self._add(Key("FlowJob", missing.namespace, missing.name), True)
         elif resource == FLOWSNAPSHOTS:

@@ -98,14 +98,10 @@ class Identities:
     def facts(self, known: Identity | None, written: IdentityFacts | None) -> IdentityFacts | None:
         """What is known of a job's Secret: what this process has written, else what status says. Certificates of
         another authority count as ended, so that they are renewed."""
-        if written is not None:
-            return written
-        if known is None or known.serial is None or known.expires_at is None:
+        facts = written or _of_status(known)
+        if facts is None:
             return None
-        facts = IdentityFacts(
-            serial=known.serial, expires_at=known.expires_at, authority=known.authority
-        )
-        other = known.authority not in (None, self.authority.fingerprint)
+        other = facts.authority not in (None, self.authority.fingerprint)
         return self.ended(facts) if other else facts
 
     def ended(self, facts: IdentityFacts) -> IdentityFacts:
@@ -129,22 +125,35 @@ class Identities:
             raise
         return True
 
-    async def write(self, job: JobId) -> IdentityFacts:
-        """The job's Secret, anew, whether or not there is one. Raises ApiError, Unreachable."""
+    async def write(self, job: JobId, *, known: bool) -> IdentityFacts:
+        """The job's Secret, anew, whether or not there is one; `known`: it has been written before. Somebody else's of
+        that name is left as it is: the server lets nobody change a Secret's type, and ours have one of their own.
+        Raises ApiError, Unreachable."""
         made = job_identity(self.authority, job, self._clock.now(), self._randomness)
         body = identity_secret(job, made)
         try:
-            await self._api.replace(SECRETS, job.namespace, body)
+            await self._replace_or_create(job, body)
         except ApiError as error:
-            if not error.is_not_found:
+            if not error.is_of_the_request:
                 raise
-            await self._api.create(SECRETS, job.namespace, body)
+            if not known:
+                raise _taken(error, job) from error
+            # From before ours had a type.
+            await self._replace_or_create(job, {**body, "type": "Opaque"})
         serial, expires_at = made.status.serial, made.status.expires_at
         if serial is None or expires_at is None:
             raise ValueError("an identity without serial or end")
         return IdentityFacts(
             serial=serial, expires_at=expires_at, authority=self.authority.fingerprint
         )
+
+    async def _replace_or_create(self, job: JobId, body: Object) -> None:
+        try:
+            await self._api.replace(SECRETS, job.namespace, body)
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+            await self._api.create(SECRETS, job.namespace, body)
 
     async def _read(self) -> Object | None:
         try:
@@ -169,3 +178,20 @@ class Identities:
             leaf = platform_leaf(kept, OPERATOR, (), now, self._randomness)
             self._papers = Papers(kept.trusted, leaf.certificate_pem, leaf.key_pem)
             self._papers_end = leaf.ends
+
+
+def _of_status(known: Identity | None) -> IdentityFacts | None:
+    if known is None or known.serial is None or known.expires_at is None:
+        return None
+    return IdentityFacts(
+        serial=known.serial, expires_at=known.expires_at, authority=known.authority
+    )
+
+
+def _taken(error: ApiError, job: JobId) -> ApiError:
+    name = Names(job).identity
+    message = (
+        f"there is a Secret {name} that is not this job's identity ({error.message}): delete it, or give the FlowJob "
+        "another name"
+    )
+    return ApiError(error.status, {"reason": error.reason, "message": message})

@@ -1,8 +1,8 @@
 """A directory of files as a sink: each subtask writes its own, and starts a new one by rows, bytes or age.
 
 Files appear whole or not at all (part_file.py). Encoding and disk happen on a worker thread (write_queue.py). Where the
-job takes snapshots, a file that is complete stays hidden until the snapshot it belongs to is committed: each row is then
-visible exactly once. Else it appears when it is complete: at least once."""
+job takes snapshots, a file that is complete stays hidden until the snapshot it belongs to is committed: each row is
+then visible exactly once. Else it appears when it is complete: at least once."""
 
 from __future__ import annotations
 
