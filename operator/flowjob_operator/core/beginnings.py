@@ -5,6 +5,7 @@ makes a beginning with nothing where there was something. The JobManager resolve
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from flowjob.cluster.control_api import Snapshot
@@ -74,9 +75,17 @@ def start_of(turn: Turn) -> Start:
         known = turn.status.expected
     if last is not None and kind not in _DECIDING:
         return last
-    if known is None:
-        return anew if last is None or kind is OperationType.START else last
-    return anew.model_copy(update={"mode": StartMode.SNAPSHOT, "path": known.path})
+    if known is not None:
+        return anew.model_copy(update={"mode": StartMode.SNAPSHOT, "path": known.path})
+    if last is None or (kind is OperationType.START and not _is_its_own(turn, last)):
+        return anew
+    return last
+
+
+def _is_its_own(turn: Turn, start: Start) -> bool:
+    """It began with a snapshot that no spec has named: one of the job, which has state then."""
+    named = turn.deployed is not None and turn.deployed.revision.written.job.restore_from
+    return start.mode is StartMode.SNAPSHOT and not named
 
 
 def beginning(start: Start, expected: SnapshotFact | None, spec: FlowJobSpec) -> Beginning:
@@ -144,7 +153,9 @@ def _of_job(turn: Turn, other: FlowJob) -> Found | NotYet:
         if other.status.expected is None:
             return NotYet(f"restoreFrom: FlowJob {name} has no complete snapshot")
         return Found(other.status.expected.path)
-    ours = f"{turn.name}-{turn.uid[:8]}-from-{turn.spec.job.restore_nonce or 0}"
+    # Of that job: one that was named before has left an object of its own.
+    mark = hashlib.sha256(other.metadata.uid.encode()).hexdigest()[:8]
+    ours = f"{turn.name}-{turn.uid[:8]}-from-{mark}-{turn.spec.job.restore_nonce or 0}"
     snapshot = next((s for s in turn.seen.source_snapshots if s.metadata.name == ours), None)
     if snapshot is None:
         spec = FlowSnapshotSpec(job_ref=Reference(name=name), type=SnapshotType.SAVEPOINT)

@@ -5,9 +5,15 @@ operation at a time; what a newer edit does to one that is under way is decided 
 
 from __future__ import annotations
 
-from flowjob_operator.core.in_place import OF_CLASS
+from flowjob_operator.core.gate import still_refused
+from flowjob_operator.core.in_place import OF_CLASS, call_back
 from flowjob_operator.core.observed import SavedRevision
-from flowjob_operator.core.planning import Wanted, parallelism, same_deployment, wanted
+from flowjob_operator.core.planning import (
+    Wanted,
+    parallelism,
+    wanted_now,
+    was_rolled_back,
+)
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.steps import DROPPABLE, IN_PLACE_STEPS, REPLACEABLE, Step
 from flowjob_operator.core.turn import Turn
@@ -17,6 +23,7 @@ from flowjob_operator.resources.job_spec import WantedState
 from flowjob_operator.resources.snapshot_facts import Nonces
 
 _LEFT = frozenset({JobState.CANCELLED, JobState.FINISHED})
+_GOES_ON = frozenset({"Waiting", "Starting", "Deploying", "Running", "Restarting"})
 
 
 def reconsider(turn: Turn) -> None:
@@ -74,13 +81,15 @@ def _leave(turn: Turn, kind: OperationType, state: JobState) -> None:
 
 
 def _run(turn: Turn) -> None:
-    if turn.is_refused:
-        return
     deployed, restores = turn.deployed, _restores(turn)
+    if turn.is_refused and not _has_another_width_than_what_failed(turn):
+        if deployed is not None:
+            _settle_width(turn, deployed)
+        return
     if deployed is None:
         _without_revision(turn, restores)
         return
-    target = wanted(deployed, turn.seen.job.spec, turn.spec, turn.status.max_parallelism)
+    target = wanted_now(turn, deployed)
     if _is_impossible(turn, target):
         return
     if restores:
@@ -90,12 +99,16 @@ def _run(turn: Turn) -> None:
     elif turn.job.state is JobState.SUSPENDED:
         _begin(turn, OperationType.MOVE if target.moves else OperationType.RESUME)
     elif _was_refused_to_begin(turn, deployed):
-        begins = turn.status.expected is None and turn.revisions.stable is None
-        _begin(turn, OperationType.START if begins else OperationType.RESTART)
-    elif target.actions and not _failed_before(turn):
+        _begin(turn, _once_more(turn, deployed, target))
+    elif was_rolled_back(turn) and _restarts(turn):
+        _begin(turn, OperationType.RESTART)  # what failed is asked for once more
+    elif target.actions:
         _change(turn, target)
     elif _restarts(turn):
         _begin(turn, OperationType.RESTART)
+    else:
+        turn.set(refused=still_refused(turn) or turn.status.refused)
+        _settle_width(turn, deployed)
 
 
 def _without_revision(turn: Turn, restores: bool) -> None:
@@ -121,6 +134,22 @@ def _was_refused_to_begin(turn: Turn, deployed: SavedRevision) -> bool:
     edited since: priorState, restoreFrom and allowNonRestored are what such an edit is about."""
     never_ran = turn.job.state is JobState.FAILED and turn.job.started_at is None
     return never_ran and deployed.revision.generation != turn.generation
+
+
+def _once_more(turn: Turn, deployed: SavedRevision, target: Wanted) -> OperationType:
+    """How such a start is tried again. A job that has never run begins as its spec says now. One that has goes on with
+    what that start was to begin with, be it a savepoint that no spec names; restoreFrom counts where it was edited
+    since, as long as nothing is known to be complete behind it."""
+    named, nothing_newer = turn.seen.job.spec.job.restore_from, turn.status.expected is None
+    ran = turn.status.parallelism is not None or turn.revisions.stable is not None
+    if nothing_newer and not ran:
+        return OperationType.START
+    if nothing_newer and named not in (None, deployed.revision.written.job.restore_from):
+        return OperationType.RESTORE
+    if target.moves:
+        return OperationType.MOVE
+    stays = was_rolled_back(turn) and not _restarts(turn)
+    return OperationType.UPGRADE if stays else OperationType.RESTART
 
 
 def _begin(turn: Turn, kind: OperationType) -> None:
@@ -169,10 +198,28 @@ def _again_after_cancel(turn: Turn) -> None:
     )
 
 
-def _failed_before(turn: Turn) -> bool:
-    """A rollback went back from just this."""
-    failed = turn.saved(turn.revisions.failed)
-    return failed is not None and same_deployment(failed.revision.written, turn.seen.job.spec)
+def _has_another_width_than_what_failed(turn: Turn) -> bool:
+    """It was written while that was being rolled back, and is not refused with it."""
+    failed, refused = turn.saved(turn.revisions.failed), turn.status.refused
+    if failed is None or refused is None or refused.reason != Reason.ROLLED_BACK.value:
+        return False
+    return parallelism(failed.revision.spec) != parallelism(turn.spec)
+
+
+def _settle_width(turn: Turn, deployed: SavedRevision) -> None:
+    """The JobManager may carry out what was given up: it goes on at a width that is not the deployed one. Is it the one
+    that is wanted, that is made true; else it is called back, unless it has refused that, too."""
+    view, refused = turn.view, turn.status.refused if turn.is_refused else None
+    if view is None or view.state not in _GOES_ON or view.parallelism <= 0:
+        return
+    target = wanted_now(turn, deployed)
+    if refused is None or refused.reason != Reason.RESCALE_FAILED.value:
+        if view.parallelism != parallelism(deployed.revision.spec):
+            call_back(turn, deployed)
+    elif view.parallelism == parallelism(target.spec) and _runs(turn):
+        turn.set(refused=None)
+        if target.in_place:
+            _change(turn, target)
 
 
 def _restores(turn: Turn) -> bool:

@@ -10,8 +10,9 @@ from typing import Final
 from flowjob.cluster.control_api import ChangeSettings, OperationView, Rescale, TakeCheckpoint
 from flowjob_operator.core.actions import Ask, DryRun, EventType, SaveRevision
 from flowjob_operator.core.asking import request_id
+from flowjob_operator.core.gate import still_refused
 from flowjob_operator.core.observed import TASK_MANAGER, SavedRevision
-from flowjob_operator.core.planning import parallelism, slots_at, task_managers, wanted
+from flowjob_operator.core.planning import parallelism, slots_at, task_managers, wanted_now
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.removal import (
     pods,
@@ -41,6 +42,8 @@ OF_CLASS: Final = {
 }
 _CHECKPOINT_WITHIN = 60.0
 _ANSWER_WITHIN = 300.0
+_MORE_WHILE_UNDER_WAY = 600.0
+"""Seconds behind _ANSWER_WITHIN for a JobManager that says it is at it: what is given up it may do all the same."""
 _RESCALES = 3
 _ASK_AGAIN = 10.0
 
@@ -69,7 +72,7 @@ def advance_in_place(turn: Turn) -> None:
 
 
 def _candidate(turn: Turn, operation: Operation, deployed: SavedRevision) -> Revision:
-    target = wanted(deployed, turn.seen.job.spec, turn.spec, turn.status.max_parallelism)
+    target = wanted_now(turn, deployed)
     number = operation.revision or turn.next_number
     rolls = FieldClass.TM_ROLL in target.actions
     return Revision(
@@ -78,7 +81,7 @@ def _candidate(turn: Turn, operation: Operation, deployed: SavedRevision) -> Rev
         template=number if rolls else deployed.revision.template,
         previous=deployed.number,
         generation=turn.generation,
-        written=turn.seen.job.spec,
+        written=target.written,
         spec=target.spec,
         code=deployed.revision.code,
         prefix=deployed.revision.prefix,
@@ -154,14 +157,15 @@ def _save(turn: Turn, operation: Operation, deployed: SavedRevision) -> None:
         turn.wait(Reason.PREFLIGHT, "the revision is being saved", 1.0)
         return
     view, rolls = turn.view, operation.type is OperationType.ROLL_TASK_MANAGERS
+    counts = view is not None and view.state == "Running"
     turn.set_revisions(
         current=saved.number,
         target=saved.number,
         current_since=turn.now,
-        baseline_checkpoints=0 if view is None else view.checkpoints.completed,
-        baseline_restarts=0 if view is None else view.restarts,
+        baseline_checkpoints=view.checkpoints.completed if view is not None and counts else None,
+        baseline_restarts=view.restarts if view is not None and counts else None,
     )
-    turn.set(refused=None)
+    turn.set(refused=still_refused(turn))
     count = operation.task_managers
     if count is not None and (rolls or count > wanted_task_managers(turn)):
         want_task_managers(turn, count)
@@ -265,7 +269,7 @@ def _redeploy(turn: Turn, operation: Operation, deployed: SavedRevision) -> None
     view, answer = turn.view, turn.answer("Rescale")
     width = parallelism(deployed.revision.spec)
     if view is not None and view.parallelism == width and view.state == "Running":
-        _next(turn, after=Step.REDEPLOYING)
+        _done(turn)
         return
     if answer is not None and answer.state == "Failed":
         if operation.attempts + 1 >= _RESCALES:
@@ -279,7 +283,7 @@ def _redeploy(turn: Turn, operation: Operation, deployed: SavedRevision) -> None
     if operation.attempts > 0 and answer is None and waited < _ASK_AGAIN:
         turn.wait(Reason.RESCALING, operation.message, _ASK_AGAIN - waited)
         return
-    if turn.late():
+    if turn.late() and not _may_still_come(turn, answer):
         _give_up(turn, deployed, "the JobManager did not do it in time")
         return
     if view is not None and view.parallelism != width and view.state == "Running":
@@ -289,11 +293,38 @@ def _redeploy(turn: Turn, operation: Operation, deployed: SavedRevision) -> None
     turn.wait(Reason.RESCALING, f"the job goes on at parallelism {width}", 1.0)
 
 
+def _may_still_come(turn: Turn, answer: OperationView | None) -> bool:
+    """It is waited for, unless the spec asks for something else by now."""
+    deadline, generation = turn.doing.deadline, turn.doing.generation
+    if deadline is None or answer is None or answer.state != "UnderWay":
+        return False
+    if generation != turn.generation:
+        return False
+    left = _MORE_WHILE_UNDER_WAY - (turn.now - deadline).total_seconds()
+    turn.look_again(left)
+    return left > 0
+
+
+def call_back(turn: Turn, deployed: SavedRevision) -> None:
+    """To the width of what is deployed: a JobManager that has gone on at another one. It is asked when it runs, so it
+    has what it needs until then."""
+    spec, view = deployed.revision.spec, turn.view
+    count = _count(turn, deployed, spec)
+    needed = 0 if view is None else task_managers(view.slots.needed, spec)
+    want_task_managers(turn, max(needed, wanted_task_managers(turn)))
+    turn.begin(OperationType.RESCALE, Step.REDEPLOYING, task_managers=count)
+    turn.step_within(_ANSWER_WITHIN)
+
+
 def _give_up(turn: Turn, deployed: SavedRevision, why: str | None) -> None:
     """A job that runs goes on as it did. One that does not, or has new TaskManagers already, is started anew."""
-    runs = turn.view is not None and turn.view.state == "Running"
-    if runs and turn.doing.type is OperationType.RESCALE:
-        _take_back(turn, deployed, Reason.RESCALE_FAILED, why)
+    view, operation = turn.view, turn.doing
+    if view is not None and view.state == "Running" and operation.type is OperationType.RESCALE:
+        if operation.revision is None:  # it was called back: nothing new is deployed
+            text = f"{why}: the job stays at parallelism {view.parallelism}"
+            turn.refuse(Reason.RESCALE_FAILED, text)
+        else:
+            _take_back(turn, deployed, Reason.RESCALE_FAILED, why)
         return
     turn.tell(Reason.RESCALE_FAILED, f"{why}: the job is started anew")
     turn.begin(OperationType.UPGRADE, Step.CHECKING, revision=turn.next_number)

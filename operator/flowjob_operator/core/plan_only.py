@@ -1,7 +1,7 @@
 """The annotation flowjob.dev/plan-only: status.plan says what would happen, and nothing is changed.
 
-A dry run of all objects and a pre-flight under the number 0, which no revision has. What runs is looked after as ever.
-Pure."""
+A dry run of all objects and a pre-flight under the number 0, which no revision has. What runs is looked after as ever,
+and an operation that has begun to touch it is carried through. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowjob_operator.core.beginnings import beginning_now
 from flowjob_operator.core.diagnosis import of_pods
 from flowjob_operator.core.in_place import OF_CLASS
 from flowjob_operator.core.observed import PreflightRun
-from flowjob_operator.core.planning import parallelism, task_managers, wanted
+from flowjob_operator.core.planning import parallelism, task_managers, wanted_now
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.revision import Revision
 from flowjob_operator.core.settings import time_of
@@ -24,6 +24,7 @@ from flowjob_operator.resources.flowjob_status import (
     PlannedChange,
 )
 
+PLAN_ONLY = "flowjob.dev/plan-only"
 PLAN = 0
 """The number of what is only planned."""
 _SHOWN = 200
@@ -48,13 +49,22 @@ def plan(turn: Turn) -> None:
     _pursue(turn, known, run)
 
 
+def say_what_goes_on(turn: Turn) -> None:
+    """In the Progressing condition, behind what is waited for."""
+    if turn.note is None:
+        return
+    reason, message = turn.note
+    kind = turn.doing.type.value
+    turn.note = (reason, f"{message}; {PLAN_ONLY} holds nothing that has begun: {kind} goes on")
+
+
 def _begun(turn: Turn) -> Plan:
     deployed = turn.deployed
     if deployed is None:
         return Plan(
             generation=turn.generation, checked_at=turn.now, actions=[OperationType.START.value]
         )
-    target = wanted(deployed, turn.seen.job.spec, turn.spec, turn.status.max_parallelism)
+    target = wanted_now(turn, deployed)
     actions = []
     for kind in target.actions:
         if kind is FieldClass.MOVE:

@@ -1,7 +1,7 @@
 """What an edit asks for: the spec to deploy, and whether that takes new pods, or can be done in place.
 
 Compares what the *user* wrote then and now. A default that has changed since (an image of a newer chart) comes with the
-next upgrade a user asks for, never by itself. Pure."""
+next upgrade a user asks for, never by itself. Of a spec that was rolled back only the width is wanted. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Final
 
 from flowjob_operator.core.observed import SavedRevision
 from flowjob_operator.core.settings import put, take
+from flowjob_operator.core.turn import Turn
 from flowjob_operator.resources.changes import Changes, FieldChange, changes
 from flowjob_operator.resources.field_classes import CLASS_OF, FieldClass
 from flowjob_operator.resources.flowjob_spec import FlowJobSpec
@@ -28,12 +29,15 @@ DEPLOYED: Final = frozenset(
 """Classes of fields that say what is deployed."""
 
 REPLACING: Final = frozenset({FieldClass.MOVE, FieldClass.UPGRADE})
+_WIDTH: Final = {path for path, kind in CLASS_OF.items() if kind is FieldClass.RESCALE}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`spec` to deploy, with defaults; `actions` that it takes, most thorough first; `changes` of what is deployed."""
+    """`written` and, with defaults, `spec` to deploy; `actions` that it takes, most thorough first; `changes` of what
+    is deployed."""
 
+    written: FlowJobSpec
     spec: FlowJobSpec
     actions: tuple[FieldClass, ...]
     changes: tuple[FieldChange, ...]
@@ -67,7 +71,29 @@ def wanted(
     real = Changes(tuple(change for change in found.fields if change.kind in DEPLOYED))
     # A JobManager that is replaced anyway takes all of today's defaults along.
     spec = effective if REPLACING & set(real.actions) else patched
-    return Wanted(spec, real.actions, real.fields, edits.refused)
+    return Wanted(written, spec, real.actions, real.fields, edits.refused)
+
+
+def wanted_now(turn: Turn, deployed: SavedRevision) -> Wanted:
+    """The same, of the job as it is."""
+    written, effective = goal(turn, deployed)
+    return wanted(deployed, written, effective, turn.status.max_parallelism)
+
+
+def goal(turn: Turn, deployed: SavedRevision) -> tuple[FlowJobSpec, FlowJobSpec]:
+    """What is to be deployed, as written and with defaults: the spec; or what a rollback has brought, at the spec's
+    width, which an autoscaler writes that knows of no rollback."""
+    written, effective = turn.seen.job.spec, turn.spec
+    if not was_rolled_back(turn):
+        return written, effective
+    revision = deployed.revision
+    return _patched(revision.written, written, _WIDTH), _patched(revision.spec, effective, _WIDTH)
+
+
+def was_rolled_back(turn: Turn) -> bool:
+    """The spec is what a rollback went back from, whatever its width is now."""
+    failed = turn.saved(turn.revisions.failed)
+    return failed is not None and same_but_width(failed.revision.written, turn.seen.job.spec)
 
 
 def _patched(deployed: FlowJobSpec, effective: FlowJobSpec, edited: set[str]) -> FlowJobSpec:
@@ -82,6 +108,12 @@ def _patched(deployed: FlowJobSpec, effective: FlowJobSpec, edited: set[str]) ->
 def same_deployment(one: FlowJobSpec, other: FlowJobSpec) -> bool:
     """Both specs ask for the same pods and settings."""
     return not any(change.kind in DEPLOYED for change in changes(one, other).fields)
+
+
+def same_but_width(one: FlowJobSpec, other: FlowJobSpec) -> bool:
+    """The same, except for what rescales in place."""
+    kinds = DEPLOYED - {FieldClass.RESCALE}
+    return not any(change.kind in kinds for change in changes(one, other).fields)
 
 
 def parallelism(spec: FlowJobSpec) -> int:

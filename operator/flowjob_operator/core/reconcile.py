@@ -12,19 +12,18 @@ from flowjob_operator.core.deleting import delete, sync_finalizer
 from flowjob_operator.core.gate import judge, roll_back
 from flowjob_operator.core.in_place import IN_PLACE, advance_in_place
 from flowjob_operator.core.observed import Observed
-from flowjob_operator.core.plan_only import PLAN, plan
+from flowjob_operator.core.plan_only import PLAN, PLAN_ONLY, plan, say_what_goes_on
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.repairing import ensure_identity, repair, tidy
 from flowjob_operator.core.replacing import REPLACING, advance_replacing
 from flowjob_operator.core.scheduling import ask_by_clock, ask_by_nonce, retain
-from flowjob_operator.core.steps import Step
+from flowjob_operator.core.steps import DROPPABLE, REPLACEABLE, Step
 from flowjob_operator.core.suspending import LEAVING, advance_leaving, wind_down
 from flowjob_operator.core.turn import Turn
 from flowjob_operator.core.watching import count_pods, hold_back, watch
 from flowjob_operator.rendering.effective import effective
 
 PAUSE = "flowjob.dev/pause"
-PLAN_ONLY = "flowjob.dev/plan-only"
 ADOPT = "flowjob.dev/adopt"
 """Its value is the owner that may take over from another."""
 
@@ -70,7 +69,9 @@ def reconcile(seen: Observed) -> Outcome:
 def _is_anothers(seen: Observed) -> bool:
     known = seen.job.status.operator
     owner, me = None if known is None else known.owner, seen.operator.owner
-    return owner not in (None, me) and seen.job.metadata.annotations.get(ADOPT) != me
+    if owner is None or owner == me or owner in seen.operator.succeeds:
+        return False
+    return seen.job.metadata.annotations.get(ADOPT) != me
 
 
 def _says(seen: Observed, annotation: str) -> bool:
@@ -95,7 +96,7 @@ def _live(turn: Turn) -> None:
     sync_finalizer(turn)
     plans = _says(turn.seen, PLAN_ONLY)
     if plans:
-        plan(turn)
+        _plan(turn)
     else:
         judge(turn)
         reconsider(turn)
@@ -108,6 +109,21 @@ def _live(turn: Turn) -> None:
         ask_by_clock(turn)
         retain(turn)
         tidy(turn)
+
+
+def _plan(turn: Turn) -> None:
+    """Instead of doing anything; but what has begun to touch the job is carried through: it may be down meanwhile. An
+    edit is compared with what runs then, so there is no plan before that is deployed."""
+    if turn.operation is None or Step(turn.operation.step) in DROPPABLE:
+        plan(turn)
+        return
+    _advance(turn)
+    note, goes_on = turn.note, turn.operation
+    if goes_on is None or Step(goes_on.step) in REPLACEABLE:
+        plan(turn)
+    if goes_on is not None:
+        turn.note = note or turn.note
+        say_what_goes_on(turn)
 
 
 def _advance(turn: Turn) -> None:

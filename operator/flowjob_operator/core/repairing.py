@@ -12,13 +12,14 @@ from flowjob_operator.core.actions import (
     EventType,
 )
 from flowjob_operator.core.beginnings import beginning_now
-from flowjob_operator.core.observed import Child, ObjectKey, SavedRevision
+from flowjob_operator.core.observed import JOB_MANAGER, Child, ObjectKey, SavedRevision
 from flowjob_operator.core.planning import parallelism, slots_at, task_managers
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.removal import (
     DEPLOYMENT,
     STATEFUL_SET,
     force_if_stuck,
+    pods,
     renew_task_managers,
     task_manager_set,
 )
@@ -68,17 +69,17 @@ def wanted_task_managers(turn: Turn) -> int:
     operation = turn.operation
     if operation is not None and operation.step == Step.GROWING.value and operation.task_managers:
         return operation.task_managers
-    pods = turn.status.task_managers
-    if pods is not None and pods.wanted:
-        return pods.wanted
+    known = turn.status.task_managers
+    if known is not None and known.wanted:
+        return known.wanted
     deployed = turn.deployed
     spec = turn.spec if deployed is None else deployed.revision.spec
     return task_managers(parallelism(spec), spec)
 
 
 def want_task_managers(turn: Turn, count: int) -> None:
-    pods = turn.status.task_managers or Pods()
-    turn.set(task_managers=pods.model_copy(update={"wanted": count}))
+    known = turn.status.task_managers or Pods()
+    turn.set(task_managers=known.model_copy(update={"wanted": count}))
 
 
 def repair(turn: Turn) -> None:
@@ -88,6 +89,8 @@ def repair(turn: Turn) -> None:
         return
     _count_task_managers(turn, saved)
     missing, broken = _broken(turn, saved)
+    if Part.JOB_MANAGER in broken and not _is_alone(turn, saved):
+        broken.discard(Part.JOB_MANAGER)
     if broken:
         turn.act(apply(turn, saved, *sorted(broken, key=lambda part: part.value)))
     if missing and turn.operation is None:
@@ -113,6 +116,15 @@ def _broken(turn: Turn, saved: SavedRevision) -> tuple[list[str], set[Part]]:
     return missing, broken
 
 
+def _is_alone(turn: Turn, saved: SavedRevision) -> bool:
+    """No JobManager of an older revision is left: one that is still going, when an edit replaces the operation that has
+    told it to. Two never run at a time."""
+    older = [p for p in pods(turn, JOB_MANAGER) if p.revision < saved.revision.base]
+    for pod in older:
+        force_if_stuck(turn, pod)
+    return not older
+
+
 def _differs(turn: Turn, child: Child) -> bool:
     if child.changed:
         return True
@@ -126,9 +138,11 @@ def _count_task_managers(turn: Turn, saved: SavedRevision) -> None:
     view, spec = turn.view, saved.revision.spec
     if view is None or view.slots.needed <= 0 or turn.operation is not None:
         return
-    needed = slots_at(parallelism(spec), view.slots.needed, view.parallelism)
-    if view.parallelism == parallelism(spec):
-        needed = view.slots.needed
+    # Is it at another width than what is deployed (it has done what was given up), it keeps what it needs there: with
+    # less it would wait for ever.
+    needed = view.slots.needed
+    if view.parallelism != parallelism(spec):
+        needed = max(needed, slots_at(parallelism(spec), needed, view.parallelism))
     want_task_managers(turn, task_managers(needed, spec))
 
 

@@ -15,14 +15,16 @@ from flowjob_operator.core.actions import (
     SaveRevision,
 )
 from flowjob_operator.core.beginnings import Found, NotYet, source, start_of
-from flowjob_operator.core.observed import SavedRevision
-from flowjob_operator.core.planning import parallelism, task_managers
+from flowjob_operator.core.gate import still_refused
+from flowjob_operator.core.observed import JOB_MANAGER, SavedRevision
+from flowjob_operator.core.planning import goal, parallelism, same_but_width, task_managers
 from flowjob_operator.core.preflight import needs_preflight, pinned, run_preflight
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.removal import (
     DEPLOYMENT,
     STATEFUL_SET,
     children,
+    pods,
     remove_job_managers,
     remove_task_managers,
     renew_task_managers,
@@ -30,6 +32,7 @@ from flowjob_operator.core.removal import (
 )
 from flowjob_operator.core.repairing import apply, ensure_identity, want_task_managers
 from flowjob_operator.core.revision import Part, Revision
+from flowjob_operator.core.settings import time_of
 from flowjob_operator.core.steps import Step
 from flowjob_operator.core.stopping import manner, stopped
 from flowjob_operator.core.turn import Turn
@@ -57,17 +60,22 @@ REPLACING = frozenset(
     }
 )
 _RETRY_DRY_RUN = 30.0
+_AS_BEFORE = frozenset({OperationType.UPGRADE, OperationType.RESUME})
+"""What does not ask for a spec once more that was rolled back."""
 _RUNS = ("Running", "Finished", "Suspended", "Cancelled", "Stopping")
 
 
 def candidate(turn: Turn) -> Revision:
-    """What the operation is to deploy, made of the spec as it is now; for a rollback of the stable one."""
+    """What the operation is to deploy, made of the spec as it is now; for a rollback, and behind it, of the stable
+    one."""
     operation, deployed = turn.doing, turn.deployed
     number = operation.revision or turn.next_number
     written, spec = turn.seen.job.spec, turn.spec
     stable = turn.saved(turn.revisions.stable)
     if operation.type is OperationType.ROLLBACK and stable is not None:
         written, spec = stable.revision.written, stable.revision.spec
+    elif operation.type in _AS_BEFORE and deployed is not None:
+        written, spec = goal(turn, deployed)
     return Revision(
         number=number,
         base=number,
@@ -92,7 +100,9 @@ def advance_replacing(turn: Turn) -> None:
         case Step.SAVING:
             _save(turn, operation)
         case Step.STOPPING:
-            if stopped(turn, manner(turn, operation)):
+            if _is_known_to_leave_nothing(turn, operation) and stopped(
+                turn, manner(turn, operation)
+            ):
                 _commit(turn)
         case Step.DEPLOYING:
             _deploy(turn, operation)
@@ -166,6 +176,25 @@ def acted_upon(turn: Turn) -> Nonces:
     return known.model_copy(update={k: v for k, v in new.items() if v is not None})
 
 
+def _is_known_to_leave_nothing(turn: Turn, operation: Operation) -> bool:
+    """A move leaves the job's log behind. A job that nobody has seen run may have run all the same, where its
+    JobManager could not be asked: what it has completed would be forgotten."""
+    status, found = turn.status, pods(turn, JOB_MANAGER)
+    if status.parallelism is not None or status.expected is not None or turn.view is not None:
+        return True
+    comes_not_up = found and not any(pod.ready for pod in found)
+    if comes_not_up or not manner(turn, operation).is_mandatory:
+        return True
+    why = "nobody has seen yet what the job has done where it is"
+    if operation.deadline is None:
+        turn.step_within(time_of(turn.spec.upgrade.savepoint_timeout, 600.0))
+    if turn.late() or turn.job.state is JobState.SUSPENDED:
+        turn.refuse(Reason.MOVE_NEEDS_SAVEPOINT, f"{why}: let it run there, then move it")
+    else:
+        turn.wait(Reason.WAITING_FOR_SAVEPOINT, why)
+    return False
+
+
 def _commit(turn: Turn) -> None:
     """From here on the saved revision is what is deployed."""
     operation = turn.operation
@@ -178,7 +207,10 @@ def _commit(turn: Turn) -> None:
         # What is known of before is not what this start must find.
         turn.set(start=start, expected=None)
     keeps_stable = operation.type is not OperationType.RESTORE
-    failed = old.current if operation.type is OperationType.ROLLBACK else None
+    failed, refused = old.current, turn.status.refused
+    if operation.type is not OperationType.ROLLBACK:
+        failed = old.failed if _is_the_same_again(turn, operation, saved) else None
+        refused = still_refused(turn) if failed is not None else None
     turn.set(
         revisions=Revisions(
             current=saved.number,
@@ -191,12 +223,20 @@ def _commit(turn: Turn) -> None:
         ),
         job=JobStatus(state=JobState.STARTING),
         code=saved.revision.code,
-        refused=turn.status.refused if operation.type is OperationType.ROLLBACK else None,
+        refused=refused,
     )
     spec = saved.revision.spec
     needed = task_managers(parallelism(spec), spec)
     want_task_managers(turn, operation.task_managers or needed)
     turn.step(Step.DEPLOYING)
+
+
+def _is_the_same_again(turn: Turn, operation: Operation, saved: SavedRevision) -> bool:
+    """What was deployed comes again, perhaps at another width: what a rollback went back from is still that."""
+    deployed = turn.deployed
+    if operation.type not in _AS_BEFORE or deployed is None:
+        return False
+    return same_but_width(deployed.revision.written, saved.revision.written)
 
 
 def _deploy(turn: Turn, operation: Operation) -> None:

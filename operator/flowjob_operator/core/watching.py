@@ -22,7 +22,7 @@ from flowjob_operator.resources.flowjob_status import (
     OperatorStatus,
     Pods,
 )
-from flowjob_operator.resources.snapshot_facts import SnapshotFact
+from flowjob_operator.resources.snapshot_facts import SnapshotFact, SnapshotType
 
 WRITE_EVERY = 30.0
 """Seconds."""
@@ -91,6 +91,7 @@ def _watch_job(turn: Turn, view: JobManagerView) -> None:
 
 def _watch_checkpoints(turn: Turn, view: JobManagerView) -> None:
     seen, known = view.checkpoints, turn.status.expected
+    latest = turn.status.checkpoints and turn.status.checkpoints.latest
     newest = None if seen.latest is None else fact(seen.latest)
     if view.final is not None:
         newest = fact(view.final)
@@ -104,10 +105,11 @@ def _watch_checkpoints(turn: Turn, view: JobManagerView) -> None:
     )
     if newest is None:
         return
-    turn.set(
-        last_checkpoint_time=newest.completed_at or turn.status.last_checkpoint_time,
-        state_bytes=newest.size,
-    )
+    completed = newest.completed_at
+    if completed is not None and newest != latest:
+        # By a clock that is ahead, too: nothing was completed later than now.
+        turn.set(last_checkpoint_time=min(completed, turn.now))
+    turn.set(state_bytes=newest.size)
     if known is None or _is_newer(newest, known):
         turn.set(expected=newest)
 
@@ -119,20 +121,26 @@ def _is_newer(new: SnapshotFact, old: SnapshotFact) -> bool:
 
 
 def hold_back(turn: Turn, old: FlowJobStatus) -> None:
-    """Leave out what is newer by less than WRITE_EVERY, when nothing else has changed."""
+    """Leave out what is new, when nothing else has changed and what is written is younger than WRITE_EVERY by our own
+    clock: nothing waits for longer, whatever a JobManager's clock says. A savepoint waits for nothing: what is not
+    known to be needed may be deleted."""
     new = turn.status
     if old.last_checkpoint_time is None or new.last_checkpoint_time is None:
         return
-    newer = (new.last_checkpoint_time - old.last_checkpoint_time).total_seconds()
-    if newer >= WRITE_EVERY or new.conditions != old.conditions:
-        return
     same = {name: getattr(old, name) for name in _HELD_BACK}
-    if new.model_copy(update=same) == old:
-        turn.set(**same)
-        interval = turn.spec.checkpoints.interval
+    if new.model_copy(update=same) != old:
+        return
+    age = (turn.now - old.last_checkpoint_time).total_seconds()
+    interval = turn.spec.checkpoints.interval
+    if new == old:
         if turn.active and interval != OFF:
-            age = (turn.now - old.last_checkpoint_time).total_seconds()
             turn.look_again_about(max(WRITE_EVERY + time_of(interval, 10.0) - age, SOON))
+        return
+    is_savepoint = new.expected is not None and new.expected.type is SnapshotType.SAVEPOINT
+    if 0 <= age < WRITE_EVERY and not (is_savepoint and new.expected != old.expected):
+        turn.set(**same)
+        look = turn.look_again if interval == OFF else turn.look_again_about
+        look(WRITE_EVERY - age)
 
 
 def _watch_images(turn: Turn) -> None:

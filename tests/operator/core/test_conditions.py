@@ -331,6 +331,66 @@ def test_while_planning_the_job_is_looked_after() -> None:
     assert ("Service", "flights-jm") in world.objects
 
 
+def test_plan_only_does_not_hold_a_job_down_that_was_stopped_already() -> None:
+    world = running()
+    world.edit(image="flowjob:2")
+    while world.status.operation is None or world.status.operation.step != "Stopping":
+        world.settle(1)
+    world.annotate(plan_only="true")
+    world.edit(image="flowjob:3")
+    world.turn()
+    progress = next(c for c in world.status.conditions if c.type == "Progressing")
+    assert progress.status.value == "True"
+    assert "plan-only holds nothing that has begun: Upgrade goes on" in progress.message
+    world.settle(40)
+    assert world.condition("Ready") == ("True", "Running")
+    assert world.status.operation is None
+    assert world.saved[2].revision.spec.image == "flowjob:2"
+    assert world.begun[-1][0] == 2, "the edit is only planned"
+    assert world.status.plan is not None
+    assert world.status.plan.actions == ["Upgrade"]
+    assert [(c.old, c.new) for c in world.status.plan.changes] == [("flowjob:2", "flowjob:3")]
+    world.annotate()
+    world.settle(40)
+    assert world.begun[-1][0] == 3
+
+
+def test_plan_only_holds_what_has_not_touched_the_job_yet() -> None:
+    world = running()
+    world.edit(image="flowjob:2")
+    world.settle(2)
+    assert world.status.operation is not None
+    world.annotate(plan_only="true")
+    world.settle(60)
+    assert world.begun == [(1, None)]
+    assert world.processes["flights-jm-1-0"].doing == "Running"
+
+
+def test_plan_only_plans_what_would_replace_a_revision_that_does_not_come_up() -> None:
+    world = running(upgrade__preflight="Skip")
+    world.bad_images.add("flowjob:2")
+    world.edit(image="flowjob:2")
+    world.settle(20)
+    assert world.status.operation is not None
+    assert world.status.operation.step == "Starting"
+    world.annotate(plan_only="true")
+    world.edit(image="flowjob:3")
+    world.settle(15)
+    assert world.status.plan is not None
+    assert world.status.plan.accepted is True
+    assert world.condition("Progressing") == ("True", "Starting")
+
+
+def test_plan_only_does_not_hold_up_a_suspension() -> None:
+    world = running()
+    world.edit(job__state="Suspended")
+    world.turn()
+    world.annotate(plan_only="true")
+    world.settle(30)
+    assert world.status.phase is Phase.SUSPENDED
+    assert not world.pods
+
+
 def test_the_job_of_another_operator_is_left_alone_until_it_is_handed_over() -> None:
     world = running()
     observed = world.observe()

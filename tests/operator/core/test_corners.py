@@ -71,6 +71,27 @@ def test_a_revision_that_is_still_to_be_judged_is_looked_at_often() -> None:
     assert (reconcile(world.observe()).look_again_after or 60) <= 10
 
 
+def test_a_cancellation_that_nobody_carries_out_is_ended_with_the_pods() -> None:
+    world = running()
+    world.cancels_hang = True
+    world.edit(job__state="Cancelled")
+    world.settle(28)
+    assert world.status.phase is Phase.SUSPENDING
+    assert world.processes["flights-jm-1-0"].doing == "Running"
+    world.settle(20)
+    assert world.status.phase is Phase.CANCELLED
+    assert not world.pods
+
+
+def test_a_restore_does_not_wait_for_ever_for_a_cancellation() -> None:
+    world = running()
+    world.cancels_hang = True
+    world.edit(job__restoreFrom={"path": "s3://bucket/old"}, job__restoreNonce=1)
+    world.settle(60)
+    assert world.begun[-1] == (2, "s3://bucket/old")
+    assert world.status.phase is Phase.RUNNING
+
+
 def test_a_rescale_that_fails_once_is_asked_for_again() -> None:
     world = running()
     world.rescales_fail = True

@@ -103,6 +103,42 @@ def test_a_pod_past_its_grace_on_a_lost_node_is_forced(
         assert deletes[0].uid == world.pods["flights-tm-1"].uid
 
 
+@pytest.mark.parametrize(("seconds", "forced"), [(140, False), (152, True)])
+@pytest.mark.parametrize("ready", [True, None])
+def test_an_old_pod_that_a_healthy_node_does_not_end_is_forced_later(
+    seconds: float, ready: bool | None, forced: bool
+) -> None:
+    world = running(upgrade__preflight="Skip")
+    world.dying_takes = 10_000.0
+    world.edit(image="flowjob:2")
+    world.settle(15)
+    assert world.pods["flights-jm-1-0"].deleting_since is not None
+    lost(world, "flights-jm-1-0", seconds, ready=ready)
+    actions = reconcile(world.observe()).actions
+    deletes = [a for a in actions if isinstance(a, DeletePod) and a.name == "flights-jm-1-0"]
+    assert [a.force for a in deletes] == ([True] if forced else [])
+    world.settle(8)
+    assert (world.status.phase is Phase.RUNNING) is forced
+    assert bool([m for m in world.told("PodForced") if "its node does not end it" in m]) is forced
+
+
+def test_a_jobmanager_that_still_goes_is_not_joined_by_another_when_an_edit_comes_meanwhile() -> (
+    None
+):
+    world = running(upgrade__mode="LastState")
+    world.dying_takes = 20.0
+    world.edit(image="flowjob:2")
+    while world.status.operation is None or world.status.operation.step != "Deploying":
+        world.settle(1)
+    world.edit(image="flowjob:3")
+    world.settle(12)
+    assert "flights-jm-1-0" in world.pods
+    assert ("Deployment", "flights-jm-2") not in world.objects
+    world.settle(60)
+    assert world.status.phase is Phase.RUNNING
+    assert world.begun[-1][0] == 3
+
+
 def test_old_revisions_are_pruned_but_never_one_that_is_needed() -> None:
     world = running()
     for number in range(2, 10):

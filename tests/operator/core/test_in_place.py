@@ -188,3 +188,115 @@ def test_the_jobmanagers_word_on_slots_corrects_the_number_of_taskmanagers() -> 
     world.slots_per_subtask = 2  # two sharing groups, which nobody knew of before it planned
     world.settle(10)
     assert task_managers(world) == 4
+
+
+# -- a JobManager that takes its time
+
+
+def slow(width: int, seconds: float, **changes: Any) -> World:
+    """It has been asked for another width, and does it so much later."""
+    world = running(**changes)
+    world.rescales_take = seconds
+    world.edit(job__parallelism=width)
+    return world
+
+
+def test_a_rescale_is_waited_for_as_long_as_the_jobmanager_is_at_it() -> None:
+    world = slow(4, 420.0)
+    world.settle(400)
+    assert world.status.phase is Phase.RESCALING
+    assert task_managers(world) == 4
+    world.settle(60)
+    assert world.status.parallelism == 4
+    assert not world.told("RescaleFailed")
+
+
+def test_a_rescale_that_nobody_answers_is_given_up() -> None:
+    world = running()
+    world.rescales_get_lost = True
+    world.edit(job__parallelism=4)
+    world.settle(290)
+    assert world.status.phase is Phase.RESCALING
+    world.settle(40)
+    assert world.condition("Stalled") == ("True", "RescaleFailed")
+    assert world.status.phase is Phase.RUNNING
+    assert task_managers(world) == 2
+    assert world.objects[("ConfigMap", "flights-file-1")].said[0] == 1
+
+
+def test_a_rescale_that_is_carried_out_after_it_was_given_up_has_the_slots_it_needs() -> None:
+    world = slow(4, 1000.0)
+    world.settle(940)
+    assert world.condition("Stalled") == ("True", "RescaleFailed")
+    assert task_managers(world) == 2
+    world.settle(150)
+    assert world.status.parallelism == 4
+    assert task_managers(world) == 4
+    assert world.condition("Ready") == ("True", "Running")
+    assert world.status.refused is None, "it is what is wanted"
+    assert world.status.revisions is not None
+    current = world.saved[world.status.revisions.current or 0]
+    assert current.revision.spec.job.parallelism == 4
+    assert world.processes["flights-jm-1-0"].restarts == 0
+
+
+def test_without_room_for_a_width_that_came_late_it_is_said_what_is_missing() -> None:
+    world = slow(4, 1000.0)
+    world.settle(940)
+    world.capacity = 2
+    world.settle(150)
+    assert world.processes["flights-jm-1-0"].doing in ("Waiting", "Restarting")
+    assert task_managers(world) == 4
+    assert "fits on no node" in (world.status.diagnosis or "")
+    world.edit(job__parallelism=2)
+    world.settle(350)
+    assert world.condition("Ready") == ("True", "Running"), "it is started anew in the end"
+    assert world.status.parallelism == 2
+
+
+def given_up_and_taken_back() -> World:
+    """The JobManager goes to 4 when 2 is wanted again."""
+    world = slow(4, 1000.0)
+    world.settle(940)
+    world.edit(job__parallelism=2)
+    world.settle(20)
+    assert world.condition("Stalled")[0] == "False"
+    world.rescales_take = 0.0
+    return world
+
+
+def test_a_width_that_came_late_and_is_not_wanted_any_more_is_called_back() -> None:
+    world = given_up_and_taken_back()
+    world.settle(150)
+    assert world.processes["flights-jm-1-0"].parallelism == 2
+    assert task_managers(world) == 2
+    assert world.status.operation is None
+    assert world.condition("Stalled")[0] == "False"
+    assert world.condition("Ready") == ("True", "Running")
+
+
+def test_a_width_that_cannot_be_called_back_keeps_its_slots_and_is_said() -> None:
+    world = given_up_and_taken_back()
+    world.rescales_fail = True
+    world.settle(250)
+    assert world.processes["flights-jm-1-0"].parallelism == 4
+    assert task_managers(world) == 4
+    assert world.condition("Ready") == ("True", "Running")
+    assert world.condition("Stalled") == ("True", "RescaleFailed")
+    assert "the job stays at parallelism 4" in (world.status.diagnosis or "")
+    assert len(world.told("RescaleFailed")) == 2, "the second is of this, and said once"
+    world.rescales_fail = False
+    world.edit(upgrade__mode="LastState")
+    world.settle(40)
+    assert world.status.parallelism == 2
+    assert task_managers(world) == 2
+
+
+def test_an_edit_is_not_kept_waiting_by_a_rescale_that_takes_for_ever() -> None:
+    world = slow(4, 10_000.0)
+    world.settle(200)
+    world.edit(image="flowjob:2")
+    world.settle(180)
+    assert world.status.phase is Phase.RUNNING
+    assert world.status.parallelism == 4
+    assert [number for number, _ in world.begun] == [1, 3]

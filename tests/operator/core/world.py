@@ -86,7 +86,13 @@ class Log:
 
     @property
     def newest(self) -> str | None:
-        return self.snapshots[-1].path if len(self.snapshots) > self.behind else self.source
+        found = self.of_run(self.run)
+        return self.source if found is None else found.path
+
+    def of_run(self, run: int) -> api.Snapshot | None:
+        """The newest; one that was refused to begin has none."""
+        there = run == self.run and len(self.snapshots) > self.behind
+        return self.snapshots[-1] if there else None
 
 
 @dataclasses.dataclass
@@ -670,11 +676,9 @@ class World:
         process.rescaling = (id, width, left - seconds)
         if left > seconds:
             return
-        if process.parallelism != width:
-            process.parallelism, process.attempt = width, process.attempt + 1
-        elif self._slots() >= width:
-            process.rescaling = None
-            process.operations[id] = api.OperationView(id=id, state="Done")
+        process.rescaling = None
+        process.parallelism, process.attempt = width, process.attempt + 1
+        process.operations[id] = api.OperationView(id=id, state="Done")
 
     def _start(self, process: Process) -> None:
         """Claims the log, and resolves what it was told, as a JobManager does."""
@@ -826,7 +830,7 @@ class World:
                 task_managers=ready,
             ),
             checkpoints=api.Checkpointing(
-                latest=self.log[-1] if self.log else None, completed=process.completed
+                latest=self._log().of_run(process.revision), completed=process.completed
             ),
             final=process.final,
         )
