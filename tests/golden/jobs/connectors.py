@@ -214,7 +214,7 @@ def as_they_come(job: fj.Job, directory: Path) -> None:
 
 
 JOBS = [
-    with_directory("three_formats", three_formats, written=files_of),
+    with_directory("three_formats", three_formats, written=files_of, pace=2.0),
     with_directory("from_files", from_files, prepare=write_inputs),
     with_directory("database", database, prepare=make_tables, written=tables_of, bury=hang_up),
     with_directory("made_up", made_up),
