@@ -13,7 +13,9 @@ from flowjob_operator.core.asking import request_id
 from flowjob_operator.core.beginnings import fact, is_stateless
 from flowjob_operator.core.reasons import Reason
 from flowjob_operator.core.settings import time_of
+from flowjob_operator.core.steps import Step
 from flowjob_operator.core.turn import Turn
+from flowjob_operator.resources.fields import seconds
 from flowjob_operator.resources.flowjob_spec import Fallback, UpgradeMode
 from flowjob_operator.resources.flowjob_status import JobState, Operation, OperationType
 from flowjob_operator.resources.snapshot_facts import SnapshotType
@@ -53,11 +55,25 @@ def manner(turn: Turn, operation: Operation) -> Manner:
         return Manner()  # it can never take one
     if kind is OperationType.MOVE:
         return Manner(savepoint=True, falls_back=False, is_mandatory=True)
-    if kind is OperationType.ROLLBACK or turn.spec.upgrade.mode is not UpgradeMode.SAVEPOINT:
+    if kind is OperationType.ROLLBACK or not _saves(turn, operation):
         return Manner()
     drain = kind is OperationType.SUSPEND and bool(turn.spec.job.stop.drain)
     falls_back = turn.spec.upgrade.fallback is not Fallback.WAIT
     return Manner(savepoint=True, falls_back=falls_back, drain=drain)
+
+
+def _saves(turn: Turn, operation: Operation) -> bool:
+    """By the mode; or because the newest snapshot is older than upgrade.maxCheckpointAge, and the job runs, so that
+    there can be a younger one. A job that was asked to stop with a savepoint goes on doing so."""
+    mode, allowed, view = turn.spec.upgrade.mode, turn.spec.upgrade.max_checkpoint_age, turn.view
+    if mode is not UpgradeMode.LAST_STATE or allowed is None:
+        return mode is UpgradeMode.SAVEPOINT
+    if operation.step == Step.STOPPING.value and operation.deadline is not None:
+        return True
+    since = turn.status.last_checkpoint_time or turn.revisions.current_since
+    if view is None or view.state != "Running" or since is None:
+        return False
+    return (turn.now - since).total_seconds() > seconds(allowed)
 
 
 def stopped(turn: Turn, how: Manner) -> bool:
@@ -149,12 +165,12 @@ def _ask(turn: Turn, how: Manner) -> bool:
     if operation.attempts > 0 and answer is None and _since(turn) < RETRY_AFTER:
         turn.wait(Reason.SAVEPOINT_FAILED, operation.message, RETRY_AFTER - _since(turn))
         return False
-    seconds = time_of(turn.spec.upgrade.savepoint_timeout, 600.0)
+    allowed = time_of(turn.spec.upgrade.savepoint_timeout, 600.0)
     # The same directory each time: it is taken once. One that failed has left objects in its own.
     name = f"{operation.type.value.lower()}-{turn.uid}-{operation.revision or operation.generation}"
     if operation.attempts:
         name += f"-{operation.attempts + 1}"
-    request = StopJob(name=name, drain=how.drain, timeout=f"{max(1, round(seconds))}s")
+    request = StopJob(name=name, drain=how.drain, timeout=f"{max(1, round(allowed))}s")
     turn.act(Ask(id=_id(turn, "Stop"), request=request))
     turn.wait(Reason.WAITING_FOR_SAVEPOINT, "the job stops with a savepoint", 1.0)
     return False

@@ -45,8 +45,9 @@ _FIELDS: Final = {
     FieldClass.IGNORE: """
         job.restoreFrom job.allowNonRestored job.stop.drain
         snapshots.schedule snapshots.retention.count snapshots.retention.maxAge
-        upgrade.mode upgrade.fallback upgrade.savepointTimeout upgrade.preflight upgrade.preflightTimeout
-        upgrade.slotsTimeout upgrade.rollback.enabled upgrade.rollback.checkpoints upgrade.rollback.deadline
+        upgrade.mode upgrade.fallback upgrade.savepointTimeout upgrade.maxCheckpointAge upgrade.preflight
+        upgrade.preflightTimeout upgrade.slotsTimeout upgrade.rollback.enabled upgrade.rollback.checkpoints
+        upgrade.rollback.deadline
         deletionPolicy deletionTimeout priorState
     """,
     FieldClass.LIVE: """

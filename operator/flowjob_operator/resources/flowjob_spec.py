@@ -222,6 +222,11 @@ class UpgradeSpec(Model):
     savepoint_timeout: Duration | None = Field(
         default=None, description="How long stopping with a savepoint may take. Default: 10m."
     )
+    max_checkpoint_age: Duration | None = Field(
+        default=None,
+        description="With mode LastState: a job that runs and whose newest complete snapshot is older than this stops "
+        "with a savepoint, as with mode Savepoint, so that no more is done again. Default: any age will do.",
+    )
     preflight: Preflight | None = Field(
         default=None,
         description="Whether the new revision is tried before the old one is stopped: it is pulled, "

@@ -130,6 +130,65 @@ def test_a_last_state_upgrade_asks_for_nothing_and_goes_on_from_the_newest_snaps
     assert not world.savepoints
 
 
+def aged(**changes: Any) -> World:
+    """A last-state job whose newest snapshot is two minutes old."""
+    world = running(upgrade__mode="LastState", upgrade__maxCheckpointAge="1m", **changes)
+    world.checkpoints_fail = True
+    return world.settle(120)
+
+
+def test_a_last_state_upgrade_takes_a_savepoint_if_the_newest_snapshot_is_too_old() -> None:
+    world = aged()
+    world.edit(image="flowjob:2")
+    world.settle(30)
+    assert "savepoints/upgrade-" in (begun_with(world) or "")
+
+
+def test_a_last_state_upgrade_asks_for_nothing_while_the_newest_snapshot_is_young_enough() -> None:
+    world = running(upgrade__mode="LastState", upgrade__maxCheckpointAge="1m")
+    world.edit(image="flowjob:2")
+    world.settle(30)
+    assert "checkpoints/" in (begun_with(world) or "")
+    assert not world.savepoints
+
+
+def test_a_young_job_without_a_snapshot_has_nothing_that_is_too_old() -> None:
+    world = running(
+        upgrade__mode="LastState", upgrade__maxCheckpointAge="1m", checkpoints__interval="Off"
+    )
+    world.edit(image="flowjob:2")
+    world.settle(30)
+    assert begun_with(world) is None
+    assert not world.savepoints
+
+
+def test_a_job_that_does_not_run_goes_on_from_what_there_is_however_old() -> None:
+    world = aged()
+    world.crashing.add("flowjob:1")
+    world.settle(60)
+    world.edit(image="flowjob:2")
+    world.settle(60)
+    assert "checkpoints/" in (begun_with(world) or "")
+    assert not world.savepoints
+
+
+def test_an_age_that_is_allowed_says_nothing_about_the_other_modes() -> None:
+    world = aged()
+    world.edit(image="flowjob:2", upgrade__mode="Stateless")
+    world.settle(30)
+    assert begun_with(world) is None
+    assert not world.savepoints
+
+
+def test_a_savepoint_for_the_age_that_fails_falls_back_to_the_old_snapshot() -> None:
+    world = aged()
+    world.savepoints_fail = True
+    world.edit(image="flowjob:2")
+    world.settle(60)
+    assert "checkpoints/" in (begun_with(world) or "")
+    assert world.told("FellBack")
+
+
 def test_a_stateless_upgrade_begins_with_nothing_in_a_place_of_its_own() -> None:
     world = running(upgrade__mode="Stateless")
     world.edit(image="flowjob:2")

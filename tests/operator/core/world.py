@@ -166,6 +166,7 @@ class World:
         self.dry_run_problems: tuple[str, ...] = ()
         self.capacity = 100
         self.savepoints_fail = False
+        self.checkpoints_fail = False
         self.reachable = True
         self.stop_takes = 4.0
         self.dying_takes = 2.0
@@ -664,7 +665,7 @@ class World:
             if self.stop_left <= 0:
                 self._stop(process)
             return
-        if revision.spec.checkpoints.interval != "Off":
+        if revision.spec.checkpoints.interval != "Off" and not self.checkpoints_fail:
             process.completed += 1
             self._commit("Checkpoint", f"checkpoints/{len(self.log) + 1}")
 

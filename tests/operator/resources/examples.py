@@ -63,6 +63,7 @@ FULL: Spec = {
         "mode": "LastState",
         "fallback": "Wait",
         "savepointTimeout": "5m",
+        "maxCheckpointAge": "10m",
         "preflight": "Skip",
         "preflightTimeout": "1m",
         "slotsTimeout": "2m",
