@@ -101,6 +101,11 @@ def repair(turn: Turn) -> None:
             force_if_stuck(turn, pod)
 
 
+def broken_parts(turn: Turn, saved: SavedRevision) -> set[Part]:
+    """What is missing or is not as the revision has it."""
+    return _broken(turn, saved)[1]
+
+
 def _broken(turn: Turn, saved: SavedRevision) -> tuple[list[str], set[Part]]:
     """Names of objects that are missing, and the parts to apply."""
     found = {ObjectKey(kind=c.kind, name=c.name): c for c in turn.seen.children}

@@ -30,7 +30,7 @@ from flowjob_operator.core.removal import (
     renew_task_managers,
     task_manager_set,
 )
-from flowjob_operator.core.repairing import apply, ensure_identity, want_task_managers
+from flowjob_operator.core.repairing import apply, broken_parts, ensure_identity, want_task_managers
 from flowjob_operator.core.revision import Part, Revision
 from flowjob_operator.core.settings import time_of
 from flowjob_operator.core.steps import Step
@@ -246,21 +246,24 @@ def _deploy(turn: Turn, operation: Operation) -> None:
         return
     keep_savepoint(turn, operation)
     gone = remove_job_managers(turn, saved.revision.base)
-    parts = [Part.SHARED, Part.FILE]
     fits = _claims_fit(turn, saved)
-    if fits:
-        parts.append(Part.TASK_MANAGERS)
-    else:  # claims of a set cannot be changed: it is made again
+    if not fits:  # claims of a set cannot be changed: it is made again
         remove_task_managers(turn)
-    if gone:
-        parts.append(Part.JOB_MANAGER)
-    turn.act(apply(turn, saved, *parts))
-    # At once: their processes have ended with the job, and their kubelets would start them again as they were.
-    renewed = renew_task_managers(turn, saved.revision.template, applied=fits)
-    running = {child.revision for child in children(turn, DEPLOYMENT)}
     there = task_manager_set(turn)
     complete = there is not None and there.revision == saved.revision.template
-    if gone and renewed and complete and saved.revision.base in running:
+    leads = saved.revision.base in {child.revision for child in children(turn, DEPLOYMENT)}
+    parts = {Part.SHARED, Part.FILE}
+    parts |= {Part.TASK_MANAGERS} if fits else set()
+    parts |= {Part.JOB_MANAGER} if gone else set()
+    # All is applied until the last of it is seen. Then there is a pass for each pod that goes or comes, which had the
+    # API server compare all objects again while the job stands still.
+    if not (fits and not complete) and not (gone and not leads):
+        parts &= broken_parts(turn, saved)
+    if parts:
+        turn.act(apply(turn, saved, *sorted(parts, key=lambda part: part.value)))
+    # At once: their processes have ended with the job, and their kubelets would start them again as they were.
+    renewed = renew_task_managers(turn, saved.revision.template, applied=fits)
+    if gone and renewed and complete and leads:
         turn.step(Step.STARTING)
         return
     turn.wait(Reason.STARTING, "old pods go, new ones come", 1.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flowjob_operator.core.revision import ALL_PARTS, Part
 from flowjob_operator.resources.flowjob_status import JobState, OperationType, Phase
 from flowjob_operator.resources.snapshot_facts import SnapshotType
 from tests.operator.core.test_crashes import lose_job_manager, lose_task_managers
@@ -30,6 +31,31 @@ def test_a_savepoint_upgrade_stops_with_a_savepoint_and_goes_on_from_it() -> Non
     assert "savepoints/upgrade-" in (begun_with(world) or "")
     assert world.status.revisions is not None
     assert world.status.revisions.current == 2
+
+
+def test_objects_are_applied_no_more_often_because_pods_take_long_to_go() -> None:
+    world = running()
+    world.dying_takes = 20.0
+    world.applied.clear()
+    world.edit(image="flowjob:2")
+    world.settle(60)
+    assert world.status.phase is Phase.RUNNING
+    assert [action.number for action in world.applied] == [2, 2]
+    assert Part.JOB_MANAGER not in world.applied[0].parts, "the old one is not gone"
+    assert world.applied[1].parts == ALL_PARTS
+
+
+def test_what_changes_while_pods_go_is_applied_again() -> None:
+    world = running()
+    world.dying_takes = 20.0
+    world.edit(image="flowjob:2")
+    world.settle(15)
+    assert world.status.operation is not None
+    assert world.status.operation.step == "Deploying"
+    world.applied.clear()
+    del world.objects["Service", "flights-jm"]
+    world.settle(2)
+    assert [action.parts for action in world.applied] == [{Part.SHARED}]
 
 
 def test_the_job_runs_until_pre_flight_has_accepted_the_new_revision() -> None:

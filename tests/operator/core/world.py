@@ -154,6 +154,7 @@ class World:
         self.claimed = 0
         self.violations: list[str] = []
         self.writes = 0
+        self.applied: list[a.ApplyRevision] = []
         self.points = 0
         self.dies_at: set[int] = set()
         # What may go wrong.
@@ -457,6 +458,7 @@ class World:
         )
 
     def _apply_revision(self, action: a.ApplyRevision) -> None:
+        self.applied.append(action)
         saved = self.saved[action.number]
         revision = saved.revision
         for part in action.parts:
