@@ -123,6 +123,18 @@ class Pods:
     def said(self, process: subprocess.Popen[bytes]) -> str:
         return (self.directory / f"{self.all.index(process)}.log").read_text()
 
+    def readiness(self, process: subprocess.Popen[bytes]) -> int:
+        """Status of its /readyz; 0 where nobody answers."""
+        path = self.directory / f"job-{self.all.index(process)}.json"
+        port = msgspec.json.decode(path.read_bytes(), type=JobFile).probe_port
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
     # -- the API
 
     def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:

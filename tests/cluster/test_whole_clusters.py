@@ -47,8 +47,9 @@ def test_one_savepoint_is_taken_per_name_and_a_stopped_job_stays_to_say_where_it
     pods: Pods,
 ) -> None:
     leader = pods.jobmanager()
-    pods.taskmanager(0)
+    dismissed = pods.taskmanager(0)
     pods.until(pods.is_in("Running"))
+    pods.until(lambda: pods.readiness(dismissed) == 200)
     taken = pods.ask("uid.1", TakeSavepoint(name="mine"))
     assert taken.state == "Done", taken
     assert taken.snapshot is not None
@@ -60,6 +61,10 @@ def test_one_savepoint_is_taken_per_name_and_a_stopped_job_stays_to_say_where_it
     view = pods.until(pods.is_in("Suspended"))
     assert view.final == stopped.snapshot
     assert view.final.type == "Savepoint"
+    # It stays a moment for whoever ends its pod: a container that exits would be started again at once.
+    pods.until(lambda: pods.readiness(dismissed) == 503)
+    dismissed.send_signal(signal.SIGTERM)
+    assert dismissed.wait(20) == 0
     leader.kill()
     leader.wait()
     leader = pods.jobmanager()  # its pod was moved: the log says how it is
@@ -71,6 +76,18 @@ def test_one_savepoint_is_taken_per_name_and_a_stopped_job_stays_to_say_where_it
     pods.taskmanager(0)  # the one before has ended with the job
     pods.until(pods.is_in("Finished"))
     assert pods.results() == pods.expected()
+
+
+def test_a_taskmanager_that_is_told_to_end_does_not_wait_for_a_jobmanager_that_has_ended(
+    pods: Pods,
+) -> None:
+    leader = pods.jobmanager()
+    leaving = pods.taskmanager(0)
+    pods.until(pods.has_completed(1))
+    leader.kill()
+    leader.wait()
+    leaving.send_signal(signal.SIGTERM)
+    assert leaving.wait(20) == 0, "nobody is there who could take its tasks elsewhere"
 
 
 def test_a_taskmanager_that_is_told_to_end_leaves_with_a_checkpoint_and_nothing_counts_as_a_failure(

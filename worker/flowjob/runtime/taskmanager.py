@@ -44,6 +44,11 @@ _log = logging.getLogger("flowjob.taskmanager")
 LEAVE_WITHIN = 45.0
 """Seconds for the JobManager to take its tasks elsewhere: less than the minute that pods get to end."""
 
+ALONE_FOR = 2.0
+"""Seconds without a JobManager, who is the only one to take them: it has ended, too, to make room for its successor."""
+
+_LOOK_EVERY = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class TaskManagerSettings:
@@ -78,7 +83,8 @@ class _Slot:
 
 
 class TaskManager:
-    """`run` returns when it is told to end or has lost its JobManager; no slot lives then."""
+    """`run` returns when it is told to end or has lost its JobManager; no slot lives then. `dismissed`: the JobManager
+    has said so, who has no work for it any more. `gave_up`: it had none."""
 
     def __init__(self, env: Env, settings: TaskManagerSettings, launcher: SlotLauncher) -> None:
         self._env = env
@@ -94,6 +100,7 @@ class TaskManager:
         self._emptied = asyncio.Event()
         self.registered = False
         self.gave_up = False
+        self.dismissed = False
         self.said = SaidLines()
         self._jobmanager_seen = 0.0
 
@@ -109,8 +116,8 @@ class TaskManager:
             self._ending.set()
 
     def leave(self, reason: str, within: float = LEAVE_WITHIN) -> None:
-        """Ends `run` when the JobManager has taken its tasks elsewhere, after `within` seconds at most; said twice, at
-        once."""
+        """Ends `run` when the JobManager has taken its tasks elsewhere, or has been away for ALONE_FOR, after `within`
+        seconds at most; said twice, at once."""
         if self._leaving is not None or not self._slots:
             self.shut_down(reason)
             return
@@ -120,8 +127,15 @@ class TaskManager:
         self._keep(self._leave_empty(reason, within))
 
     async def _leave_empty(self, reason: str, within: float) -> None:
-        await first_of(self._emptied.wait(), self._env.clock.sleep(within))
+        await first_of(self._emptied.wait(), self._alone(), self._env.clock.sleep(within))
         self.shut_down(reason)
+
+    async def _alone(self) -> None:
+        clock = self._env.clock
+        seen = clock.monotonic()
+        while clock.monotonic() - seen < ALONE_FOR:
+            await clock.sleep(_LOOK_EVERY)
+            seen = clock.monotonic() if self.registered else seen
 
     async def run(self) -> str:
         """Serves until the end and returns the reason for it."""
@@ -252,6 +266,7 @@ class TaskManager:
                 case StopSlot():
                     self._stop(message)
                 case Shutdown(reason=reason):
+                    self.dismissed = self._leaving is None and not self._ending.is_set()
                     self.shut_down(reason)
                     return
                 case _:

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,13 @@ from flowjob.runtime.real.processes import ignore_interrupts, spawn_zygote
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Coroutine
 
     from flowjob.cluster.metrics import Family
     from flowjob.runtime.real.probes import Probes
     from flowjob.runtime.taskmanager import TaskManager
+
+    Telling = Coroutine[None, None, None]
 
 TOKEN_VARIABLE = "FLOWJOB_TOKEN"
 
@@ -33,6 +37,9 @@ WITH_S3 = (
 
 WARM_WITHIN = 30.0
 """Seconds for the fork server's imports, behind which slots are offered all the same."""
+
+STAYS_FOR = 10.0
+"""Seconds in which a pod without work is expected to be ended."""
 
 
 def main() -> None:
@@ -136,10 +143,8 @@ async def _run(
     loop.add_signal_handler(signal.SIGTERM, leave, "it got SIGTERM")
     if not owned:
         loop.add_signal_handler(signal.SIGINT, taskmanager.shut_down, "it got SIGINT")
-    beside = []
-    if probes is not None:
-        beside.append(asyncio.ensure_future(_beat(probes, taskmanager)))
-        beside.append(asyncio.ensure_future(_send_otlp(settings.name, taskmanager)))
+    telling = () if probes is None else _tell_others(probes, taskmanager, settings.name)
+    beside = [asyncio.ensure_future(each) for each in telling]
     orphaned = False
     if owned:
 
@@ -151,6 +156,8 @@ async def _run(
         _watch_owner(loop, owner_gone)
     try:
         reason = await taskmanager.run()
+        if probes is not None and taskmanager.dismissed:
+            await _stay(loop)
     finally:
         await cancel_all(beside)
         # An owner that was killed cannot remove the run's directory: the last one to leave does.
@@ -159,6 +166,22 @@ async def _run(
         print(f"flowjob taskmanager {settings.name}: {reason}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
+
+
+def _tell_others(probes: Probes, taskmanager: TaskManager, name: str) -> tuple[Telling, ...]:
+    return _beat(probes, taskmanager), _send_otlp(name, taskmanager)
+
+
+async def _stay(loop: asyncio.AbstractEventLoop) -> None:
+    """The job is over, and a pod that exits is started again at once, just when others start that the next revision
+    needs. Whoever has made the pod ends it in a moment."""
+    import asyncio
+
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(told.wait(), STAYS_FOR)
 
 
 async def _beat(probes: Probes, taskmanager: TaskManager) -> None:
